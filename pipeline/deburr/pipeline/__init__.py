@@ -1,0 +1,1 @@
+"""How stages are chosen, checked and run: `load` a spec, `run` it."""

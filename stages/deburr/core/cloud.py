@@ -1,0 +1,140 @@
+"""The point cloud that travels from stage to stage, the frame a network works in, and the record of what was done."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from types import MappingProxyType
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
+Bools = npt.NDArray[np.bool_]
+Dims = Mapping[str, npt.NDArray[Any]]
+
+#: ASPRS classes that mean noise: 7 low, 18 high (the latter in point formats 6-10 only).
+NOISE_CLASSES = (7, 18)
+
+
+@dataclass(frozen=True)
+class Frame:
+    """The coordinates a network works in: ``world = local * scale + offset``. No coordinate is rewritten for it.
+
+    ``scale`` is a length in the cloud's units, ``offset`` (3,) float64 a world position.
+    """
+
+    kind: Literal["spacing", "unit_sphere"]
+    scale: float
+    offset: Floats
+
+
+@dataclass(frozen=True)
+class Patches:
+    """Which points the network sees together: overlapping kNN patches of ``size`` points (each point lies in
+    ``overlap`` of them on average), or compute blocks of ``size`` points with their full context."""
+
+    method: Literal["knn", "blocks"]
+    size: int
+    overlap: float = 1.0
+
+
+@dataclass(frozen=True)
+class Record:
+    """What one stage did: its type, its figures (JSON values, units in their names) and its warnings."""
+
+    stage: str
+    figures: Mapping[str, Any] = field(default_factory=dict)
+    warnings: tuple[str, ...] = ()
+
+
+def _no_dims() -> Dims:
+    return MappingProxyType({})
+
+
+@dataclass(frozen=True, eq=False)
+class PointCloud:
+    """N points; frozen. A stage returns a new cloud and never writes into its input's arrays.
+
+    Attributes
+    ----------
+    xyz : (N, 3) float64
+        World coordinates, in the cloud's own units.
+    dims : mapping of name to (N,) or (N, m) array
+        Every other column, by PDAL's dimension names (``Intensity``, ``Classification``, ...).
+    original : (N, 3) float64
+        The coordinates as they were read, row by row; the same array as ``xyz`` until something moves.
+    rows : (N,) int64
+        Each point's row in the source file; a point keeps it through every stage.
+    crs : str or None
+        WKT, or ``EPSG:n`` where the file gives a code only.
+    frame, patches : set by filters.normalize and filters.patch, read by filters.spd.
+    source : object
+        The reader's own header and records, opaque to all but the writers of the same format.
+    history : tuple of Record
+        What each stage did, in order; the run report is made of it.
+    """
+
+    xyz: Floats
+    dims: Dims = field(default_factory=_no_dims)
+    original: Floats = None  # type: ignore[assignment]  # filled in __post_init__
+    rows: Ints = None  # type: ignore[assignment]  # filled in __post_init__
+    crs: str | None = None
+    frame: Frame | None = None
+    patches: Patches | None = None
+    source: object = None
+    history: tuple[Record, ...] = ()
+
+    def __post_init__(self) -> None:
+        xyz = np.asarray(self.xyz, dtype=np.float64)
+        if xyz.ndim != 2 or xyz.shape[1] != 3:
+            raise ValueError(f"xyz must have shape (N, 3), not {xyz.shape}")
+        set_field = object.__setattr__
+        set_field(self, "xyz", xyz)
+        set_field(self, "original", xyz if self.original is None else self.original)
+        set_field(self, "rows", np.arange(len(xyz), dtype=np.int64) if self.rows is None else self.rows)
+        set_field(self, "dims", MappingProxyType(dict(self.dims)))
+        for name, column in [("original", self.original), ("rows", self.rows), *self.dims.items()]:
+            if len(column) != len(xyz):
+                raise ValueError(f"dimension '{name}' has {len(column)} values for {len(xyz)} points")
+
+    def __len__(self) -> int:
+        return len(self.xyz)
+
+    @property
+    def moved(self) -> Bools:
+        """(N,) bool: the points whose coordinates differ, in any bit, from those that were read."""
+        if self.xyz is self.original:
+            return np.zeros(len(self), dtype=np.bool_)
+        return np.asarray((self.xyz != self.original).any(axis=1))
+
+    @property
+    def active(self) -> Bools:
+        """(N,) bool: the points that count: neither withheld (= deleted, ASPRS) nor of a noise class (7, 18)."""
+        keep = np.ones(len(self), dtype=np.bool_)
+        if "Withheld" in self.dims:
+            keep &= np.asarray(self.dims["Withheld"]) == 0
+        if "Classification" in self.dims:
+            keep &= ~np.isin(self.dims["Classification"], NOISE_CLASSES)
+        return keep
+
+    def with_xyz(self, xyz: Floats) -> PointCloud:
+        """The same points elsewhere; ``xyz`` (N, 3) float64, world coordinates."""
+        return replace(self, xyz=xyz)
+
+    def with_dims(self, columns: Dims) -> PointCloud:
+        """The same points with ``columns`` added or replaced."""
+        return replace(self, dims={**self.dims, **columns})
+
+    def select(self, keep: Bools | Ints) -> PointCloud:
+        """The points that ``keep`` (a mask or row numbers) names, in that order, with all their columns."""
+        original = self.original[keep]
+        xyz = original if self.xyz is self.original else self.xyz[keep]
+        dims = {name: column[keep] for name, column in self.dims.items()}
+        return replace(self, xyz=xyz, dims=dims, original=original, rows=self.rows[keep])
+
+    def note(self, stage: str, figures: Mapping[str, Any] | None = None, *warnings: str) -> PointCloud:
+        """The same cloud with one more `Record` in its history."""
+        return replace(self, history=(*self.history, Record(stage, dict(figures or {}), warnings)))

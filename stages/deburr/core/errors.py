@@ -1,0 +1,47 @@
+"""Every error deburr raises on purpose; each message says where, what and the remedy.
+
+DeburrError
+├── SpecError    the pipeline's JSON is wrong; holds *all* its problems     exit code 2
+└── RunError     the run failed: a file, the data, the machine              exit code 1
+    ├── ReadError    an input cannot be read or makes no sense
+    └── WriteError   an output cannot be written; nothing half-written is left behind
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from difflib import get_close_matches
+
+
+class DeburrError(Exception):
+    """Base of all; ``exit_code`` is what the command line returns."""
+
+    exit_code = 1
+
+
+class SpecError(DeburrError):
+    """A spec that cannot run. ``errors`` lists every problem found, one sentence each."""
+
+    exit_code = 2
+
+    def __init__(self, errors: str | Sequence[str]) -> None:
+        self.errors: tuple[str, ...] = (errors,) if isinstance(errors, str) else tuple(errors)
+        super().__init__("\n".join(self.errors))
+
+
+class RunError(DeburrError):
+    """A run that failed for a reason outside the spec."""
+
+
+class ReadError(RunError):
+    """An input that cannot be read; the message starts with its path."""
+
+
+class WriteError(RunError):
+    """An output that cannot be written; the message starts with its path."""
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """`"; did you mean 'x'?"` for the nearest known word, or an empty string."""
+    near = get_close_matches(word, sorted(known), n=1, cutoff=0.6)
+    return f"; did you mean '{near[0]}'?" if near else ""

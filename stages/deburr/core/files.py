@@ -1,0 +1,47 @@
+"""Writing without harm: a file appears under its name only when it is complete."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from deburr.core.errors import DeburrError, WriteError
+
+
+def check_folder(path: Path) -> None:
+    """Refuse an output whose folder is missing or is no folder. Raises `WriteError`."""
+    folder = path.parent
+    if folder.exists() and not folder.is_dir():
+        raise WriteError(f"{path}: {folder} is a file, not a folder; choose another output path")
+    if not folder.exists():
+        raise WriteError(f"{path}: folder {folder} does not exist; create it, or choose another output path")
+    if path.is_dir():
+        raise WriteError(f"{path}: is a folder; give the name of a file in it")
+
+
+@contextmanager
+def replacing(path: str | Path) -> Iterator[Path]:
+    """Yield a temporary name beside ``path``; at the end it takes ``path``'s place, or vanishes if anything failed.
+
+    The bytes reach the disk before the name changes, so that a crash leaves the old file or the new one.
+    Raises `WriteError` for what the operating system refuses.
+    """
+    target = Path(os.path.realpath(path))
+    check_folder(target)
+    temporary = target.with_name(f".{target.stem[:80]}.{secrets.token_hex(6)}{target.suffix}")
+    try:
+        yield temporary
+        with open(temporary, "rb+") as written:
+            os.fsync(written.fileno())
+        os.replace(temporary, target)
+    except DeburrError:
+        raise
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise WriteError(f"{path}: cannot be written ({reason}); free space or choose another output path") from error
+    finally:
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)

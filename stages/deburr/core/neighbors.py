@@ -1,0 +1,71 @@
+"""Every neighbour search of deburr, on SciPy's k-d tree, and what is measured with it: the point spacing."""
+
+from __future__ import annotations
+
+import os
+from math import pi, sqrt
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from scipy.spatial import cKDTree
+
+from deburr.core.cloud import Floats
+
+Indices = npt.NDArray[np.intp]
+
+#: The neighbour whose distance defines the spacing.
+SPACING_K = 16
+
+
+def threads() -> int:
+    """How many threads neighbour searches and networks may use: ``DEBURR_THREADS``, or the cores this process has."""
+    asked = os.environ.get("DEBURR_THREADS", "")
+    if asked.isdigit() and int(asked) > 0:
+        return int(asked)
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+class Neighbors:
+    """A search tree over points (N, 3) float64, N >= 1.
+
+    Equal distances are common (real LiDAR lies on a lattice). Callers must not depend on which of two equally far
+    neighbours is found: averages of distances do not, and the networks weight the last neighbour with zero.
+    """
+
+    def __init__(self, points: Floats) -> None:
+        self.points = points
+        # Median splits degenerate where many coordinates are equal; sliding midpoints do not.
+        self._tree: Any = cKDTree(points, balanced_tree=False)
+
+    def nearest(self, queries: Floats, k: int) -> tuple[Floats, Indices]:
+        """Distances (M, k) float64 and rows (M, k) of the ``k`` nearest points, nearest first; k is cut to N."""
+        k = min(k, len(self.points))
+        distances, rows = self._tree.query(queries, k=k, workers=threads())
+        return distances.reshape(len(queries), k), rows.reshape(len(queries), k)
+
+    def within(self, queries: Floats, radius: float) -> Indices:
+        """(M,) how many points lie within ``radius`` (inclusive) of each query."""
+        counts = self._tree.query_ball_point(queries, radius, workers=threads(), return_length=True)
+        return np.asarray(counts, dtype=np.intp)
+
+
+def point_spacing(distances: Floats, k: int) -> Floats:
+    """s = r_k sqrt(pi / k): the side of the square that a point owns on a surface.
+
+    ``distances`` (M,) float64: each point's distance to its ``k``-th neighbour, itself not counted.
+    """
+    return distances * sqrt(pi / k)
+
+
+def cloud_spacing(points: Floats, sample: int = 50_000) -> float:
+    """The median point spacing, in the points' units; 0 for fewer than two different points.
+
+    More than ``sample`` points are sampled evenly by row: a median needs no more.
+    """
+    if len(points) < 2:
+        return 0.0
+    k = min(SPACING_K, len(points) - 1)
+    queries = points if len(points) <= sample else points[np.linspace(0, len(points) - 1, sample).astype(np.intp)]
+    distances, _ = Neighbors(points).nearest(queries, k + 1)
+    return float(np.median(point_spacing(distances[:, -1], k)))

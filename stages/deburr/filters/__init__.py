@@ -1,0 +1,1 @@
+"""Stages between reader and writer, one module each."""

@@ -1,0 +1,1 @@
+"""Stages that begin a pipeline, one module a format."""

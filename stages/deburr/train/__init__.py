@@ -1,0 +1,1 @@
+"""Training surfaces, noise, losses and the loop; only the command line imports it."""

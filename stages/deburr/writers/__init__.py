@@ -1,0 +1,1 @@
+"""Stages that write, one module a format."""
