@@ -1,1 +1,1 @@
-"""What every stage shares: the cloud, the stage, errors, neighbours, progress. Imports nothing of deburr above itself."""
+"""What every stage shares: cloud, stage, registry, errors, neighbours, progress. Imports nothing above itself."""

@@ -58,14 +58,13 @@ def point_spacing(distances: Floats, k: int) -> Floats:
     return distances * sqrt(pi / k)
 
 
-def cloud_spacing(points: Floats, sample: int = 50_000) -> float:
+def cloud_spacing(points: Floats) -> float:
     """The median point spacing, in the points' units; 0 for fewer than two different points.
 
-    More than ``sample`` points are sampled evenly by row: a median needs no more.
+    Every point counts: a sample would depend on the order of the points.
     """
     if len(points) < 2:
         return 0.0
     k = min(SPACING_K, len(points) - 1)
-    queries = points if len(points) <= sample else points[np.linspace(0, len(points) - 1, sample).astype(np.intp)]
-    distances, _ = Neighbors(points).nearest(queries, k + 1)
+    distances, _ = Neighbors(points).nearest(points, k + 1)
     return float(np.median(point_spacing(distances[:, -1], k)))

@@ -1,0 +1,96 @@
+"""filters.spd: the score-based denoiser."""
+
+from __future__ import annotations
+
+from typing import Annotated, ClassVar, Literal
+
+import numpy as np
+from pydantic import Field
+
+from deburr.core.cloud import PointCloud
+from deburr.core.stage import Filter, Stage
+from deburr.nn.models import KINDS, Settings, load
+
+Positive = Annotated[float, Field(gt=0)]
+
+
+class Spd(Filter):
+    """Move points to where the score (the gradient of the log density) leads, and change nothing else.
+
+    Point i in is point i out. Points that are withheld or of class 7 or 18 are neither used nor moved.
+    Source: Luo & Hu, "Score-Based Point Cloud Denoising", ICCV 2021.
+    """
+
+    type_name: ClassVar[str] = "filters.spd"
+
+    model: Literal["deburr", "spd"] = Field("deburr", description="the network: deburr's own, or SPD as published")
+    weights: str | None = Field(None, description="safetensors file; default: the bundled weights (deburr only)")
+    noise: Literal["auto"] | Positive = Field(
+        "auto", description="standard deviation of the noise", json_schema_extra={"unit": "cloud units"}
+    )
+    steps: int | None = Field(None, ge=1, le=1000, description="ascent steps; default: the model's own")
+    step_size: Positive | None = Field(None, description="first step as a share of the score (model spd)")
+    step_decay: float | None = Field(None, gt=0, le=1, description="each step's share of the one before (model spd)")
+    neighbors: int | None = Field(None, ge=1, le=64, description="scores averaged at a point (model spd)")
+    strength: float = Field(1.0, ge=0, le=1, description="share of the displacement that is applied")
+    max_displacement: Positive | None = Field(
+        None,
+        description="no point moves further; default: four times the noise (deburr), no limit (spd)",
+        json_schema_extra={"unit": "cloud units"},
+    )
+    device: Literal["auto", "cpu", "cuda"] = Field("cpu", description="where the network runs; auto: a GPU if any")
+
+    def check(self, before: tuple[Stage, ...]) -> list[str]:
+        """Refuse options and stages that the chosen model would ignore."""
+        kind = KINDS[self.model]
+        errors = []
+        if not kind.bundled and self.weights is None:
+            errors.append(
+                f"model '{self.model}' has no bundled weights; import a checkpoint with 'pipeline weights import' "
+                "and name the result in 'weights'"
+            )
+        tunable = set().union(*(k.options for k in KINDS.values()))
+        for option in sorted(tunable & self.model_fields_set - kind.options):
+            errors.append(f"option '{option}' has no effect on model '{self.model}'; remove it")
+        for stage in before:
+            uses = {"filters.normalize": kind.frames, "filters.patch": kind.patch_methods}.get(stage.type_name)
+            method = getattr(stage, "method", None)
+            if uses is not None and method not in uses:
+                errors.append(
+                    f"model '{self.model}' would ignore {stage.type_name} with method '{method}'; "
+                    f"use {' or '.join(repr(use) for use in sorted(uses))}, or remove that stage"
+                )
+        return errors
+
+    def run(self, cloud: PointCloud) -> PointCloud:
+        """Denoise the active points."""
+        kind = KINDS[self.model]
+        active = cloud.active
+        count = int(active.sum())
+        figures: dict[str, object] = {"model": self.model, "points": count, "points_left_out": len(cloud) - count}
+        points = cloud.xyz[active]
+        # Fewer different points than a neighbourhood span no surface: there is nothing to estimate.
+        if count < kind.min_points or len(np.unique(points[: 16 * kind.min_points], axis=0)) < kind.min_points:
+            distinct = len(np.unique(points, axis=0))
+            if distinct < kind.min_points:
+                return cloud.note(
+                    self.type_name,
+                    figures,
+                    f"{distinct} different points are too few to denoise (at least {kind.min_points}); left unchanged",
+                )
+        settings = Settings(
+            noise=None if self.noise == "auto" else self.noise,
+            steps=self.steps,
+            step_size=self.step_size,
+            step_decay=self.step_decay,
+            neighbors=self.neighbors,
+            strength=self.strength,
+            max_displacement=self.max_displacement,
+            device=self.device,
+            frame=cloud.frame,
+            patches=cloud.patches,
+        )
+        denoised = load(self.model, self.weights).denoise(points, settings)
+        xyz = cloud.xyz.copy()
+        xyz[active] = denoised.xyz
+        return cloud.with_xyz(xyz).note(self.type_name, {**figures, **denoised.figures})

@@ -1,0 +1,103 @@
+"""The denoising models there are, what each of them uses, and the contract that filters.spd holds them to.
+
+This module imports no torch, so that a spec can be checked in a blink; `load` does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from deburr.core.cloud import Floats, Frame, Patches
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How to denoise. Lengths are in the units of the coordinates handed over; None means the model's own default.
+
+    noise : standard deviation of the noise; None to estimate it.
+    steps, step_size, step_decay, neighbors : the ascent (see filters.spd).
+    strength : share of the displacement that is applied, 0 to 1.
+    max_displacement : no point moves further.
+    device : a torch device, ``cpu`` or ``cuda``; ``auto`` takes a GPU where there is one.
+    """
+
+    noise: float | None = None
+    steps: int | None = None
+    step_size: float | None = None
+    step_decay: float | None = None
+    neighbors: int | None = None
+    strength: float = 1.0
+    max_displacement: float | None = None
+    device: str = "cpu"
+    frame: Frame | None = None
+    patches: Patches | None = None
+
+
+@dataclass(frozen=True)
+class Denoised:
+    """``xyz`` (N, 3) float64, row i being input row i, and figures for the run report (units in their names)."""
+
+    xyz: Floats
+    figures: Mapping[str, Any] = field(default_factory=dict)
+
+
+class Model(Protocol):
+    """A loaded network and the sampler that climbs its score."""
+
+    def denoise(self, xyz: Floats, settings: Settings) -> Denoised:
+        """Denoise ``xyz`` (N, 3) float64 world coordinates, N >= ``Kind.min_points``; points keep their rows."""
+        ...
+
+
+@dataclass(frozen=True)
+class Kind:
+    """What a model uses of a spec; `filters.spd` refuses a stage or an option that its model would ignore."""
+
+    name: str
+    description: str
+    frames: frozenset[str]
+    patch_methods: frozenset[str]
+    options: frozenset[str]
+    bundled: bool
+    min_points: int
+
+
+KINDS: dict[str, Kind] = {
+    kind.name: kind
+    for kind in (
+        Kind(
+            name="deburr",
+            description="noise-conditional score network over local planes; the default, its weights are bundled",
+            frames=frozenset({"spacing"}),
+            patch_methods=frozenset({"blocks"}),
+            options=frozenset({"noise", "steps", "strength", "max_displacement", "device"}),
+            bundled=True,
+            min_points=32,
+        ),
+        Kind(
+            name="spd",
+            description="the network of Luo & Hu (ICCV 2021) as published; needs imported weights",
+            frames=frozenset({"unit_sphere", "spacing"}),
+            patch_methods=frozenset({"knn"}),
+            options=frozenset({"steps", "step_size", "step_decay", "neighbors", "strength", "max_displacement", "device"}),
+            bundled=False,
+            min_points=32,
+        ),
+    )
+}
+
+
+def load(name: str, weights: str | None) -> Model:
+    """The model ``name`` with the weights in the safetensors file ``weights`` (None: the bundled ones).
+
+    Raises `deburr.core.errors.ReadError` for a file that is missing or holds something else.
+    """
+    if name == "spd":
+        from deburr.nn.published import Published
+
+        return Published.load(weights)
+    from deburr.nn.default import Default
+
+    return Default.load(weights)
