@@ -55,11 +55,14 @@ class Filter(Stage, ABC):
 
 
 class Writer(Stage, ABC):
-    """A stage that writes the cloud that reaches it; the cloud goes on unchanged."""
+    """A stage that writes the cloud that reaches it; the points go on unchanged, with a note of what was written."""
 
     scope: ClassVar[Scope] = "point"
     filename: str = Field(description="file to write; replaced only when the new one is complete")
 
     @abstractmethod
-    def write(self, cloud: PointCloud) -> None:
-        """Write ``cloud``. Raises `deburr.core.errors.WriteError` and leaves an existing output intact."""
+    def write(self, cloud: PointCloud) -> PointCloud:
+        """Write ``cloud`` and return it with a `Record` of its figures and warnings added to its history.
+
+        Raises `deburr.core.errors.WriteError` and leaves an existing output intact.
+        """
