@@ -1,0 +1,122 @@
+"""readers.ply: PLY files, text and binary, with every property."""
+
+from __future__ import annotations
+
+import os
+from io import BytesIO
+from typing import IO, ClassVar
+
+import numpy as np
+import numpy.typing as npt
+
+from deburr.core.cloud import Floats, PointCloud
+from deburr.core.errors import ReadError
+from deburr.core.stage import Reader
+from deburr.readers._ply import DIMENSIONS, MAX_HEADER, Array, Columns, Header, Lists, PlySource, parse_header
+from deburr.readers._ply_body import read_element
+
+
+class Ply(Reader):
+    """Read the points of a PLY file: ASCII, binary little endian or binary big endian.
+
+    ``x``, ``y``, ``z`` become the coordinates; every other property becomes a dimension of its own type. Names that
+    PDAL knows get PDAL's spelling (``red``: ``Red``, ``nx``: ``NormalX``), the others keep theirs; writers.ply gives
+    all of them their old names back. Lists, faces, comments and all else are carried along for writers.ply.
+    PLY knows no coordinate system, so the cloud has none.
+    """
+
+    type_name: ClassVar[str] = "readers.ply"
+
+    def read(self) -> PointCloud:
+        """Read ``filename``. Raises `deburr.core.errors.ReadError`."""
+        path = self.filename
+        try:
+            with open(path, "rb") as stream:
+                header, columns, left = _load(stream, path)
+        except FileNotFoundError:
+            raise ReadError(f"{path}: does not exist; check the file name") from None
+        except IsADirectoryError:
+            raise ReadError(f"{path}: is a folder; give the name of a file in it") from None
+        except OSError as error:
+            raise ReadError(
+                f"{path}: cannot be read ({error.strerror or error}); check the file and its rights"
+            ) from error
+        cloud = _cloud(header, columns, path)
+        warnings = [f"{path}: {left} bytes after the last element were ignored"] if left else []
+        return cloud.note(self.type_name, {"points": len(cloud), "format": header.format}, *warnings)
+
+
+def _load(stream: IO[bytes], path: str) -> tuple[Header, dict[str, Columns], int]:
+    """The header, every element's columns, and how many bytes follow them."""
+    head = stream.read(MAX_HEADER)
+    header = parse_header(head, path)
+    if "vertex" not in [element.name for element in header.elements]:
+        raise ReadError(f"{path}: has no element 'vertex', so no points; check that this is the right file")
+    missing = {"x", "y", "z"} - {p.name.lower() for p in header.vertex.properties if not p.count_type}
+    if missing:
+        raise ReadError(
+            f"{path}: its vertices have no property {' or '.join(sorted(missing))}; "
+            "rename the properties that hold the coordinates to x, y and z"
+        )
+    size = os.fstat(stream.fileno()).st_size
+    stream.seek(header.size)
+    if header.format == "ascii" and b"\n" not in head[: header.size]:
+        stream = BytesIO(stream.read().replace(b"\r", b"\n"))  # lines as old Macs end them
+        size -= header.size
+    columns: dict[str, Columns] = {}
+    for element in header.elements:
+        columns[element.name] = read_element(stream, element, header, size - stream.tell(), path)
+    rest = b"" if header.format == "ascii" else stream.read(1)
+    return header, columns, size - stream.tell() + 1 if rest else 0
+
+
+def _cloud(header: Header, columns: dict[str, Columns], path: str) -> PointCloud:
+    vertex = dict(columns.pop("vertex"))
+    names = {name.lower(): name for name in reversed(vertex)}
+    wide = set()
+    for p in header.vertex.properties:
+        column = vertex[p.name]
+        if isinstance(column, np.ndarray) and column.dtype != p.dtype:
+            if _wider(column):
+                wide.add(p.name)
+            else:
+                vertex[p.name] = column.astype(p.dtype)
+    xyz = np.empty((header.vertex.count, 3))
+    for axis, letter in enumerate("xyz"):
+        xyz[:, axis] = _column(vertex.pop(names[letter]))
+    _refuse_unreal(xyz, path)
+    dims: dict[str, str] = {}
+    for name, column in vertex.items():
+        known = DIMENSIONS.get(name.lower(), name)
+        if isinstance(column, np.ndarray):
+            dims[name] = known if known not in dims.values() and (known == name or known not in vertex) else name
+    lists = {name: column for name, column in vertex.items() if isinstance(column, Lists)}
+    source = PlySource(header, dims, lists, columns, frozenset(wide))
+    return PointCloud(xyz, {dim: _column(vertex[name]) for name, dim in dims.items()}, source=source)
+
+
+def _column(column: Array | Lists) -> Array:
+    assert isinstance(column, np.ndarray)
+    return column
+
+
+def _wider(values: npt.NDArray[np.float64]) -> bool:
+    """Whether a text's numbers (N,) float64, declared ``float``, have more digits than a float32 holds.
+
+    Such files are common: UTM coordinates with millimetres under ``property float x``. Rounding them to float32, half a
+    metre there, would destroy them. A number survives if its float32 prints as the same number, by its shortest
+    spelling or with the nine digits that C programs use.
+    """
+    with np.errstate(over="ignore"):
+        narrow = values.astype(np.float32)
+    lost = values[(narrow.astype("U").astype(np.float64) != values) & ~np.isnan(values)]
+    return any(float(f"{np.float32(value):.9g}") != value for value in lost.tolist())
+
+
+def _refuse_unreal(xyz: Floats, path: str) -> None:
+    real = np.isfinite(xyz).all(axis=1)
+    if not real.all():
+        raise ReadError(
+            f"{path}: {int((~real).sum())} of {len(xyz)} points have NaN or infinite coordinates, the first in row "
+            f"{int(real.argmin())} (counted from 0); remove those points, then run again"
+        )

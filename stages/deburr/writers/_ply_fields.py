@@ -1,0 +1,153 @@
+"""Decides what becomes of a cloud's columns in a PLY file: property names, their types, and what must be said."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from deburr.core.cloud import PointCloud
+from deburr.core.errors import WriteError
+from deburr.readers._ply import PROPERTIES, TYPES, Array, Lists, PlySource, Property
+
+_SIZED = {code: name for name, code in TYPES.items() if name[-1].isdigit()}
+_PLAIN = {code: name for name, code in TYPES.items() if not name[-1].isdigit()}
+#: Properties that hold row numbers of vertices: they mean nothing once vertices were removed.
+_INDICES = {"vertex_indices", "vertex_index", "vertex1", "vertex2"}
+
+
+@dataclass(frozen=True)
+class Field:
+    """One property and its values for all rows."""
+
+    property: Property
+    values: Array | Lists
+
+
+def respell(prop: Property, sized: bool | None) -> Property:
+    """``prop`` with its types spelt ``int8`` (sized) or ``char``; None leaves them as they are."""
+    if sized is None:
+        return prop
+    names = _SIZED if sized else _PLAIN
+    count = None if prop.count_type is None else names[TYPES[prop.count_type]]
+    return replace(prop, type=names[TYPES[prop.type]], count_type=count)
+
+
+class Vertices:
+    """The vertex properties of a cloud: those of its PLY source, with their names and types, then the new ones.
+
+    ``text`` tells whether they go into an ASCII file; ``warnings`` collects every type that had to change, and
+    ``rounding`` the furthest that a coordinate was moved by the float32 of its property, in the cloud's units.
+    """
+
+    def __init__(self, cloud: PointCloud, text: bool, path: str) -> None:
+        self.cloud = cloud
+        self.text = text
+        self.path = path
+        self.source = cloud.source if isinstance(cloud.source, PlySource) else None
+        self.warnings: list[str] = []
+        self.rounding = 0.0
+        types = [p.type for p in self.source.header.vertex.properties] if self.source else []
+        self.names = _SIZED if any(name in _SIZED.values() for name in types) else _PLAIN
+
+    def fields(self) -> list[Field]:
+        """Every property, in the order of the source. Raises `WriteError` for a column that PLY cannot hold."""
+        if self.source is None:
+            fields = [Field(Property(letter, "double"), self.cloud.xyz[:, axis]) for axis, letter in enumerate("xyz")]
+            known: set[str] = set()
+        else:
+            fields = [field for p in self.source.header.vertex.properties if (field := self._old(p, self.source))]
+            known = set(self.source.dims.values())
+        for dim, column in self.cloud.dims.items():
+            if dim not in known:
+                fields += self._new(dim, column, {field.property.name for field in fields})
+        return fields
+
+    def _old(self, p: Property, source: PlySource) -> Field | None:
+        """The source's property ``p``; None where a stage has dropped its dimension."""
+        if p.name in source.lists:
+            return Field(p, source.lists[p.name].take(self.cloud.rows))
+        if p.name in source.dims:
+            column = self.cloud.dims.get(source.dims[p.name])
+            return None if column is None else self._fit(p, column, p.name in source.wide)
+        column = self.cloud.xyz[:, "xyz".index(p.name.lower())]
+        if p.dtype == np.float32 and p.name not in source.wide:
+            rounded = column.astype(np.float32)
+            self.rounding = max(self.rounding, float(np.abs(rounded - column).max(initial=0.0)))
+            return Field(p, rounded)
+        return self._fit(p, column, p.name in source.wide)
+
+    def _fit(self, p: Property, column: Array, wide: bool) -> Field:
+        """``column`` in the declared type where that changes no value, otherwise in a type that holds it."""
+        self._check(p.name, column, 1)
+        if wide and self.text:
+            return Field(p, column)
+        with np.errstate(over="ignore", invalid="ignore"):
+            fitted = column.astype(p.dtype)
+        if not wide and np.array_equal(fitted, column, equal_nan=column.dtype.kind == "f"):
+            return Field(p, fitted)
+        values = self._storable(p.name, column.astype(np.float64) if wide else column)
+        other = Property(p.name, self.names[values.dtype.str[1:]])
+        self.warnings.append(
+            f"{self.path}: property '{p.name}' is written as {other.type}, because its values do not fit {p.type}"
+        )
+        return Field(other, values)
+
+    def _new(self, dim: str, column: Array, taken: set[str]) -> list[Field]:
+        """The properties of a dimension that the source does not have, one for each of its components."""
+        name = PROPERTIES.get(dim, "_".join(dim.split()) or "unnamed")
+        self._check(dim, column, 2)
+        parts = {name: column} if column.ndim == 1 else {f"{name}_{i}": part for i, part in enumerate(column.T)}
+        fields = []
+        for part_name, part in parts.items():
+            while part_name in taken:
+                part_name += "_"
+            values = self._storable(dim, part)
+            fields.append(Field(Property(part_name, self.names[values.dtype.str[1:]]), values))
+        return fields
+
+    def _check(self, dim: str, column: Array, axes: int) -> None:
+        if column.dtype.kind not in "biuf" or column.ndim > axes:
+            raise WriteError(
+                f"{self.path}: dimension '{dim}' of type {column.dtype}, shape {column.shape}, does not fit into PLY; "
+                "remove that dimension, or write LAS instead"
+            )
+
+    def _storable(self, dim: str, column: Array) -> Array:
+        """``column`` in one of PLY's types: 64-bit integers become 32-bit ones, or doubles."""
+        if column.dtype.kind == "b":
+            return column.astype(np.uint8)
+        if column.dtype.itemsize <= 4 or column.dtype == np.float64:
+            return (
+                column.astype(np.float32)
+                if column.dtype == np.float16
+                else column.astype(column.dtype.newbyteorder("="))
+            )
+        for kind in (np.int32, np.uint32, np.float64):
+            narrow: Array = column.astype(kind)
+            if np.array_equal(narrow.astype(column.dtype), column):
+                return narrow
+        self.warnings.append(f"{self.path}: dimension '{dim}' is rounded to double, the widest type that PLY has")
+        return column.astype(np.float64)
+
+
+def others(cloud: PointCloud, path: str) -> tuple[dict[str, list[Field]], list[str]]:
+    """The source's other elements; those that refer to vertices by row only if every vertex kept its row."""
+    source: Any = cloud.source
+    if not isinstance(source, PlySource):
+        return {}, []
+    kept = len(cloud) == source.header.vertex.count and bool((cloud.rows == np.arange(len(cloud))).all())
+    elements, dropped = {}, []
+    for element in source.header.elements:
+        if element.name == "vertex":
+            continue
+        if not kept and _INDICES & {p.name for p in element.properties}:
+            dropped.append(f"{element.count} rows of element '{element.name}'")
+            continue
+        elements[element.name] = [Field(p, source.others[element.name][p.name]) for p in element.properties]
+    if not dropped:
+        return elements, []
+    return elements, [
+        f"{path}: points were removed or reordered, so {', '.join(dropped)}, which refer to them, were dropped"
+    ]

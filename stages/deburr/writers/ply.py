@@ -1,0 +1,98 @@
+"""writers.ply: PLY files, text and binary, with every property."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from typing import ClassVar, Literal
+
+from pydantic import Field as Option
+
+from deburr.core.cloud import PointCloud
+from deburr.core.files import replacing
+from deburr.core.progress import advance
+from deburr.core.stage import Stage, Writer
+from deburr.readers._ply import FORMATS, PlySource
+from deburr.writers import _ply_encode as encode
+from deburr.writers._ply_fields import Field, Vertices, others, respell
+
+_MODES = {"ascii": "ascii", "little endian": "binary_little_endian", "big endian": "binary_big_endian"}
+
+
+class Ply(Writer):
+    """Write the points as PLY.
+
+    A cloud that came from a PLY file is written as it was read: format, property names, types and order, lists, faces,
+    other elements, comments. Points that did not move keep their exact coordinates; moved coordinates are rounded to
+    the type of their property. A cloud from elsewhere gets double coordinates and one property for every dimension,
+    named as PDAL does: its dimension in lower case. PLY has no place for a coordinate system.
+    """
+
+    type_name: ClassVar[str] = "writers.ply"
+
+    storage_mode: Literal["default", "ascii", "little endian", "big endian"] = Option(
+        "default", description="how numbers are stored; default: as in the PLY that was read, otherwise binary"
+    )
+    precision: int | None = Option(
+        None, ge=0, le=17, description="digits after the decimal point (storage_mode ascii); default: all that count"
+    )
+    sized_types: bool | None = Option(
+        None, description="write types as int8, float64 (true) or char, double (false); default: as read"
+    )
+
+    def check(self, before: tuple[Stage, ...]) -> list[str]:
+        """Refuse a precision that binary numbers would ignore."""
+        if self.precision is not None and self.storage_mode != "ascii":
+            return ["option 'precision' needs \"storage_mode\": \"ascii\"; set that too, or remove 'precision'"]
+        return []
+
+    def write(self, cloud: PointCloud) -> PointCloud:
+        """Write ``filename``. Raises `deburr.core.errors.WriteError` and leaves an existing file intact."""
+        path = self.filename
+        kind = self._format(cloud)
+        vertices = Vertices(cloud, kind == "ascii", path)
+        fields = vertices.fields()
+        elements, warnings = others(cloud, path)
+        warnings = [*vertices.warnings, *warnings]
+        if cloud.crs is not None:
+            warnings.append(f"{path}: PLY cannot hold the coordinate system; note it elsewhere, or write LAS")
+        with replacing(path) as temporary, open(temporary, "wb") as stream:
+            for block in self._blocks(cloud, kind, fields, elements):
+                stream.write(block)
+        figures: dict[str, object] = {"points": len(cloud), "format": kind}
+        if vertices.rounding:
+            figures["coordinate_rounding_max"] = vertices.rounding
+        return cloud.note(self.type_name, figures, *warnings)
+
+    def _format(self, cloud: PointCloud) -> str:
+        if self.storage_mode != "default":
+            return _MODES[self.storage_mode]
+        if isinstance(cloud.source, PlySource):
+            return cloud.source.header.format
+        return f"binary_{sys.byteorder}_endian"
+
+    def _blocks(
+        self, cloud: PointCloud, kind: str, fields: list[Field], elements: dict[str, list[Field]]
+    ) -> Iterator[bytes]:
+        """The whole file, piece by piece."""
+        source = cloud.source if isinstance(cloud.source, PlySource) else None
+        order = [element.name for element in source.header.elements] if source else ["vertex"]
+        counts = {element.name: element.count for element in source.header.elements} if source else {}
+        parts = [(n, len(cloud), fields) if n == "vertex" else (n, counts[n], elements[n]) for n in order
+                 if n == "vertex" or n in elements]  # fmt: skip
+        lines = ["ply", f"format {kind} 1.0", *(source.header.remarks if source else ["comment Written by deburr"])]
+        for name, count, columns in parts:
+            lines.append(f"element {name} {count}")
+            for prop in (respell(field.property, self.sized_types) for field in columns):
+                types = prop.type if prop.count_type is None else f"list {prop.count_type} {prop.type}"
+                lines.append(f"property {types} {prop.name}")
+        yield "\n".join([*lines, "end_header\n"]).encode("utf-8", "surrogateescape")
+        for name, count, columns in parts:
+            if not columns:
+                continue
+            done = 0
+            text = encode.text(columns, count, self.precision) if kind == "ascii" else None
+            for block in text or encode.binary(columns, count, FORMATS[kind]):
+                yield block
+                done = min(done + encode.CHUNK, count)
+                advance(f"write {name}", done, count)
