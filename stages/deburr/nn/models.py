@@ -81,7 +81,9 @@ KINDS: dict[str, Kind] = {
             description="the network of Luo & Hu (ICCV 2021) as published; needs imported weights",
             frames=frozenset({"unit_sphere", "spacing"}),
             patch_methods=frozenset({"knn"}),
-            options=frozenset({"steps", "step_size", "step_decay", "neighbors", "strength", "max_displacement", "device"}),
+            options=frozenset(
+                {"steps", "step_size", "step_decay", "neighbors", "strength", "max_displacement", "device"}
+            ),
             bundled=False,
             min_points=32,
         ),
