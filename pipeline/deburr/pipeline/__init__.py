@@ -1,1 +1,29 @@
-"""How stages are chosen, checked and run: `load` a spec, `run` it."""
+"""How stages are chosen, checked and run: spec, plan, execution, report, command line.
+
+>>> from deburr.pipeline import load, run
+>>> run("denoise.json")                                  # a file; or the JSON text; or a list, as here:
+>>> run(["in.laz", "filters.spd", "out.laz"])
+>>> run(["filters.spd"], points=xyz).xyz                 # numpy in, numpy out
+>>> load("denoise.json").stages                          # parsed and checked; reads no points
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from deburr.pipeline.execute import Result, run
+    from deburr.pipeline.plan import Plan, load
+
+__all__ = ["Plan", "Result", "load", "run"]
+
+_HOMES = {"Plan": "plan", "load": "plan", "Result": "execute", "run": "execute"}
+
+
+def __getattr__(name: str) -> Any:
+    # The command line lies in this package too; its help must not wait for numpy and SciPy.
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
+
+    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)

@@ -1,0 +1,46 @@
+"""PDAL's way to change options from the command line: `--filters.spd.noise=0.03`, `--stage.TAG.option=value`."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import click
+
+_OVERRIDE = re.compile(r"--([A-Za-z_]\w*\.[\w.\-]+)(?:=(.*))?", re.DOTALL)
+
+
+class OverridesCommand(click.Command):
+    """A command that takes overrides among its options and passes them on as ``overrides``, name to text."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        rest: list[str] = []
+        found: dict[str, Any] = {}
+        waiting = list(args)
+        while waiting:
+            word = waiting.pop(0)
+            if word == "--":
+                rest += [word, *waiting]
+                break
+            match = _OVERRIDE.fullmatch(word)
+            if match is None:
+                rest.append(word)
+            elif match[2] is not None:
+                found[match[1]] = match[2]
+            elif waiting and not waiting[0].startswith("--"):
+                found[match[1]] = waiting.pop(0)
+            else:
+                raise click.UsageError(f"--{match[1]} needs a value: --{match[1]}=VALUE", ctx)
+        remaining = super().parse_args(ctx, rest)
+        ctx.params["overrides"] = found
+        return remaining
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        super().format_options(ctx, formatter)
+        with formatter.section("Overrides"):
+            formatter.write_dl(
+                [
+                    ("--TYPE.OPTION=VALUE", "Set an option of all stages of a type: --filters.spd.noise=0.03"),
+                    ("--stage.TAG.OPTION=VALUE", "Set an option of the stage with that tag."),
+                ]
+            )

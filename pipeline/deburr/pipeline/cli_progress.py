@@ -1,0 +1,111 @@
+"""What a run shows on stderr: a live bar on a terminal, plain lines elsewhere, a summary at the end."""
+
+from __future__ import annotations
+
+import logging
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from deburr.core.progress import listening
+
+if TYPE_CHECKING:
+    from deburr.pipeline.plan import Plan
+
+#: Seconds between two plain lines: a log of a long run stays readable.
+_PAUSE = 5.0
+
+
+@contextmanager
+def shown(quiet: bool) -> Iterator[None]:
+    """Show the progress of the work inside the block."""
+    if click.get_current_context().find_root().meta.get("debug"):
+        logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(name)s: %(message)s")
+        logging.getLogger("deburr").setLevel(logging.DEBUG)
+    if quiet:
+        yield
+    elif sys.stderr.isatty():
+        with _live():
+            yield
+    else:
+        with listening(_Lines()):
+            yield
+
+
+class _Lines:
+    """One line as something starts, then one every few seconds."""
+
+    def __init__(self) -> None:
+        self._label = ""
+        self._last = 0.0
+
+    def __call__(self, label: str, done: int, total: int) -> None:
+        now = time.monotonic()
+        if label != self._label:
+            self._label, self._last = label, now
+            # Work that is done at once needs no line of its own.
+            if total == 0:
+                click.echo(label, err=True)
+        elif total and now - self._last >= _PAUSE:
+            self._last = now
+            click.echo(f"{label}: {100 * done // total} %", err=True)
+
+
+@contextmanager
+def _live() -> Iterator[None]:
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+    columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), TextColumn("{task.percentage:>3.0f} %"))
+    console = Console(stderr=True)
+    with Progress(*columns, TimeElapsedColumn(), TimeRemainingColumn(), console=console, transient=True) as progress:
+        tasks: dict[str, Any] = {}
+
+        def listener(label: str, done: int, total: int) -> None:
+            if label not in tasks:
+                for task in tasks.values():
+                    progress.remove_task(task)
+                tasks.clear()
+                tasks[label] = progress.add_task(label, total=total or None)
+            progress.update(tasks[label], completed=done, total=total or None)
+
+        with listening(listener):
+            yield
+
+
+def summary(plan: Plan, report: Mapping[str, Any], quiet: bool) -> None:
+    """Warnings always; figures unless quiet."""
+    for step, entry in zip(plan.steps, report["stages"], strict=True):
+        for warning in entry["warnings"]:
+            click.echo(f"{step.where}: warning: {warning}", err=True)
+    if quiet:
+        return
+    for entry in report["stages"]:
+        click.echo(f"{entry['type']:<18} {entry['points_out']:>12,} points {entry['seconds']:>8.2f} s", err=True)
+        for name, value in _flat(entry["figures"]):
+            click.echo(f"    {name.replace('_', ' '):<40} {_number(value)}", err=True)
+    memory = report["peak_memory_mb"]
+    tail = f", at most {memory:,.0f} MB of memory" if memory else ""
+    click.echo(f"done in {report['seconds']:.1f} s{tail}", err=True)
+
+
+def _flat(figures: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    for name, value in figures.items():
+        if isinstance(value, Mapping):
+            yield from _flat(value, f"{prefix}{name} ")
+        elif not isinstance(value, list) or len(value) <= 6:
+            yield prefix + name, value
+
+
+def _number(value: Any) -> str:
+    if isinstance(value, bool) or value is None:
+        return {True: "yes", False: "no", None: "-"}[value]
+    if isinstance(value, int):
+        return f"{value:,}"
+    if isinstance(value, list):
+        return " ".join(_number(item) for item in value)
+    return f"{value:.4g}" if isinstance(value, float) else str(value)

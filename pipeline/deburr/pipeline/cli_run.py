@@ -1,0 +1,107 @@
+"""`pipeline run`, `pipeline validate`, `pipeline denoise`."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from deburr.core.errors import SpecError
+from deburr.pipeline.cli import common
+from deburr.pipeline.cli_overrides import OverridesCommand
+
+if TYPE_CHECKING:
+    from deburr.pipeline.plan import Plan
+
+
+def _files(command: Callable[..., Any]) -> Callable[..., Any]:
+    command = click.option("--output", metavar="FILE", help="Write this file: replaces the spec's, or adds a writer.")(
+        command
+    )
+    return click.option("--input", metavar="FILE", help="Read this file: replaces the spec's, or adds a reader.")(
+        command
+    )
+
+
+def _report(command: Callable[..., Any]) -> Callable[..., Any]:
+    return click.option("--report", metavar="DIR", help="Write report.json and section.png (before, after) there.")(
+        command
+    )
+
+
+@click.command(cls=OverridesCommand)
+@click.argument("spec")
+@_files
+@_report
+@common
+def run(
+    spec: str, input: str | None, output: str | None, report: str | None, quiet: bool, overrides: dict[str, str]
+) -> None:
+    """Run the pipeline in SPEC, a JSON file (or the JSON itself).
+
+    Prints the paths of the files written; progress and a summary go to stderr.
+    """
+    _execute(_plan(spec, input, output, overrides, report), report, quiet)
+
+
+@click.command()
+@click.argument("input", metavar="IN")
+@click.argument("output", metavar="OUT")
+@click.option("--noise", help="Standard deviation of the noise, in the cloud's units; default: estimated.")
+@click.option("--strength", help="Share of the displacement that is applied, 0 to 1; default 1.")
+@click.option("--max-displacement", help="No point moves further, in the cloud's units.")
+@click.option("--steps", help="Ascent steps; default: the model's own.")
+@click.option("--device", help="cpu, cuda, or auto; default cpu.")
+@_report
+@common
+def denoise(input: str, output: str, report: str | None, quiet: bool, **options: str | None) -> None:
+    """Denoise the point cloud IN and write it as OUT: the same points, in the same order, nothing else changed."""
+    given = {name: value for name, value in options.items() if value is not None}
+    _execute(_plan([{"type": "filters.spd", **given}], input, output, {}, report), report, quiet)
+
+
+@click.command(cls=OverridesCommand)
+@click.argument("spec")
+@_files
+@common
+def validate(spec: str, input: str | None, output: str | None, quiet: bool, overrides: dict[str, str]) -> None:
+    """Check the pipeline in SPEC and print the verdict as JSON: `valid`, and `error_detail` with every problem.
+
+    Exits with 2 if the pipeline is invalid. Takes the same arguments as `run`; reads no points.
+    """
+    try:
+        _plan(spec, input, output, overrides, None)
+        errors: tuple[str, ...] = ()
+    except SpecError as error:
+        errors = error.errors
+    click.echo(json.dumps({"valid": not errors, "error_detail": list(errors)}, indent=2))
+    if errors:
+        raise click.exceptions.Exit(SpecError.exit_code)
+
+
+def _plan(spec: Any, input: str | None, output: str | None, overrides: dict[str, str], report: str | None) -> Plan:
+    from deburr.pipeline.plan import load
+
+    plan = load(spec, input=input, output=output, overrides=overrides)
+    if not plan.writers and report is None:
+        name = plan.origin or "the spec"
+        raise SpecError(f"{name}: writes nothing; end it with a file name, or give --output FILE or --report DIR")
+    return plan
+
+
+def _execute(plan: Plan, report: str | None, quiet: bool) -> None:
+    from deburr.pipeline.cli_progress import shown, summary
+    from deburr.pipeline.execute import execute
+
+    with shown(quiet):
+        result = execute(plan, None, report)
+    summary(plan, result.report, quiet)
+    for writer in plan.writers:
+        click.echo(writer.filename)
+    if report is not None:
+        from deburr.pipeline.report import written
+
+        for path in written(report):
+            click.echo(path)

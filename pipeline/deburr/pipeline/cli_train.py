@@ -1,0 +1,21 @@
+"""`pipeline train`: train a network by a recipe."""
+
+from __future__ import annotations
+
+import click
+
+from deburr.pipeline.cli import common
+
+
+@click.command()
+@click.argument("recipe", metavar="TRAIN.json")
+@click.option("--init", metavar="WEIGHTS", help="Start from these weights (a safetensors file).")
+@click.option("--resume", is_flag=True, help="Go on where an interrupted training of this recipe stopped.")
+@common
+def train(recipe: str, init: str | None, resume: bool, quiet: bool) -> None:
+    """Train a denoising network by the recipe TRAIN.json, on surfaces that it generates itself."""
+    from deburr.pipeline.cli_progress import shown
+    from deburr.train import run
+
+    with shown(quiet):
+        run(recipe, init, resume)

@@ -1,0 +1,38 @@
+"""`pipeline weights`: import a published checkpoint, show what a weights file says of itself."""
+
+from __future__ import annotations
+
+import json
+
+import click
+
+from deburr.pipeline.cli import common
+
+
+@click.group()
+def weights() -> None:
+    """Import and show network weights."""
+
+
+@weights.command("import")
+@click.argument("source", metavar="CKPT")
+@click.argument("target", metavar="OUT")
+@common
+def import_(source: str, target: str, quiet: bool) -> None:
+    """Turn the published checkpoint CKPT (a torch file; nothing in it is executed) into the safetensors file OUT."""
+    from deburr.nn.weights import import_checkpoint
+
+    card = import_checkpoint(source, target)
+    if not quiet:
+        click.echo(json.dumps(card, indent=2, default=str), err=True)
+    click.echo(target)
+
+
+@weights.command()
+@click.argument("file")
+@common
+def show(file: str, quiet: bool) -> None:
+    """Print the card of the weights in FILE, or of the `bundled` ones: what they are and where they come from."""
+    from deburr.nn.weights import read_card
+
+    click.echo(json.dumps(read_card(None if file == "bundled" else file), indent=2, default=str))

@@ -1,0 +1,186 @@
+"""Runs a plan on one cloud in memory, and keeps account of it for the report."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy.typing as npt
+
+from deburr.core.cloud import Floats, PointCloud
+from deburr.core.errors import DeburrError, ReadError, RunError, SpecError, WriteError
+from deburr.core.files import check_folder
+from deburr.core.progress import advance
+from deburr.core.stage import Filter, Reader, Writer
+from deburr.pipeline import report
+from deburr.pipeline.plan import Plan, Step, load
+from deburr.pipeline.resolve import Override
+from deburr.pipeline.spec import Source
+
+
+@dataclass(frozen=True)
+class Result:
+    """What `run` returns: the ``cloud`` that left the last stage, and the run ``report`` (JSON values)."""
+
+    cloud: PointCloud
+    report: dict[str, Any]
+
+    @property
+    def xyz(self) -> Floats:
+        """(N, 3) float64, world coordinates; row i is input row i unless a stage removed points."""
+        return self.cloud.xyz
+
+
+def run(
+    source: Source,
+    *,
+    input: str | os.PathLike[str] | None = None,
+    output: str | os.PathLike[str] | None = None,
+    overrides: Mapping[str, Any] | Iterable[Override] = (),
+    points: npt.ArrayLike | None = None,
+    dims: Mapping[str, npt.ArrayLike] | None = None,
+    report_dir: str | os.PathLike[str] | None = None,
+) -> Result:
+    """Check a pipeline, then run it: ``run(["filters.spd"], points=xyz).xyz``.
+
+    Parameters
+    ----------
+    source, input, output, overrides
+        As in `deburr.pipeline.plan.load`.
+    points : (N, 3) array, optional
+        World coordinates, in place of a reader. The array is not changed.
+    dims : mapping of name to (N,) array, optional
+        More columns for ``points``, by PDAL's names (``Classification``, ...).
+    report_dir : path, optional
+        Folder for ``report.json`` and ``section.png``; made if it is missing.
+
+    Raises
+    ------
+    SpecError
+        Before anything is read: all that is wrong with the pipeline.
+    RunError
+        A file, the data or the machine stopped the run. No output is left half-written.
+    """
+    cloud = None if points is None else given(points, dims or {})
+    plan = load(source, input=input, output=output, overrides=overrides, reads=points is None)
+    return execute(plan, cloud, report_dir)
+
+
+def given(points: npt.ArrayLike, dims: Mapping[str, npt.ArrayLike]) -> PointCloud:
+    """A cloud of the caller's arrays. Raises `ReadError` for other shapes than (N, 3) and (N,), NaN and infinity."""
+    import numpy as np
+
+    try:
+        # A copy: the caller may write into its array while the cloud, which is frozen, lives on.
+        cloud = PointCloud(np.array(points, dtype=np.float64), {name: np.array(dims[name]) for name in dims})
+    except (TypeError, ValueError) as error:
+        raise ReadError(f"points: {error}; give an (N, 3) array of numbers and columns of N values") from error
+    bad = int((~np.isfinite(cloud.xyz)).any(axis=1).sum())
+    if bad:
+        raise ReadError(f"points: {bad} of {len(cloud)} have a coordinate that is NaN or infinite; remove them first")
+    return cloud
+
+
+def execute(plan: Plan, cloud: PointCloud | None = None, report_dir: str | os.PathLike[str] | None = None) -> Result:
+    """Run ``plan`` on ``cloud``, or on what its reader reads. Raises `RunError`."""
+    folder = None if report_dir is None else Path(report_dir)
+    with _report_folder(folder):
+        for step in plan.steps:
+            if isinstance(step.stage, Writer):
+                with _blamed(step, 0):
+                    check_writable(Path(os.path.realpath(step.stage.filename)))
+        account = report.Account(plan)
+        for number, step in enumerate(plan.steps, 1):
+            advance(f"{number}/{len(plan.steps)} {step.stage.type_name}", 0, 0)
+            with _blamed(step, 0 if cloud is None else len(cloud)), account.of(step.stage, cloud) as entry:
+                cloud = _apply(step, cloud)
+                entry.after = cloud
+        assert cloud is not None, "load() asks for a reader where no points are given"
+        result = Result(cloud, account.as_json())
+        if folder is not None:
+            report.write(folder, result.cloud, result.report)
+    return result
+
+
+def _apply(step: Step, cloud: PointCloud | None) -> PointCloud:
+    stage = step.stage
+    if isinstance(stage, Reader):
+        return stage.read()
+    assert cloud is not None, "a plan begins with a reader or with points"
+    missing = sorted(stage.needs - set(cloud.dims))
+    if missing:
+        raise RunError(f"needs the dimension '{missing[0]}', which the cloud has not; remove the stage or add it")
+    if isinstance(stage, Writer):
+        stage.write(cloud)
+        return cloud
+    assert isinstance(stage, Filter), f"{stage.type_name} is neither reader, filter nor writer"
+    return stage.run(cloud)
+
+
+def check_writable(path: Path) -> None:
+    """Find out before the long work, not after it, that ``path`` cannot be written. Raises `WriteError`."""
+    try:
+        check_folder(path)
+        with tempfile.TemporaryFile(dir=path.parent):
+            pass
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise WriteError(f"{path}: folder {path.parent} cannot be written ({reason}); choose another output") from error
+
+
+@contextmanager
+def _report_folder(folder: Path | None) -> Iterator[None]:
+    """Make the folder of the report; take it away again if the run fails and left nothing in it."""
+    if folder is None:
+        yield
+        return
+    new = not folder.exists()
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        reason = "a file is in its place" if isinstance(error, FileExistsError | NotADirectoryError) else error.strerror
+        raise WriteError(f"{folder}: the report's folder cannot be made ({reason}); choose another") from error
+    try:
+        check_writable(folder / report.NAME)
+        yield
+    except BaseException:
+        if new and not any(folder.iterdir()):
+            folder.rmdir()
+        raise
+
+
+@contextmanager
+def _blamed(step: Step, points: int) -> Iterator[None]:
+    """Put the stage's place before the message of whatever stops it."""
+    try:
+        yield
+    except SpecError as error:
+        raise SpecError([f"{step.where}: {problem}" for problem in error.errors]) from error
+    except DeburrError as error:
+        kind = next(k for k in (ReadError, WriteError, RunError, DeburrError) if isinstance(error, k))
+        raise kind(f"{step.where}: {error}") from error
+    except OSError as error:
+        name = f"{error.filename}: " if error.filename else ""
+        raise RunError(f"{step.where}: {name}{error.strerror or error}; free the cause and run again") from error
+    except Exception as error:
+        if not _out_of_memory(error):
+            raise
+        size = f" for {points:,} points" if points else ""
+        raise RunError(
+            f"{step.where}: not enough memory{size}; close other programs, or cut the cloud into smaller files"
+        ) from error
+
+
+def _out_of_memory(error: Exception) -> bool:
+    """torch raises RuntimeError where Python raises MemoryError, and must not be imported here."""
+    said = str(error).lower()
+    return (
+        isinstance(error, MemoryError)
+        or type(error).__name__ == "OutOfMemoryError"
+        or (isinstance(error, RuntimeError) and ("not enough memory" in said or "can't allocate memory" in said))
+    )

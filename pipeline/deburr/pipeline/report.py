@@ -1,0 +1,168 @@
+"""The run report: what ran, on what, for how long, and what each stage has to say. One JSON file and one picture."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import math
+import os
+import platform
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from deburr.core.cloud import PointCloud
+from deburr.core.files import replacing
+from deburr.core.stage import Stage
+from deburr.pipeline.plan import Plan
+
+NAME = "report.json"
+PICTURE = "section.png"
+_PACKAGES = ("deburr", "numpy", "scipy", "torch", "laspy", "lazrs", "open3d", "pydantic")
+
+
+@dataclass
+class Entry:
+    """The account of one stage; ``after`` is filled in by whoever runs it."""
+
+    stage: Stage
+    before: PointCloud | None
+    after: PointCloud | None = None
+    seconds: float = 0.0
+    logged: list[str] = field(default_factory=list)
+
+    def as_json(self) -> dict[str, Any]:
+        told = self.after.history[len(self.before.history) if self.before else 0 :] if self.after else ()
+        figures: dict[str, Any] = {}
+        for record in told:
+            figures.update(record.figures)
+        return {
+            "type": self.stage.type_name,
+            "tag": self.stage.tag,
+            "seconds": round(self.seconds, 3),
+            "points_in": len(self.before) if self.before is not None else None,
+            "points_out": len(self.after) if self.after is not None else None,
+            "figures": figures,
+            "warnings": [*(warning for record in told for warning in record.warnings), *self.logged],
+        }
+
+
+class Account:
+    """Gathers the entries of a run."""
+
+    def __init__(self, plan: Plan) -> None:
+        self._plan = plan
+        self._entries: list[Entry] = []
+        self._began = datetime.now(UTC)
+        self._clock = time.perf_counter()
+        self._input = None if plan.reader is None else identity(plan.reader.filename)
+
+    @contextmanager
+    def of(self, stage: Stage, before: PointCloud | None) -> Iterator[Entry]:
+        """Time one stage and catch what it logs as a warning."""
+        entry = Entry(stage, before)
+        clock = time.perf_counter()
+        with _listening(entry.logged):
+            yield entry
+        entry.seconds = time.perf_counter() - clock
+        self._entries.append(entry)
+
+    def as_json(self) -> dict[str, Any]:
+        """JSON values only: numpy's become Python's, NaN and infinity become null."""
+        return dict(
+            _plain(
+                {
+                    "spec_file": self._plan.origin or None,
+                    "spec": self._plan.as_json(),
+                    "input": self._input,
+                    "outputs": [writer.filename for writer in self._plan.writers],
+                    "began": self._began.isoformat(timespec="seconds"),
+                    "seconds": round(time.perf_counter() - self._clock, 3),
+                    "peak_memory_mb": peak_memory_mb(),
+                    "stages": [entry.as_json() for entry in self._entries],
+                    "versions": versions(),
+                }
+            )
+        )
+
+
+@contextmanager
+def _listening(messages: list[str]) -> Iterator[None]:
+    class Collector(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            messages.append(record.getMessage())
+
+    handler = Collector(logging.WARNING)
+    logger = logging.getLogger("deburr")
+    logger.addHandler(handler)
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
+
+
+def identity(path: str) -> dict[str, Any] | None:
+    """Path, size in bytes and SHA-256 of a file; None for one that cannot be read, which its reader explains better."""
+    if not os.path.isfile(path):
+        return None
+    try:
+        with open(path, "rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+            return {"path": path, "bytes": os.fstat(file.fileno()).st_size, "sha256": digest}
+    except OSError:
+        return None
+
+
+def peak_memory_mb() -> float | None:
+    """The most memory this process has held, in MB (10^6 bytes); None where the system does not tell."""
+    try:
+        import resource
+    except ImportError:  # Windows
+        return None
+    unit = 1 if sys.platform == "darwin" else 1024
+    return round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e6, 1)
+
+
+def versions() -> dict[str, str]:
+    """Versions of Python and of the packages that shape a result; imports none of them."""
+    found = {"python": platform.python_version()}
+    for package in _PACKAGES:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+def _plain(value: Any) -> Any:
+    if hasattr(value, "tolist"):
+        value = value.tolist()
+    if isinstance(value, Mapping):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple | set | frozenset):
+        return [_plain(item) for item in value]
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    return value if value is None or isinstance(value, bool | int | str) else str(value)
+
+
+def write(folder: Path, cloud: PointCloud, report: dict[str, Any]) -> None:
+    """Write ``report.json`` and ``section.png`` into ``folder``. Raises `WriteError`."""
+    from deburr.pipeline.section import draw
+
+    with replacing(folder / PICTURE) as temporary:
+        draw(cloud, temporary)
+    with replacing(folder / NAME) as temporary:
+        temporary.write_text(json.dumps(report, indent=2, allow_nan=False) + "\n", encoding="utf-8")
+
+
+def written(folder: str | os.PathLike[str]) -> list[str]:
+    """The paths that `write` fills, for the command line to print."""
+    return [str(Path(folder) / NAME), str(Path(folder) / PICTURE)]

@@ -1,0 +1,132 @@
+"""Gives every entry of a spec its type: by name, by place and extension, by ``--input`` and ``--output``; overrides."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import PurePath
+from typing import Any
+
+from deburr.core.errors import did_you_mean
+from deburr.core.registry import stage_types
+from deburr.pipeline.spec import Entry, Spec, show
+
+#: Extensions that are not themselves the name of a reader or writer.
+_ALIASES = {"laz": "las"}
+_TYPE = re.compile(r"(readers|filters|writers)\.\w+")
+
+
+@dataclass(frozen=True)
+class Override:
+    """``--filters.spd.noise=0.03``: ``target`` is a type or ``stage.TAG``."""
+
+    target: str
+    option: str
+    value: Any
+
+    @classmethod
+    def from_name(cls, name: str, value: Any) -> Override:
+        target, _, option = name.rpartition(".")
+        return cls(target, option, _literal(value) if isinstance(value, str) else value)
+
+
+def _literal(text: str) -> Any:
+    """Lists, objects and null are JSON; numbers stay text, which every option of numbers reads (a name may be `1`)."""
+    try:
+        value = json.loads(text)
+    except (ValueError, RecursionError):
+        return text
+    return value if value is None or isinstance(value, list | dict) else text
+
+
+def resolve(spec: Spec, input: str | None, output: str | None, overrides: Sequence[Override]) -> tuple[Spec, list[str]]:
+    """The spec with a type on every entry that has one, and the problems met, one sentence each."""
+    entries = list(spec.entries)
+    if input is not None:
+        if entries and _kind(entries[0], first=True) == "readers":
+            entries[0] = _renamed(entries[0], input)
+        else:
+            entries.insert(0, Entry("--input", bare=input))
+    if output is not None:
+        if len(entries) > 1 and _kind(entries[-1], last=True) == "writers":
+            entries[-1] = _renamed(entries[-1], output)
+        else:
+            entries.append(Entry("--output", bare=output))
+    errors: list[str] = []
+    typed = []
+    for place, entry in enumerate(entries):
+        found, problem = _typed(entry, first=place == 0, last=0 < place == len(entries) - 1)
+        typed.append(found)
+        errors += [f"{spec.where(found)}: {problem}"] if problem else []
+    typed, problems = _overridden(typed, overrides)
+    return Spec(spec.origin, tuple(typed)), errors + problems
+
+
+def _renamed(entry: Entry, filename: str) -> Entry:
+    """The reader or writer with another file; one that its extension chose is chosen anew."""
+    if entry.type is None and entry.bare and not _is_type(entry.bare):
+        return replace(entry, bare=filename)
+    kind = entry.type or entry.bare or None
+    return replace(entry, type=kind, bare="", options={**entry.options, "filename": filename})
+
+
+def _is_type(text: str) -> bool:
+    return text in stage_types() or _TYPE.fullmatch(text) is not None
+
+
+def _kind(entry: Entry, first: bool = False, last: bool = False) -> str:
+    """``readers``, ``filters``, ``writers``, or empty where the entry says too little."""
+    name = entry.type or (entry.bare if _is_type(entry.bare) else "")
+    if name:
+        return name.partition(".")[0]
+    is_file = bool(entry.bare) or "filename" in entry.options
+    return "readers" if is_file and first else "writers" if is_file and last else ""
+
+
+def _typed(entry: Entry, first: bool, last: bool) -> tuple[Entry, str]:
+    """The entry with its type, or the reason why it has none."""
+    if entry.type is not None:
+        return entry, ""
+    if entry.bare in stage_types():
+        return replace(entry, type=entry.bare, bare=""), ""
+    filename = entry.bare or entry.options.get("filename")
+    if filename is None:
+        return entry, "has no 'type'; name one of those that 'pipeline stages' lists"
+    if not isinstance(filename, str):
+        return entry, f"option 'filename' must be text, not {show(filename)}"
+    extension = PurePath(filename).suffix.lower().removeprefix(".")
+    chosen = f"{_kind(entry, first, last)}.{_ALIASES.get(extension, extension)}"
+    if not _is_type(entry.bare) and chosen in stage_types():
+        return replace(entry, type=chosen, bare="", options={**entry.options, "filename": filename}), ""
+    return entry, _why_untyped(filename, first or last)
+
+
+def _why_untyped(name: str, at_end: bool) -> str:
+    guess = did_you_mean(name, stage_types())
+    if _is_type(name) or guess:
+        return f"unknown stage type '{name}'{guess or _LIST}"
+    if not at_end:
+        return f"'{name}' is neither a stage type nor the first or last entry, where a file name may stand{_LIST}"
+    known = sorted({t.partition(".")[2] for t in stage_types() if not t.startswith("filters.")} | set(_ALIASES))
+    return f"'{name}' has no extension that is known ({', '.join(known)}); rename the file, or give its 'type'"
+
+
+_LIST = "; 'pipeline stages' lists all types"
+
+
+def _overridden(entries: list[Entry], overrides: Sequence[Override]) -> tuple[list[Entry], list[str]]:
+    errors = []
+    for change in overrides:
+        name = f"--{change.target}.{change.option}"
+        hits = [i for i, entry in enumerate(entries) if change.target in (entry.type, f"stage.{entry.tag}")]
+        if not hits:
+            known = dict.fromkeys(entry.type for entry in entries if entry.type)
+            known |= dict.fromkeys(f"stage.{entry.tag}" for entry in entries if entry.tag)
+            hint = did_you_mean(change.target, known) or f"; it has {', '.join(known) or 'none'}"
+            errors.append(f"{name}: the pipeline has no stage '{change.target}'{hint}")
+        for i in hits:
+            options: Mapping[str, Any] = {**entries[i].options, change.option: change.value}
+            entries[i] = replace(entries[i], options=options)
+    return entries, errors
