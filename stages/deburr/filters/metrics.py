@@ -1,0 +1,146 @@
+"""filters.metrics: measures the noise of a cloud, as it was read and as it is now."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+from pydantic import Field
+
+from deburr.core.cloud import Floats, PointCloud
+from deburr.core.errors import ReadError
+from deburr.core.neighbors import Neighbors
+from deburr.core.progress import advance
+from deburr.core.registry import stage_class
+from deburr.core.stage import Filter, Reader
+from deburr.filters._mesh import SUFFIXES, Mesh, read_mesh
+from deburr.filters._planes import local_shape, rms
+
+#: Points measured at a time.
+CHUNK = 1 << 18
+
+#: What every figure is measured in; ``units`` are the cloud's own.
+UNITS = {
+    "residual_rms, residual_median": "units; distance to the plane through the nearest neighbours",
+    "spacing_median": "units; side of the square that a point owns on the surface",
+    "points_per_square_unit": "points per unit^2 of surface (1 / spacing_median^2)",
+    "displacement": "units; distance of each point to the place it was read from",
+    "to_reference_*": "units; each point to the nearest reference point; for a mesh, point-to-mesh",
+    "from_reference_*": "units; each reference point, or sample of the mesh, to the nearest point",
+    "hausdorff": "units; the larger of to_reference_max and from_reference_max",
+    "chamfer": "units, not squared; to_reference_mean + from_reference_mean",
+    "chamfer_squared": "units^2; the mean squares of both directions, added",
+    "own_rms": "units; each point to the reference point of its own row",
+}
+
+
+class Metrics(Filter):
+    """Measure the active points (neither withheld nor of class 7 or 18) and change nothing; see the run report.
+
+    Without ``reference``: residuals to local planes, spacing, density, displacement. With a cloud or mesh as one also
+    Chamfer and Hausdorff distance; a mesh is measured exactly one way and by even samples the other way, as many as
+    there are points (at least 10,000). ``as_read`` are the points where they were read, ``now`` where they are.
+    """
+
+    type_name: ClassVar[str] = "filters.metrics"
+
+    reference: str | None = Field(
+        None, description="the truth: a cloud (LAS, LAZ, PLY) or a mesh (PLY, OBJ, STL) in the same coordinates"
+    )
+    paired: bool = Field(False, description="row i of the reference cloud is the true place of row i of the file read")
+    neighbors: int = Field(16, ge=3, le=256, description="neighbours that span a point's local plane")
+
+    def check(self, before: tuple[Any, ...]) -> list[str]:
+        """Refuse ``paired`` without a reference."""
+        if self.paired and self.reference is None:
+            return ["option 'paired' needs a 'reference' cloud; name one, or remove 'paired'"]
+        return []
+
+    def run(self, cloud: PointCloud) -> PointCloud:
+        """Add the figures to the cloud's history. Raises `ReadError` for a reference that cannot be read."""
+        active = cloud.active
+        now, before = cloud.xyz[active], cloud.original[active]
+        truth = None if self.reference is None else Reference(self.reference)
+        rows = cloud.rows[active] if self.paired else None
+        moved = bool(cloud.moved.any())
+        figures: dict[str, Any] = {"points": len(now), "points_left_out": int((~active).sum())}
+        figures["now"] = self._measure(now, truth, rows)
+        figures["as_read"] = self._measure(before, truth, rows) if moved else figures["now"]
+        figures["displacement"] = _displacement(now - before)
+        figures["neighbors"] = self.neighbors
+        figures["units"] = UNITS
+        warnings = [] if len(now) >= 4 else [f"{len(now)} points are too few to measure residuals (at least 4)"]
+        return cloud.note(self.type_name, figures, *warnings)
+
+    def _measure(self, xyz: Floats, truth: Reference | None, rows: Any) -> dict[str, Any]:
+        figures = local_shape(xyz, self.neighbors).figures()
+        if truth is not None and len(xyz):
+            figures |= truth.compare(xyz)
+            if rows is not None:
+                figures["own_rms"] = truth.own_rms(xyz, rows)
+        return figures
+
+
+class Reference:
+    """The truth that a cloud is compared with: points, or a mesh. Raises `ReadError` if it cannot be read."""
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+        suffix = Path(path).suffix.lower()
+        self.mesh: Mesh | None = read_mesh(path) if suffix in SUFFIXES else None
+        self.points = np.zeros((0, 3))
+        if self.mesh is None:
+            # Found through the registry: filters know no reader.
+            reader_class = stage_class("readers.ply" if suffix == ".ply" else "readers.las")
+            reader = reader_class.model_validate({"filename": path})
+            assert isinstance(reader, Reader)
+            self.points = reader.read().xyz
+            if not len(self.points):
+                raise ReadError(f"{path}: holds no points; name a reference that does")
+
+    def compare(self, xyz: Floats) -> dict[str, Any]:
+        """Distances from ``xyz`` (N, 3), N >= 1, to the reference and back; see `UNITS`."""
+        kind = "cloud" if self.mesh is None else "mesh"
+        points = self.points if self.mesh is None else self.mesh.sample(max(len(xyz), 10_000))
+        there = nearest(xyz, points) if self.mesh is None else self.mesh.distances(xyz)
+        back = nearest(points, xyz)
+        figures = {"reference": kind, f"{'reference' if self.mesh is None else 'mesh'}_points": len(points)}
+        for name, distances in (("to_reference", there), ("from_reference", back)):
+            figures[f"{name}_mean"] = float(distances.mean())
+            figures[f"{name}_rms"] = rms(distances)
+            figures[f"{name}_max"] = float(distances.max())
+        figures["hausdorff"] = float(max(there.max(), back.max()))
+        figures["chamfer"] = float(there.mean() + back.mean())
+        figures["chamfer_squared"] = float((there**2).mean() + (back**2).mean())
+        return figures
+
+    def own_rms(self, xyz: Floats, rows: Any) -> float | None:
+        """RMS distance of each point to the reference point of its source row."""
+        if self.mesh is not None or rows.max(initial=-1) >= len(self.points):
+            what = "is a mesh" if self.mesh is not None else f"has {len(self.points)} points, fewer than the file read"
+            raise ReadError(f"{self.path}: {what}, so rows cannot be paired; remove 'paired', or name the clean cloud")
+        return rms(np.linalg.norm(xyz - self.points[rows], axis=1))
+
+
+def nearest(queries: Floats, points: Floats) -> Floats:
+    """Distances (M,) of ``queries`` (M, 3) to the nearest of ``points`` (N, 3)."""
+    tree = Neighbors(points)
+    out = np.empty(len(queries))
+    for start in range(0, len(queries), CHUNK):
+        part = queries[start : start + CHUNK]
+        out[start : start + len(part)] = tree.nearest(part, 1)[0][:, 0]
+        advance("distances to the reference", start + len(part), len(queries))
+    return out
+
+
+def _displacement(moves: Floats) -> dict[str, float | None]:
+    lengths = np.linalg.norm(moves, axis=1)
+    if not len(lengths):
+        return {"median": None, "p99": None, "max": None, "rms": None}
+    return {
+        "median": float(np.median(lengths)),
+        "p99": float(np.percentile(lengths, 99)),
+        "max": float(lengths.max()),
+        "rms": rms(lengths),
+    }

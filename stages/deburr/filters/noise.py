@@ -1,0 +1,81 @@
+"""filters.noise: adds known noise, so that anyone can test a denoiser honestly."""
+
+from __future__ import annotations
+
+from math import sqrt
+from typing import ClassVar, Literal
+
+import numpy as np
+from pydantic import Field
+
+from deburr.core.cloud import Floats, Ints, PointCloud
+from deburr.core.progress import advance
+from deburr.core.stage import Filter, Scope
+
+#: Rows that share one random stream: a tile draws the streams it needs and no more.
+BLOCK = 1 << 16
+
+#: Standard deviations of the anisotropic noise along x, y, z, in units of sigma: z is twice as noisy as x and y, and
+#: the sum of the three variances is that of the other kinds.
+ANISOTROPIC = (sqrt(0.5), sqrt(0.5), sqrt(2.0))
+
+
+class Noise(Filter):
+    """Add random displacements to every active point (neither withheld nor of class 7 or 18).
+
+    ``gaussian``, ``laplace`` and ``uniform`` draw x, y and z independently with variance sigma^2 each; ``anisotropic``
+    is Gaussian with covariance diag(1/2, 1/2, 2) sigma^2. A point's displacement depends on the seed and on its row in
+    the file that was read, on nothing else: the same point gets the same noise in a tile and in the whole cloud.
+    """
+
+    type_name: ClassVar[str] = "filters.noise"
+    scope: ClassVar[Scope] = "point"
+
+    kind: Literal["gaussian", "laplace", "uniform", "anisotropic"] = Field(
+        "gaussian", description="distribution of the displacements"
+    )
+    sigma: float = Field(
+        ge=0,
+        description="standard deviation of x, y and z (anisotropic: root mean square of the three)",
+        json_schema_extra={"unit": "cloud units"},
+    )
+    seed: int = Field(0, ge=0, lt=1 << 63, description="the same seed gives the same noise")
+
+    def run(self, cloud: PointCloud) -> PointCloud:
+        """Move the active points."""
+        active = cloud.active
+        figures = {
+            "points": int(active.sum()),
+            "points_left_out": int((~active).sum()),
+            "kind": self.kind,
+            "sigma": self.sigma,
+            "seed": self.seed,
+            "units": "cloud units",
+        }
+        if not active.any() or self.sigma == 0:
+            return cloud.note(self.type_name, figures)
+        xyz = cloud.xyz.copy()
+        xyz[active] += self.sigma * self._unit(cloud.rows[active])
+        return cloud.with_xyz(xyz).note(self.type_name, figures)
+
+    def _unit(self, rows: Ints) -> Floats:
+        """Displacements (M, 3) float64 of standard deviation 1 for the source rows (M,)."""
+        out = np.empty((len(rows), 3))
+        blocks = rows // BLOCK
+        order = np.argsort(blocks, kind="stable")
+        numbers, starts = np.unique(blocks[order], return_index=True)
+        for done, (block, part) in enumerate(zip(numbers.tolist(), np.split(order, starts[1:]), strict=True), 1):
+            stream = np.random.default_rng([self.seed, block])
+            out[part] = self._draw(stream)[rows[part] - block * BLOCK]
+            advance("noise", done, len(numbers))
+        return out
+
+    def _draw(self, stream: np.random.Generator) -> Floats:
+        """(BLOCK, 3) float64, variance 1 for each coordinate (on average, if anisotropic)."""
+        shape = (BLOCK, 3)
+        if self.kind == "laplace":
+            return stream.laplace(0.0, sqrt(0.5), shape)
+        if self.kind == "uniform":
+            return stream.uniform(-sqrt(3.0), sqrt(3.0), shape)
+        normal = stream.standard_normal(shape)
+        return normal * ANISOTROPIC if self.kind == "anisotropic" else normal
