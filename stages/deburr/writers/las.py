@@ -1,0 +1,249 @@
+"""writers.las: LAS 1.1-1.5 and LAZ files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, BinaryIO, ClassVar, Literal
+
+import numpy as np
+from pydantic import Field
+
+from deburr.core.cloud import PointCloud
+from deburr.core.errors import WriteError
+from deburr.core.files import check_folder, replacing
+from deburr.core.progress import advance
+from deburr.core.stage import Stage, Writer
+from deburr.readers._las_crs import is_epsg
+from deburr.readers._las_header import HIGHEST_FORMAT, LASZIP, WAVEFORM_DATA, WAVEFORMS_OUTSIDE, Vlr
+from deburr.readers._las_points import Column, Layout, Records, UnfitValue
+from deburr.writers._las_target import Target, parse_extra_dims, plan, unknown_forward
+
+#: Points written at a time: the memory that writing takes beside the cloud.
+_CHUNK = 1_000_000
+
+Number = float | Literal["auto"] | None
+
+
+def _lattice(part: str, axis: str) -> Any:
+    return Field(
+        None,
+        description=f"{part} of {axis}, or 'auto'; default: forwarded, else computed",
+        json_schema_extra={"unit": "cloud units"},
+    )
+
+
+class LasWriter(Writer):
+    """Write a LAS or LAZ file. What was read from LAS and did not change is copied bit by bit.
+
+    Points keep count and order, unmoved points their integers, records their bytes; bounds and counts are computed
+    anew. Dimensions that LAS has no place for become extra bytes.
+    """
+
+    type_name: ClassVar[str] = "writers.las"
+
+    forward: str = Field("all", description="what to take over from the file that was read, comma-separated: all, "
+                         "header, scale, offset, format, vlr, none, or single header fields")  # fmt: skip
+    minor_version: int | None = Field(None, ge=1, le=5, description="LAS 1.x; default: forwarded, else 4")
+    dataformat_id: int | None = Field(None, ge=0, le=10, description="point format; default: forwarded, else by need")
+    scale_x: Number = _lattice("scale", "x")
+    scale_y: Number = _lattice("scale", "y")
+    scale_z: Number = _lattice("scale", "z")
+    offset_x: Number = _lattice("offset", "x")
+    offset_y: Number = _lattice("offset", "y")
+    offset_z: Number = _lattice("offset", "z")
+    a_srs: str | None = Field(None, description="coordinate reference system to write: WKT, or EPSG:n")
+    extra_dims: str = Field("all", description="dimensions for the extra bytes: all, or a list of Name=type")
+    compression: bool | Literal["laszip", "lazperf", "none"] | None = Field(
+        None, description="whether to compress (LAZ); default: by the file name"
+    )
+    system_id: str | None = Field(None, max_length=32, description="system identifier")
+    software_id: str | None = Field(None, max_length=32, description="generating software; default: deburr")
+    filesource_id: int | None = Field(None, ge=0, le=65535, description="file source id")
+    creation_doy: int | None = Field(None, ge=0, le=366, description="day of the year of creation")
+    creation_year: int | None = Field(None, ge=0, le=65535, description="year of creation")
+
+    def check(self, before: tuple[Stage, ...]) -> list[str]:
+        """Refuse names that do not exist and versions that lack the point format."""
+        errors = unknown_forward(self.forward) + parse_extra_dims(self.extra_dims)[1]
+        for option in ("scale_x", "scale_y", "scale_z"):
+            value = getattr(self, option)
+            if isinstance(value, float) and value <= 0:
+                errors.append(f"option '{option}' must be above 0, not {value}")
+        if self.minor_version is not None and (self.dataformat_id or 0) > HIGHEST_FORMAT[self.minor_version]:
+            errors.append(
+                f"LAS 1.{self.minor_version} has no point format {self.dataformat_id}; "
+                f"set 'dataformat_id' to {HIGHEST_FORMAT[self.minor_version]} or less, or 'minor_version' to 4"
+            )
+        if self.a_srs is not None and not is_epsg(self.a_srs) and "[" not in self.a_srs:
+            errors.append(f"option 'a_srs' must be EPSG:n or WKT, not '{self.a_srs[:40]}'")
+        return errors
+
+    @property
+    def compressed(self) -> bool:
+        """Whether the points are to be compressed."""
+        if self.compression is None:
+            return self.filename.lower().endswith(".laz")
+        return self.compression not in (False, "none")
+
+    def write(self, cloud: PointCloud) -> PointCloud:
+        """Write the cloud; figures and warnings are in the last record of the returned cloud's history."""
+        check_folder(Path(self.filename))
+        target = plan(self, cloud)
+        if self.filename.lower().endswith(".copc.laz"):
+            target.warnings.append(f"{self.filename} is plain LAZ, not COPC; give it a name that ends in .laz alone")
+        if target.header.field("global_encoding") & WAVEFORMS_OUTSIDE:
+            target.warnings.append("the waveforms lie in a .wdp file beside the input; copy it beside the output")
+        with replacing(self.filename) as temporary, open(temporary, "wb") as file:
+            try:
+                _emit(file, cloud, target, self.compressed)
+            except UnfitValue as problem:
+                raise WriteError(f"{self.filename}: {problem}") from problem
+        header = target.header
+        figures = {
+            "file": self.filename,
+            "points": len(cloud),
+            "las_version": f"1.{header.field('minor')}",
+            "point_format": target.layout.format,
+            "scale": list(header.field("scale")),
+            "offset": list(header.field("offset")),
+        }
+        return cloud.note(self.type_name, figures, *target.warnings)
+
+
+def _emit(file: BinaryIO, cloud: PointCloud, target: Target, compressed: bool) -> None:
+    """Header and records, points chunk by chunk, extended records; then the header again, now complete."""
+    import lazrs
+
+    header, layout, vlrs = target.header, target.layout, list(target.vlrs)
+    laszip = None
+    if compressed:
+        described = layout.dtype.itemsize - Layout(layout.format).dtype.itemsize
+        laszip = lazrs.LazVlr.new_for_compression(layout.format, described)
+        vlrs.append(Vlr(LASZIP[0].encode(), LASZIP[1], bytes(laszip.record_data()), b"http://laszip.org"))
+    front = b"".join(v.pack(extended=False) for v in vlrs) + target.gap
+    header.set(
+        format=layout.format | (0x80 if compressed else 0),
+        record_length=layout.dtype.itemsize,
+        vlr_count=len(vlrs),
+        points_at=len(header) + len(front),
+    )
+    file.write(header + front)
+    try:
+        compressor = lazrs.ParLasZipCompressor(file, laszip) if compressed else None
+        totals = _Totals(layout)
+        for begin in range(0, len(cloud), _CHUNK):
+            part = slice(begin, begin + _CHUNK)
+            records = _fill(cloud, target, part)
+            totals.add(records)
+            flat = records.view(np.uint8)
+            if compressor is not None:
+                compressor.compress_many(flat)
+            else:
+                file.write(flat.data)
+            advance("writers.las", min(begin + _CHUNK, len(cloud)), len(cloud))
+        if compressor is not None:
+            compressor.done()
+    except lazrs.LazrsError as error:
+        # The compressor writes through the file: what fails there is the disk.
+        raise OSError(None, str(error)) from error
+    _finish(file, target, totals)
+
+
+def _fill(cloud: PointCloud, target: Target, part: slice) -> Records:
+    """The point records of one chunk: copied, then set where the cloud differs."""
+    source, layout = target.source, target.layout
+    count = len(cloud.rows[part])
+    if source is None:
+        records = np.zeros(count, dtype=layout.dtype)
+        if "ReturnNumber" not in cloud.dims:
+            layout.put(records, "ReturnNumber", np.ones(count, np.uint8))
+            layout.put(records, "NumberOfReturns", np.ones(count, np.uint8))
+    else:
+        records = source.records[cloud.rows[part] - source.start]
+        if layout.dtype != source.layout.dtype:
+            old, records = records, np.zeros(count, dtype=layout.dtype)
+            for field in set(layout.dtype.names or ()) & set(old.dtype.names or ()):
+                if layout.dtype[field] == old.dtype[field]:
+                    records[field] = old[field]
+    for axis, (name, grid) in enumerate(zip("XYZ", target.axes, strict=True)):
+        world = cloud.xyz[part, axis]
+        if not grid.kept:
+            records[name] = grid.raw(world)
+        elif cloud.xyz is not cloud.original:
+            moved = world != cloud.original[part, axis]
+            records[name][moved] = grid.raw(world[moved])
+    columns = {name: column[part] for name, column in cloud.dims.items()}
+    if source is not None and source.layout.format < 6 <= layout.format:
+        _spread_overlap(columns, target)
+    names = set(layout.names)
+    for name, column in columns.items():
+        if name in names and layout.put(records, name, column):
+            warning = f"dimension '{name}' takes whole numbers only; fractions were rounded"
+            target.warnings += [warning] if warning not in target.warnings else []
+    return records
+
+
+def _spread_overlap(columns: dict[str, Column], target: Target) -> None:
+    """Class 12 of formats 0-5 means overlap, which is a flag in formats 6-10 and no class (LAS 1.4, table 17)."""
+    overlap = np.asarray(columns["Classification"] == 12)
+    if overlap.any():
+        columns["Classification"] = np.where(overlap, 1, columns["Classification"])
+        columns["Overlap"] = overlap | np.asarray(columns.get("Overlap", 0), dtype=np.bool_)
+        warning = (
+            f"class 12 (overlap) became class 1 with the Overlap flag, as point format {target.layout.format} has it"
+        )
+        target.warnings += [warning] if warning not in target.warnings else []
+
+
+class _Totals:
+    """What the header says of all points, gathered chunk by chunk."""
+
+    def __init__(self, layout: Layout) -> None:
+        self.layout = layout
+        self.count = 0
+        self.returns = np.zeros(16, dtype=np.int64)
+        self.low, self.high = np.full(3, 2**31), np.full(3, -(2**31))
+        self.times = [np.inf, -np.inf]
+
+    def add(self, records: Records) -> None:
+        """Take in one chunk."""
+        self.count += len(records)
+        self.returns += np.bincount(self.layout.get(records, "ReturnNumber"), minlength=16)
+        for axis, name in enumerate("XYZ"):
+            self.low[axis] = min(self.low[axis], records[name].min())
+            self.high[axis] = max(self.high[axis], records[name].max())
+        if "GpsTime" in self.layout.names:
+            times = records["GpsTime"]
+            self.times = [
+                min(self.times[0], float(np.fmin.reduce(times))),
+                max(self.times[1], float(np.fmax.reduce(times))),
+            ]
+
+
+def _finish(file: BinaryIO, target: Target, totals: _Totals) -> None:
+    """Write the extended records behind the points, and the header's final figures."""
+    header, minor = target.header, target.header.field("minor")
+    file.seek(0, 2)
+    header.set(waveform_at=0, evlr_at=file.tell() if target.evlrs else 0, evlr_count=len(target.evlrs))
+    for record in target.evlrs:
+        if record.id == WAVEFORM_DATA:
+            header.set(waveform_at=file.tell())
+        file.write(record.pack(extended=True))
+    legacy = (minor < 4 or (target.layout.format < 6 and minor < 5)) and totals.count < 2**32
+    if minor < 4 and not legacy:
+        raise UnfitValue(f"LAS 1.{minor} takes 4,294,967,295 points at most; set 'minor_version' to 4")
+    bounds = [0.0] * 6
+    if totals.count:
+        scale, offset = np.array(header.field("scale")), np.array(header.field("offset"))
+        ends = np.sort([totals.low * scale + offset, totals.high * scale + offset], axis=0)
+        bounds = [float(value) for pair in zip(ends[1], ends[0], strict=True) for value in pair]
+    header.set(
+        bounds=bounds,
+        count=totals.count,
+        returns=totals.returns[1:].tolist(),
+        legacy_count=totals.count if legacy else 0,
+        legacy_returns=totals.returns[1:6].tolist() if legacy else [0] * 5,
+        gps_range=totals.times[::-1] if np.isfinite(totals.times).all() else [0.0, 0.0],
+    )
+    file.seek(0)
+    file.write(header)
