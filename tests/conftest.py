@@ -1,13 +1,15 @@
-"""Fixtures that all tests share."""
+"""Fixtures that all tests share; and the rule that where the real data must be, no test may do without it."""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Generator
 from pathlib import Path
 
 import pytest
 
 DATA = Path(os.environ.get("DEBURR_DATA", Path(__file__).parent.parent.parent / "shared"))
+REQUIRED = os.environ.get("DEBURR_REQUIRE_DATA", "") == "1"
 
 
 @pytest.fixture(scope="session")
@@ -16,3 +18,16 @@ def data_dir() -> Path:
     if not (DATA / "data").is_dir():
         pytest.skip(f"needs the real data: set DEBURR_DATA to its folder (looked in {DATA})")
     return DATA
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """With DEBURR_REQUIRE_DATA=1 a test that takes ``data_dir`` and skips, for whatever reason, has failed."""
+    report = yield
+    needs_data = "data_dir" in getattr(item, "fixturenames", ())
+    if REQUIRED and needs_data and report.skipped and not hasattr(report, "wasxfail"):
+        report.outcome = "failed"
+        report.longrepr = f"skipped, but DEBURR_REQUIRE_DATA=1 says that the real data is there: {report.longrepr}"
+    return report

@@ -33,6 +33,11 @@ def import_(source: str, target: str, quiet: bool) -> None:
 @common
 def show(file: str, quiet: bool) -> None:
     """Print the card of the weights in FILE, or of the `bundled` ones: what they are and where they come from."""
-    from deburr.nn.weights import read_card
+    from deburr.nn.weights import read
 
-    click.echo(json.dumps(read_card(None if file == "bundled" else file), indent=2, default=str))
+    if file == "bundled":
+        from deburr.nn.default import BUNDLED
+
+        file = str(BUNDLED)
+    _, card = read(file)
+    click.echo(json.dumps(card, indent=2, default=str))

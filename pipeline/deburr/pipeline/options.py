@@ -123,6 +123,8 @@ def _either(parts: list[str]) -> str:
 
 
 def _range(schema: Mapping[str, Any]) -> str:
+    # Bounds of the machine's integers tell a reader nothing.
+    schema = {key: value for key, value in schema.items() if not isinstance(value, int | float) or abs(value) < 1e15}
     low, high = schema.get("minimum"), schema.get("maximum")
     if low is not None and high is not None:
         return f" from {low:g} to {high:g}"

@@ -11,7 +11,7 @@ from deburr.core.errors import SpecError, did_you_mean
 from deburr.core.registry import stage_class, stage_types
 from deburr.core.stage import Reader, Stage, Writer
 from deburr.pipeline.options import build
-from deburr.pipeline.resolve import Override, resolve
+from deburr.pipeline.resolve import Override, Problem, resolve
 from deburr.pipeline.spec import Entry, Source, Spec, parse
 
 
@@ -84,14 +84,14 @@ def load(
     )
     errors += _order(spec, reads)
     steps: list[Step] = []
-    for entry in spec.entries:
+    for place, entry in enumerate(spec.entries):
         stage, problems = _built(entry, tuple(step.stage for step in steps))
-        errors += [f"{spec.where(entry)}: {problem}" for problem in problems]
         if stage is not None:
             steps.append(Step(spec.where(entry), stage))
-    errors += _files(steps)
+            problems += _files(steps)
+        errors += [(place, f"{spec.where(entry)}: {problem}") for problem in problems]
     if errors:
-        raise SpecError(errors)
+        raise SpecError([text for _, text in sorted(errors, key=lambda problem: problem[0])])
     return Plan(spec.origin, tuple(steps))
 
 
@@ -121,31 +121,34 @@ def _missing_dimensions(stage: Stage, before: tuple[Stage, ...]) -> list[str]:
     ]
 
 
-def _order(spec: Spec, reads: bool) -> list[str]:
+def _order(spec: Spec, reads: bool) -> list[Problem]:
     """The rules of a linear pipeline: reader, filters, writers."""
-    kinds = [(entry.type or "").partition(".")[0] for entry in spec.entries]
     name = spec.origin or "the spec"
-    errors = []
     if not spec.entries:
-        errors.append(f"{name}: has no stages; name at least one")
-    elif reads and "readers" not in kinds and spec.entries[0].type:
-        errors.append(f"{name}: has no reader; begin with a file name, or give --input FILE")
-    tags: dict[str, Entry] = {}
+        return [(-1, f"{name}: has no stages; name at least one")]
+    kinds = [(entry.type or "").partition(".")[0] for entry in spec.entries]
+    errors: list[Problem] = []
+    if reads and "readers" not in kinds and spec.entries[0].type:
+        errors.append((-1, f"{name}: has no reader; begin with a file name, or give --input FILE"))
     for place, entry in enumerate(spec.entries):
-        where = spec.where(entry)
-        if kinds[place] == "readers" and "readers" in kinds[:place]:
-            errors.append(f"{where}: several readers are not supported; run the pipeline once for each file")
-        elif kinds[place] == "readers" and place > 0:
-            errors.append(f"{where}: a reader must come first; move it to the front")
-        elif kinds[place] == "readers" and not reads:
-            errors.append(f"{where}: the points are given by the caller; remove the reader")
-        if kinds[place] == "writers" and any(kind != "writers" for kind in kinds[place:]):
-            errors.append(f"{where}: a writer must come last; move it to the end")
-        errors += [f"{where}: {problem}" for problem in _linear(entry, spec.entries[:place])]
-        if entry.tag is not None and entry.tag in tags:
-            errors.append(f"{where}: tag '{entry.tag}' is already that of {tags[entry.tag].label}; choose another")
-        tags.setdefault(entry.tag or "", entry)
+        problems = [*_misplaced(kinds, place, reads), *_linear(entry, spec.entries[:place])]
+        twin = next((other for other in spec.entries[:place] if entry.tag is not None and other.tag == entry.tag), None)
+        if twin is not None:
+            problems.append(f"tag '{entry.tag}' is already that of {twin.label}; choose another")
+        errors += [(place, f"{spec.where(entry)}: {problem}") for problem in problems]
     return errors
+
+
+def _misplaced(kinds: list[str], place: int, reads: bool) -> list[str]:
+    if kinds[place] == "writers" and any(kind != "writers" for kind in kinds[place:]):
+        return ["a writer must come last; move it to the end"]
+    if kinds[place] != "readers":
+        return []
+    if not reads:
+        return ["the points are given by the caller; remove the reader"]
+    if "readers" in kinds[:place]:
+        return ["several readers are not supported; run the pipeline once for each file"]
+    return ["a reader must come first; move it to the front"] if place else []
 
 
 def _linear(entry: Entry, before: tuple[Entry, ...]) -> list[str]:
@@ -155,27 +158,22 @@ def _linear(entry: Entry, before: tuple[Entry, ...]) -> list[str]:
 
 
 def _files(steps: list[Step]) -> list[str]:
-    """File names that no system takes, and outputs that would overwrite what is read or written elsewhere."""
-    errors = []
-    seen: list[tuple[str, Step]] = []
-    for step in steps:
-        path = getattr(step.stage, "filename", None)
-        if not isinstance(path, str):
-            continue
-        if not path or "\0" in path or not _encodable(path):
-            errors.append(f"{step.where}: option 'filename' is empty or holds a character no file name may have")
-            continue
-        if isinstance(step.stage, Writer):
-            errors += [_clash(step, path, other, earlier) for other, earlier in seen if _same(path, other)]
-        seen.append((path, step))
-    return errors
+    """A file name that no system takes; an output that would overwrite what is read or written before it."""
+    last = steps[-1].stage
+    if not isinstance(last, Reader | Writer):
+        return []
+    path = last.filename
+    if not path or "\0" in path or not _encodable(path):
+        return ["option 'filename' is empty or holds a character that no file name may have; correct it"]
+    if isinstance(last, Reader):
+        return []
+    return [_clash(path, other) for other in (step.stage for step in steps[:-1]) if _same(path, other)]
 
 
-def _clash(step: Step, path: str, other: str, earlier: Step) -> str:
-    if isinstance(earlier.stage, Writer):
-        return f"{step.where}: '{path}' is written twice; choose another output"
-    same = "the input itself" if path == other else f"the same file as the input '{other}'"
-    return f"{step.where}: output '{path}' is {same}; choose another output, the input is never overwritten"
+def _clash(path: str, earlier: Stage) -> str:
+    if isinstance(earlier, Writer):
+        return f"output '{path}' is written twice; choose another output"
+    return f"output '{path}' is the input file itself; choose another output, the input is never overwritten"
 
 
 def _encodable(path: str) -> bool:
@@ -186,11 +184,11 @@ def _encodable(path: str) -> bool:
     return True
 
 
-def _same(one: str, other: str) -> bool:
-    """Whether two paths lead to one file, through links of either kind."""
-    if os.path.realpath(one) == os.path.realpath(other):
-        return True
+def _same(path: str, stage: Stage) -> bool:
+    """Whether ``path`` leads to the file that ``stage`` reads or writes, through links of either kind."""
+    if not isinstance(stage, Reader | Writer):
+        return False
     try:
-        return os.path.samefile(one, other)
-    except OSError:
+        return os.path.realpath(path) == os.path.realpath(stage.filename) or os.path.samefile(path, stage.filename)
+    except (OSError, ValueError):
         return False  # one of them does not exist, so they are two

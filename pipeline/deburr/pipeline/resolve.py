@@ -18,6 +18,10 @@ _ALIASES = {"laz": "las"}
 _TYPE = re.compile(r"(readers|filters|writers)\.\w+")
 
 
+#: The place of an entry (-1: none in particular) and what is wrong with it; errors are listed in this order.
+Problem = tuple[int, str]
+
+
 @dataclass(frozen=True)
 class Override:
     """``--filters.spd.noise=0.03``: ``target`` is a type or ``stage.TAG``."""
@@ -41,7 +45,9 @@ def _literal(text: str) -> Any:
     return value if value is None or isinstance(value, list | dict) else text
 
 
-def resolve(spec: Spec, input: str | None, output: str | None, overrides: Sequence[Override]) -> tuple[Spec, list[str]]:
+def resolve(
+    spec: Spec, input: str | None, output: str | None, overrides: Sequence[Override]
+) -> tuple[Spec, list[Problem]]:
     """The spec with a type on every entry that has one, and the problems met, one sentence each."""
     entries = list(spec.entries)
     if input is not None:
@@ -54,12 +60,12 @@ def resolve(spec: Spec, input: str | None, output: str | None, overrides: Sequen
             entries[-1] = _renamed(entries[-1], output)
         else:
             entries.append(Entry("--output", bare=output))
-    errors: list[str] = []
+    errors: list[Problem] = []
     typed = []
     for place, entry in enumerate(entries):
         found, problem = _typed(entry, first=place == 0, last=0 < place == len(entries) - 1)
         typed.append(found)
-        errors += [f"{spec.where(found)}: {problem}"] if problem else []
+        errors += [(place, f"{spec.where(found)}: {problem}")] if problem else []
     typed, problems = _overridden(typed, overrides)
     return Spec(spec.origin, tuple(typed)), errors + problems
 
@@ -108,7 +114,7 @@ def _why_untyped(name: str, at_end: bool) -> str:
     if _is_type(name) or guess:
         return f"unknown stage type '{name}'{guess or _LIST}"
     if not at_end:
-        return f"'{name}' is neither a stage type nor the first or last entry, where a file name may stand{_LIST}"
+        return f"'{name}' is no stage type; a file name may stand first, to be read, or last, to be written"
     known = sorted({t.partition(".")[2] for t in stage_types() if not t.startswith("filters.")} | set(_ALIASES))
     return f"'{name}' has no extension that is known ({', '.join(known)}); rename the file, or give its 'type'"
 
@@ -116,8 +122,8 @@ def _why_untyped(name: str, at_end: bool) -> str:
 _LIST = "; 'pipeline stages' lists all types"
 
 
-def _overridden(entries: list[Entry], overrides: Sequence[Override]) -> tuple[list[Entry], list[str]]:
-    errors = []
+def _overridden(entries: list[Entry], overrides: Sequence[Override]) -> tuple[list[Entry], list[Problem]]:
+    errors: list[Problem] = []
     for change in overrides:
         name = f"--{change.target}.{change.option}"
         hits = [i for i, entry in enumerate(entries) if change.target in (entry.type, f"stage.{entry.tag}")]
@@ -125,7 +131,7 @@ def _overridden(entries: list[Entry], overrides: Sequence[Override]) -> tuple[li
             known = dict.fromkeys(entry.type for entry in entries if entry.type)
             known |= dict.fromkeys(f"stage.{entry.tag}" for entry in entries if entry.tag)
             hint = did_you_mean(change.target, known) or f"; it has {', '.join(known) or 'none'}"
-            errors.append(f"{name}: the pipeline has no stage '{change.target}'{hint}")
+            errors.append((-1, f"{name}: the pipeline has no stage '{change.target}'{hint}"))
         for i in hits:
             options: Mapping[str, Any] = {**entries[i].options, change.option: change.value}
             entries[i] = replace(entries[i], options=options)

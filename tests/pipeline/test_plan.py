@@ -1,0 +1,169 @@
+"""From a Spec to a Plan: types, overrides, options, order, files."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from deburr.core.errors import SpecError
+from deburr.pipeline import load
+from deburr.pipeline.options import words
+
+NOISE = {"type": "filters.noise", "sigma": 0.1, "tag": "n"}
+
+
+def _types(*args: Any, **kwargs: Any) -> list[str]:
+    return [stage.type_name for stage in load(*args, **kwargs).stages]
+
+
+def _errors(*args: Any, **kwargs: Any) -> tuple[str, ...]:
+    with pytest.raises(SpecError) as caught:
+        load(*args, **kwargs)
+    assert caught.value.exit_code == 2
+    return caught.value.errors
+
+
+def _option(type_name: str, **options: Any) -> tuple[str, ...]:
+    return _errors(["in.ply", {"type": type_name, **options}, "out.ply"])
+
+
+def test_place_and_extension_choose_reader_and_writer() -> None:
+    assert _types(["a.LAZ", "filters.outlier", {"filename": "b.copc.laz"}]) == [
+        "readers.las",
+        "filters.outlier",
+        "writers.las",
+    ]
+    assert _types([{"type": "readers.ply", "filename": "no-extension"}, "x.ply"]) == ["readers.ply", "writers.ply"]
+    assert _types(["a.ply"]) == ["readers.ply"]
+
+
+def test_input_and_output_add_or_replace() -> None:
+    assert _types([NOISE], input="a.ply", output="b.las") == ["readers.ply", "filters.noise", "writers.las"]
+    plan = load(["a.ply", NOISE, {"type": "writers.ply", "filename": "b.ply"}], input="c.las", output="d.ply")
+    assert plan.reader is not None
+    assert (plan.reader.type_name, plan.reader.filename) == ("readers.las", "c.las")
+    assert [writer.filename for writer in plan.writers] == ["d.ply"]
+    assert _types(["a.ply"], output="b.ply") == ["readers.ply", "writers.ply"]
+    # Options of a named reader stay; only its file changes.
+    named = load([{"type": "readers.ply", "filename": "x", "tag": "r"}], input="y")
+    assert named.as_json() == [{"type": "readers.ply", "filename": "y", "tag": "r"}]
+
+
+def test_overrides_by_type_and_tag() -> None:
+    spec = ["a.ply", NOISE, {**NOISE, "tag": "m"}, "b.ply"]
+    plan = load(spec, overrides={"filters.noise.seed": "7", "stage.m.sigma": "0.5", "readers.ply.filename": "1"})
+    assert [(stage["sigma"], stage["seed"]) for stage in plan.as_json()[1:3]] == [(0.1, 7), (0.5, 7)]
+    assert plan.reader is not None
+    assert plan.reader.filename == "1"
+
+
+def test_overrides_that_hit_nothing_are_errors() -> None:
+    errors = _errors(["a.ply", NOISE, "b.ply"], overrides={"filters.noize.sigma": 1, "stage.x.a": 1, "stage.n.sigm": 1})
+    assert errors[0] == "--filters.noize.sigma: the pipeline has no stage 'filters.noize'; did you mean 'filters.noise'?"
+    assert "no stage 'stage.x'" in errors[1]
+    assert errors[2] == "stage 2 (filters.noise): unknown option 'sigm'; did you mean 'sigma'?"
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"stepsize": 1}, "unknown option 'stepsize'; did you mean 'step_size'?"),
+        ({"noise": -1}, "option 'noise' must be 'auto' or a number greater than 0, not -1"),
+        ({"noise": "much"}, "option 'noise' must be 'auto' or a number greater than 0, not 'much'"),
+        ({"noise": True}, "option 'noise' must be 'auto' or a number greater than 0, not true"),
+        ({"noise": [1]}, "option 'noise' must be 'auto' or a number greater than 0, not [1]"),
+        ({"noise": float("inf")}, "option 'noise' must be 'auto' or a number greater than 0, not Infinity"),
+        ({"steps": "ten"}, "option 'steps' must be a whole number from 1 to 1000, not 'ten'"),
+        ({"steps": 2.5}, "option 'steps' must be a whole number from 1 to 1000, not 2.5"),
+        ({"strength": 2}, "option 'strength' must be a number from 0 to 1, not 2"),
+        ({"device": "gpu"}, "option 'device' must be 'auto', 'cpu' or 'cuda', not 'gpu'"),
+        ({"weights": 3}, "option 'weights' must be text, not 3"),
+        ({"noise": {1, 2}}, "its options are not JSON"),
+    ],
+)
+def test_wrong_options_in_plain_words(options: dict[str, Any], said: str) -> None:
+    errors = _option("filters.spd", **options)
+    assert len(errors) == 1
+    assert errors[0].startswith(f"stage 2 (filters.spd): {said}")
+
+
+def test_all_errors_of_all_stages_in_their_order() -> None:
+    errors = _errors(["a.ply", {"type": "filters.spd", "steps": 0, "nois": 1}, "filters.x", "b.xyz"])
+    assert [error.partition(" (")[0].partition(":")[0] for error in errors] == ["stage 2", "stage 2", "stage 3", "stage 4"]
+
+
+def test_numbers_in_quotes_are_numbers_as_in_pdal() -> None:
+    plan = load(["a.ply", {"type": "filters.outlier", "mean_k": "12", "multiplier": "2.5", "class": 18.0}, "b.ply"])
+    assert plan.as_json()[1] == {"type": "filters.outlier", "mean_k": 12, "multiplier": 2.5, "class": 18}
+
+
+def test_python_values_are_taken() -> None:
+    import numpy as np
+
+    plan = load([Path("a.ply"), {"type": "filters.noise", "sigma": np.float32(0.5)}], output=Path("b.ply"))
+    assert plan.as_json()[1]["sigma"] == 0.5
+
+
+@pytest.mark.parametrize(
+    ("spec", "said"),
+    [
+        ([], "the spec: has no stages"),
+        (["filters.outlier", "b.ply"], "the spec: has no reader; begin with a file name, or give --input FILE"),
+        (["filters.outlier", {"type": "readers.ply", "filename": "a"}], "stage 2 (readers.ply): a reader must come first"),
+        (["a.ply", {"type": "readers.ply", "filename": "a"}, "b.ply"], "(readers.ply): several readers are not supported"),
+        (["a.ply", "b.ply", "c.ply"], "stage 2: 'b.ply' is no stage type; a file name may stand first"),
+        (["a.ply", {"type": "writers.ply", "filename": "b.ply"}, "filters.outlier"], "(writers.ply): a writer must come last"),
+        (["a.ply", NOISE, NOISE, "b.ply"], "stage 3 (filters.noise): tag 'n' is already that of stage 2"),
+        (["a.xyz", "b.ply"], "'a.xyz' has no extension that is known (las, laz, ply)"),
+        (["a.ply", {"tag": "x"}, "b.ply"], "stage 2: has no 'type'"),
+        (["a.ply", "filters.spdd", "b.ply"], "unknown stage type 'filters.spdd'; did you mean 'filters.spd'?"),
+        (["a.ply", {"type": "filters.spdd"}, "b.ply"], "unknown stage type 'filters.spdd'; did you mean 'filters.spd'?"),
+        (["a.ply", {"type": "filters.merge", "inputs": ["x"]}, "b.ply"], "'inputs' must name the stage just before"),
+        (["a.ply", "b\0.ply"], "holds a character that no file name may have"),
+        (["a.ply", {"type": "filters.spd", "model": "spd"}, "b.ply"], "model 'spd' has no bundled weights"),
+    ],
+)
+def test_order_and_names(spec: list[Any], said: str) -> None:
+    errors = _errors(spec)
+    assert any(said in error for error in errors), errors
+
+
+def test_linear_inputs_and_several_writers_are_fine() -> None:
+    spec = ["a.ply", NOISE, {"type": "filters.outlier", "inputs": "n"}, {"type": "writers.las", "filename": "b.las"}, "c.ply"]
+    assert len(load(spec).writers) == 2
+    assert "written twice" in _errors(["a.ply", {"type": "writers.ply", "filename": "./c.ply"}, "c.ply"])[0]
+
+
+def test_output_over_input_is_refused_through_every_kind_of_link(tmp_path: Path) -> None:
+    source = tmp_path / "a.ply"
+    source.write_bytes(b"ply")
+    (tmp_path / "soft.ply").symlink_to(source)
+    os.link(source, tmp_path / "hard.ply")
+    (tmp_path / "folder").symlink_to(tmp_path)
+    for name in ("a.ply", "soft.ply", "hard.ply", "folder/a.ply"):
+        (error,) = _errors([str(source)], output=tmp_path / name)
+        assert error.startswith("--output (writers.ply): output ")
+        assert "is the input file itself" in error
+    assert load([str(source)], output=tmp_path / "b.ply")
+
+
+def test_a_file_that_does_not_exist_is_no_matter_of_the_spec() -> None:
+    assert load(["/nowhere/a.ply", "/nowhere/b.ply"])
+
+
+@pytest.mark.parametrize(
+    ("schema", "said"),
+    [
+        ({"type": "integer", "minimum": 1}, "a whole number of at least 1"),
+        ({"type": "integer", "minimum": 0, "exclusiveMaximum": 2**63}, "a whole number of at least 0"),
+        ({"anyOf": [{"type": "null"}, {"const": "auto"}, {"type": "boolean"}]}, "'auto' or true or false"),
+        ({"enum": ["a", "b", 3]}, "'a', 'b' or 3"),
+        ({"type": "array", "items": {"type": "string"}}, "a list of values, each text"),
+        ({"$ref": "#/$defs/X"}, "a number less than 2"),
+    ],
+)
+def test_schemas_in_words(schema: dict[str, Any], said: str) -> None:
+    assert words(schema, {"X": {"type": "number", "exclusiveMaximum": 2}}) == said

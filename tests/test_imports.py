@@ -1,0 +1,36 @@
+"""What an import costs, and that the package imports whole."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+HEAVY = ("torch", "open3d", "laspy", "matplotlib", "scipy", "numpy", "pydantic", "rich")
+
+
+def _loaded(code: str) -> set[str]:
+    script = f"{code}\nimport sys, json\nprint(json.dumps([m for m in {HEAVY!r} if m in sys.modules]))"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    return set(json.loads(done.stdout.splitlines()[-1]))
+
+
+def test_the_command_line_imports_nothing_heavy() -> None:
+    assert _loaded("import deburr.pipeline.cli") == set()
+
+
+def test_help_imports_nothing_heavy() -> None:
+    code = "from deburr.pipeline.cli import cli\ntry: cli(['--help'])\nexcept SystemExit: pass"
+    assert _loaded(code) == set()
+
+
+@pytest.mark.parametrize("module", ["deburr.pipeline.plan", "deburr.pipeline.execute", "deburr.pipeline.describe"])
+def test_planning_loads_no_network_and_no_format(module: str) -> None:
+    assert _loaded(f"import {module}") & {"torch", "open3d", "laspy", "matplotlib"} == set()
+
+
+def test_checking_a_pipeline_loads_no_network_and_no_mesh() -> None:
+    code = "from deburr.pipeline import load\nload(['a.ply', 'filters.spd', 'b.ply'])"
+    assert _loaded(code) & {"torch", "open3d", "laspy", "matplotlib"} == set()

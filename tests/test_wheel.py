@@ -1,0 +1,43 @@
+"""What is installed: one top-level name."""
+
+from __future__ import annotations
+
+import importlib.util
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+
+
+@pytest.fixture(scope="module")
+def names(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
+    """The names in the wheel that this checkout builds."""
+    folder = tmp_path_factory.mktemp("wheel")
+    if importlib.util.find_spec("hatchling"):  # offline
+        command = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(folder)]
+    else:  # pip fetches it
+        command = [sys.executable, "-m", "pip", "wheel", "--no-deps", "--quiet", "-w", str(folder), str(ROOT)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    (wheel,) = folder.glob("*.whl")
+    return zipfile.ZipFile(wheel).namelist()
+
+
+def test_the_only_top_level_name_is_deburr(names: list[str]) -> None:
+    tops = {name.partition("/")[0] for name in names}
+    assert {top for top in tops if not top.endswith(".dist-info")} == {"deburr"}
+
+
+def test_it_is_a_namespace_with_every_module(names: list[str]) -> None:
+    assert "deburr/__init__.py" not in names
+    for root in ("stages", "pipeline", "plugins"):
+        for source in (ROOT / root).rglob("*.py"):
+            assert source.relative_to(ROOT / root).as_posix() in names
+
+
+def test_no_source_root_has_an_init() -> None:
+    assert not list(ROOT.glob("*/deburr/__init__.py"))
