@@ -152,7 +152,7 @@ class _Parser:
                     remarks.append(self.line)
                 case ["format", name, "1.0"] if name in FORMATS and not kind:
                     kind = name
-                case ["element", name, count] if count.isascii() and count.isdigit() and len(count) < 19:
+                case ["element", name, count] if count.isascii() and count.isdigit() and len(count) < 20:
                     elements.append((name, int(count), []))
                 case ["property", *rest] if elements:
                     elements[-1][2].append(self.property(rest, elements[-1][2]))

@@ -71,4 +71,4 @@ def _spell(values: Array, precision: int | None) -> list[str]:
     if precision is not None and values.dtype.kind == "f":
         return [f"{value:.{precision}f}" for value in values.tolist()]
     words: list[str] = values.astype("U").tolist()
-    return words
+    return [word.removesuffix(".0") for word in words] if values.dtype.kind == "f" else words

@@ -1,0 +1,129 @@
+"""The promises that every stage keeps. ``tests/test_contract.py`` holds all registered stages to them."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from deburr.core.cloud import PointCloud
+from deburr.core.registry import stage_class
+from deburr.core.stage import Filter, Stage
+
+#: Options for stages that cannot be built without any; for the others, options that make them do something.
+EXAMPLES: dict[str, dict[str, Any]] = {
+    "filters.noise": {"sigma": 0.01},
+    "filters.outlier": {"class": 18},
+}
+
+
+def example_options(type_name: str) -> dict[str, Any]:
+    """Options that build a stage of ``type_name``: its example, and a file name for readers and writers."""
+    options = dict(EXAMPLES.get(type_name, {}))
+    if type_name.startswith(("readers.", "writers.")):
+        options.setdefault("filename", "cloud.ply" if type_name.endswith(".ply") else "cloud.laz")
+    return options
+
+
+def build(type_name: str) -> Stage:
+    """A stage with its example options."""
+    return stage_class(type_name).model_validate(example_options(type_name))
+
+
+def as_json(stage: Stage) -> Any:
+    """The options of ``stage`` as they stand in a JSON file."""
+    return json.loads(stage.model_dump_json(by_alias=True))
+
+
+def surface(count: int = 400, columns: bool = True) -> PointCloud:
+    """A wavy surface far from the origin, with columns of several types; points 3 and 5 do not count."""
+    random = np.random.default_rng(7)
+    plan = random.uniform(0, 10, (count, 2))
+    z = np.sin(plan[:, 0]) + random.normal(0, 0.02, count)
+    xyz = np.column_stack([plan, z]) + np.array([500_000.0, 5_400_000.0, 100.0])
+    if not columns:
+        return PointCloud(xyz)
+    classification = np.full(count, 2, np.uint8)
+    classification[3] = 7
+    withheld = np.zeros(count, np.uint8)
+    withheld[5] = 1
+    intensity = random.integers(0, 65535, count).astype(np.uint16)
+    gps_time = random.uniform(0, 1e9, count)
+    dims = {"Classification": classification, "Withheld": withheld, "Intensity": intensity, "GpsTime": gps_time}
+    return PointCloud(xyz, dims)
+
+
+def frozen(cloud: PointCloud) -> PointCloud:
+    """The same cloud in arrays that nobody can write to."""
+
+    def lock(array: Any) -> Any:
+        array = array.copy()
+        array.setflags(write=False)
+        return array
+
+    xyz = lock(cloud.xyz)
+    return replace(
+        cloud, xyz=xyz, original=xyz, rows=lock(cloud.rows), dims={n: lock(c) for n, c in cloud.dims.items()}
+    )
+
+
+def fingerprint(cloud: PointCloud) -> dict[str, bytes]:
+    """The bytes of every array of ``cloud``."""
+    arrays = {"xyz": cloud.xyz, "original": cloud.original, "rows": cloud.rows, **cloud.dims}
+    return {name: array.tobytes() for name, array in arrays.items()}
+
+
+def check_options_round_trip(type_name: str) -> None:
+    """A stage's JSON builds an equal stage, and the JSON does not change on the way."""
+    stage = build(type_name)
+    again = type(stage).model_validate(as_json(stage))
+    assert again == stage
+    assert as_json(again) == as_json(stage)
+
+
+def check_declarations(type_name: str) -> None:
+    """A stage says who it is and what it must see; every option is described."""
+    stage = build(type_name)
+    assert stage.type_name == type_name
+    assert stage.scope in ("point", "neighborhood", "cloud")
+    assert isinstance(stage.needs, frozenset)
+    assert isinstance(stage.gives, frozenset)
+    assert type(stage).__doc__
+    for name, field in type(stage).model_fields.items():
+        assert field.description, f"{type_name}: option '{name}' has no description"
+
+
+def check_filter(stage: Filter, cloud: PointCloud) -> PointCloud:
+    """What holds of every filter on every cloud; returns its result."""
+    cloud = frozen(cloud)
+    before, history = fingerprint(cloud), cloud.history
+    result = stage.run(cloud)
+    assert fingerprint(cloud) == before
+    assert cloud.history == history
+    assert len(result) == len(cloud)
+    assert result.rows.tolist() == cloud.rows.tolist()
+    assert result.original.tobytes() == cloud.original.tobytes()
+    assert result.history[: len(history)] == history
+    assert np.isfinite(result.xyz).all()
+    for name, column in cloud.dims.items():
+        assert result.dims[name].dtype == column.dtype
+    for name in stage.gives:
+        assert name in result.dims
+    for record in result.history[len(history) :]:
+        assert record.stage == stage.type_name
+        json.dumps(record.figures, allow_nan=False)
+    skip = ~cloud.active
+    assert result.xyz[skip].tobytes() == cloud.xyz[skip].tobytes()
+    return result
+
+
+def check_permutation(stage: Filter, cloud: PointCloud, tolerance: float) -> None:
+    """Points in another order give the same points in that order, up to ``tolerance`` in the cloud's units."""
+    order = np.random.default_rng(3).permutation(len(cloud))
+    straight = stage.run(cloud).select(order)
+    turned = stage.run(cloud.select(order))
+    assert np.abs(straight.xyz - turned.xyz).max(initial=0.0) <= tolerance
+    for name, column in straight.dims.items():
+        assert (column == turned.dims[name]).all(), name
