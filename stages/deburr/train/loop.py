@@ -1,0 +1,137 @@
+"""The training loop: score matching at many noise levels, with an average of the weights as the result."""
+
+from __future__ import annotations
+
+import logging
+import time
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from deburr.core.neighbors import threads
+from deburr.core.progress import advance
+from deburr.nn.network import NOISE_FLOOR, NoiseNetwork, Scene, ScoreNetwork, Sizes
+from deburr.train.examples import Example, Pool, batches, merged, see, target
+from deburr.train.recipe import Recipe
+
+log = logging.getLogger(__name__)
+
+#: The level that a second pass is told, as a share of the first's: what the first leaves of the noise.
+SECOND_LEVEL = 0.4
+_AVERAGE = 0.998
+_CHECKPOINT_SECONDS = 60.0
+
+
+class Trainer:
+    """Networks, their averages, the optimiser and how far the run has come."""
+
+    def __init__(self, recipe: Recipe) -> None:
+        torch.manual_seed(recipe.seed)
+        torch.set_num_threads(recipe.threads or threads())
+        self.recipe = recipe
+        sizes = Sizes(channels=recipe.channels, heads=recipe.heads, layers=recipe.layers)
+        self.networks = torch.nn.ModuleDict({"score": ScoreNetwork(sizes), "noise": NoiseNetwork()})
+        self.average = {k: v.clone() for k, v in self.networks.state_dict().items()}
+        self.optimizer = torch.optim.AdamW(self.networks.parameters(), lr=recipe.learning_rate, weight_decay=1e-4)
+        self.step, self.seconds = 0, 0.0
+
+    def learn(self, examples: list[Example], rng: np.random.Generator) -> dict[str, float]:
+        """One step of gradient descent on a batch; the mean losses."""
+        share = min(self.seconds / (60 * self.recipe.minutes), 1.0)
+        warm = min(1.0, (self.step + 1) / 100)
+        for group in self.optimizer.param_groups:
+            group["lr"] = self.recipe.learning_rate * warm * (0.5 + 0.5 * np.cos(np.pi * share)) + 1e-6
+        scenes, levels = [], []
+        for index, example in enumerate(examples):
+            told = example.level * float(np.exp(rng.normal(0, 0.12)))
+            scene = see(example.points, told)
+            if rng.random() < self.recipe.second_pass:
+                examples[index] = example = self._passed(example, scene)
+                scene = see(example.points, SECOND_LEVEL * told)
+            scenes.append(scene)
+            levels.append(torch.full((len(example.points),), example.first_level))
+        truth = torch.cat([target(e, self.recipe.objective) for e in examples])
+        fresh = torch.cat([torch.full((len(e.points),), e.level == e.first_level) for e in examples])
+        loss, figures = self._loss(merged(scenes), torch.cat(levels), truth, fresh)
+        self.optimizer.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        torch.nn.utils.clip_grad_norm_(self.networks.parameters(), 1.0)
+        self.optimizer.step()
+        self.step += 1
+        keep = min(_AVERAGE, self.step / (self.step + 10))
+        for name, value in self.networks.state_dict().items():
+            self.average[name].lerp_(value, 1 - keep)
+        return figures
+
+    def _passed(self, example: Example, scene: Scene) -> Example:
+        with torch.no_grad():
+            score = self.networks["score"](scene)[0]
+        return replace(example, points=example.points + score.double().numpy(), level=SECOND_LEVEL * example.level)
+
+    def _loss(self, scene: Scene, level: Tensor, truth: Tensor, fresh: Tensor) -> tuple[Tensor, dict[str, float]]:
+        score, each, _ = self.networks["score"](scene)
+        # What a first pass leaves is a fraction of the noise; weighted so, both passes count alike.
+        importance = torch.where(fresh, 1.0, 4.0)
+        main = (((score / level[:, None] - truth) ** 2).sum(1) * importance).mean()
+        # Every neighbour's own score at the point is held to the target as well (Luo & Hu 2021, eq. 5).
+        window = torch.cat((torch.ones(len(level), 1), scene.graph.window), 1)
+        error = ((each / level[:, None, None] - truth[:, None]) ** 2).sum(-1).clamp_max(30.0)
+        local = ((error * window).sum(1) / window.sum(1) * importance).mean()
+        guess, scale = self.networks["noise"](scene.graph, scene.planes)
+        known = torch.log(torch.maximum(level / scene.graph.spacing, torch.tensor(NOISE_FLOOR)))
+        likelihood = ((guess - known).abs() / scale.exp() + scale)[fresh]
+        noise = likelihood.mean() if len(likelihood) else torch.zeros(())
+        figures = {"score": main.item(), "local": local.item(), "noise": noise.item()}
+        return main + 0.2 * local + 0.2 * noise, figures
+
+    def state(self) -> dict[str, object]:
+        return {
+            "networks": self.networks.state_dict(),
+            "average": self.average,
+            "optimizer": self.optimizer.state_dict(),
+            "step": self.step,
+            "seconds": self.seconds,
+        }
+
+    def restore(self, path: Path) -> None:
+        """Go on from a checkpoint that `state` was saved to."""
+        state = torch.load(path, weights_only=True)
+        self.networks.load_state_dict(state["networks"])
+        self.average = state["average"]
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.step, self.seconds = int(state["step"]), float(state["seconds"])
+
+    def sizes(self) -> dict[str, int]:
+        score = self.networks["score"]
+        assert isinstance(score, ScoreNetwork)
+        return asdict(score.sizes)
+
+
+def train(trainer: Trainer, checkpoint: Path, pool: Pool) -> None:
+    """Train until the recipe's time is over; checkpoint every minute; log the running losses."""
+    recipe = trainer.recipe
+    rng = np.random.default_rng([recipe.seed, 3, trainer.step])
+    before, saved = time.monotonic(), time.monotonic()
+    running: dict[str, float] = {}
+    for examples in batches(pool, recipe, rng):
+        figures = trainer.learn(examples, rng)
+        for name, value in figures.items():
+            running[name] = 0.99 * running.get(name, value) + 0.01 * value
+        now = time.monotonic()
+        trainer.seconds += now - before
+        before = now
+        advance("training (seconds)", min(int(trainer.seconds), int(60 * recipe.minutes)), int(60 * recipe.minutes))
+        if trainer.step % 100 == 0:
+            shown = " ".join(f"{name} {value:.3f}" for name, value in running.items())
+            log.info("step %d, %.1f min: %s", trainer.step, trainer.seconds / 60, shown)
+        done = trainer.seconds >= 60 * recipe.minutes
+        if done or now - saved > _CHECKPOINT_SECONDS:
+            temporary = checkpoint.with_suffix(".tmp")
+            torch.save(trainer.state(), temporary)
+            temporary.replace(checkpoint)
+            saved = now
+        if done:
+            return

@@ -1,0 +1,46 @@
+"""The recipe of a training run: a JSON file whose fields are these."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from deburr.core.errors import SpecError
+
+
+class Recipe(BaseModel):
+    """What is trained on, how long, and where the weights go. Lengths are in point spacings."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    output: str = Field(description="safetensors file that the weights go to")
+    seed: int = Field(0, ge=0, description="of scenes, noise and first weights")
+    minutes: float = Field(gt=0, description="how long to train; the learning rate falls over this time")
+    objective: Literal["score", "denoising"] = Field("score", description="nearest clean place, or the point's own")
+    solids: int = Field(250, ge=1, description="random solids in the pool")
+    landscape_share: float = Field(0.5, ge=0, le=1, description="share of scenes that are simulated open country")
+    solid_noise: tuple[float, float] = Field((0.05, 2.8), description="lowest and highest noise on solids, spacings")
+    landscape_noise: tuple[float, float] = Field((0.01, 0.9), description="the same in open country")
+    batch: int = Field(2, ge=1, description="scenes a step")
+    learning_rate: float = Field(2e-3, gt=0)
+    second_pass: float = Field(0.4, ge=0, le=1, description="share of scenes denoised once before they are learnt from")
+    device: Literal["auto", "cpu", "cuda"] = "cpu"
+    threads: int | None = Field(None, ge=1, description="processor threads; default: all")
+    channels: int = Field(48, ge=8)
+    heads: int = Field(6, ge=1)
+    layers: int = Field(4, ge=1)
+
+
+def read_recipe(path: str) -> Recipe:
+    """The recipe in the JSON file ``path``. Raises `SpecError` that lists everything wrong with it."""
+    try:
+        text = Path(path).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise SpecError(f"{path}: cannot be read as text ({error}); give a JSON training recipe") from error
+    try:
+        return Recipe.model_validate_json(text)
+    except ValidationError as error:
+        problems = [f"{path}: {'.'.join(map(str, e['loc'])) or 'recipe'}: {e['msg']}" for e in error.errors()]
+        raise SpecError(problems) from error
