@@ -14,6 +14,7 @@ turning the cloud turns the result. The noise level is an input, and the output 
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import torch
@@ -163,19 +164,27 @@ class ScoreNetwork(nn.Module):
             nn.Linear(channels, channels), nn.SiLU(), nn.Linear(channels, scales + 1 + sizes.vectors + 2)
         )
 
-    def forward(self, scene: Scene, block: int | None = None) -> tuple[Tensor, Tensor, Tensor]:
-        """Scores at the points (N, 3); for training also each neighbour's score there (N, K + 1, 3) and weight (N, K + 1).
+    @property
+    def rounds(self) -> int:
+        """How often `forward` walks over the points."""
+        return len(self.layers) + 4
+
+    def forward(
+        self, scene: Scene, block: int | None = None, tick: Callable[[int], None] = lambda _: None
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Scores at the points (N, 3); for training also each neighbour's score there (N, K + 1, 3) and its weight.
 
         ``block``: points computed at a time; the result does not depend on it. With a block the last two are empty.
+        ``tick`` is told the number of points of every block finished, `rounds` times in all for each point.
         """
-        blocks = _blocks(len(scene.noise), block)
+        blocks = _Blocks(len(scene.noise), block, tick)
         features, arrows = self._enter(scene, blocks)
         kernels, reach, trust = self._kernels(scene, blocks)
         for layer in self.layers:
             features, arrows = self._advance(layer, scene, features, arrows, kernels, reach, blocks)
         return self._ensemble(scene, features, arrows, trust, blocks, keep=block is None)
 
-    def _enter(self, scene: Scene, blocks: list[slice]) -> tuple[Tensor, Tensor]:
+    def _enter(self, scene: Scene, blocks: _Blocks) -> tuple[Tensor, Tensor]:
         features, arrows = [], []
         for rows in blocks:
             features.append(self.enter(node_inputs(scene, rows)))
@@ -185,7 +194,7 @@ class ScoreNetwork(nn.Module):
             arrows.append(self.start(vectors.transpose(1, 2)).transpose(1, 2))
         return torch.cat(features), torch.cat(arrows)
 
-    def _kernels(self, scene: Scene, blocks: list[slice]) -> tuple[Tensor, Tensor, Tensor]:
+    def _kernels(self, scene: Scene, blocks: _Blocks) -> tuple[Tensor, Tensor, Tensor]:
         kernels, reach, trust = [], [], []
         for rows in blocks:
             logits = self.kernel(edge_inputs(scene, rows)).clamp(-12, 12)
@@ -205,7 +214,7 @@ class ScoreNetwork(nn.Module):
         arrows: Tensor,
         kernels: Tensor,
         reach: Tensor,
-        blocks: list[slice],
+        blocks: _Blocks,
     ) -> tuple[Tensor, Tensor]:
         values = torch.cat((layer.value(features), arrows.flatten(1)), 1)  # type: ignore[operator]
         results = []
@@ -229,7 +238,7 @@ class ScoreNetwork(nn.Module):
         return torch.cat((matrix, pull, rest[:, :1].clamp(-12, 12).exp(), torch.sigmoid(rest[:, 1:] + 2)), 1)
 
     def _ensemble(
-        self, scene: Scene, features: Tensor, arrows: Tensor, trust: Tensor, blocks: list[slice], keep: bool
+        self, scene: Scene, features: Tensor, arrows: Tensor, trust: Tensor, blocks: _Blocks, keep: bool
     ) -> tuple[Tensor, Tensor, Tensor]:
         local = torch.cat([self._local(scene, features, arrows, rows) for rows in blocks])
         scores, each, weights = [], [], []
@@ -253,9 +262,17 @@ def _apply(local: Tensor, offsets: Tensor) -> Tensor:
     return torch.stack((xx * x + xy * y + xz * z, xy * x + yy * y + yz * z, xz * x + yz * y + zz * z), -1)
 
 
-def _blocks(count: int, size: int | None) -> list[slice]:
-    step = size or max(count, 1)
-    return [slice(first, min(first + step, count)) for first in range(0, count, step)]
+class _Blocks:
+    """Row ranges that cover ``count`` rows; may be walked again and again."""
+
+    def __init__(self, count: int, size: int | None, tick: Callable[[int], None]) -> None:
+        self._count, self._size, self._tick = count, size or max(count, 1), tick
+
+    def __iter__(self) -> Iterator[slice]:
+        for first in range(0, self._count, self._size):
+            rows = slice(first, min(first + self._size, self._count))
+            yield rows
+            self._tick(rows.stop - rows.start)
 
 
 class NoiseNetwork(nn.Module):

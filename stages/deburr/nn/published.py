@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from math import pi, sqrt
 
 import numpy as np
@@ -11,7 +13,8 @@ from torch import Tensor
 
 from deburr.core.cloud import Floats, Frame, Patches
 from deburr.core.errors import ReadError
-from deburr.core.neighbors import Indices, Neighbors
+from deburr.core.frames import unit_sphere_frame
+from deburr.core.neighbors import Indices, Neighbors, threads
 from deburr.core.progress import advance
 from deburr.nn import weights as files
 from deburr.nn.device import torch_device
@@ -60,8 +63,7 @@ class Published:
         local = (points - frame.offset) / frame.scale
         size = max(patches.size, GRAPH_NEIGHBORS + 1)
         covering = cover(local, size, patches.overlap)
-        with torch.inference_mode():
-            moved = self._climb(local, covering, settings)
+        moved = self._climb(local, covering, settings)
         step = limited(moved * frame.scale * settings.strength, settings.max_displacement)
         length = np.linalg.norm(step, axis=1)
         figures = {
@@ -78,30 +80,51 @@ class Published:
         """Displacements (N, 3) of ``local`` (N, 3), each point's from the patch that owns it."""
         device = torch_device(settings.device)
         net = self.net.to(device)
-        head = Head(net.score)
+        with torch.inference_mode():
+            head = Head(net.score)
         moved = np.zeros_like(local)
         done = 0
-        for batch, count in batches(covering, BATCH[device.type]):
+
+        def climb(task: tuple[Indices, int]) -> tuple[Indices, Floats]:
+            """The points that a batch of patches owns, and their displacements (M, 3)."""
+            batch, count = task
             rows = covering.rows[batch]
-            patch = torch.from_numpy(local[rows].astype(np.float32)).to(device)
-            features = net.features(patch)[:, :count]
-            # The ascent needs differences only: centred on its seed, a patch keeps every bit of them.
-            centred = torch.from_numpy((local[rows[:, :count]] - local[rows[:, :1]]).astype(np.float32)).to(device)
-            reached = ascend(head, centred, features, settings)
-            steps = (reached - centred).cpu().numpy().astype(np.float64)
-            mine, place = np.nonzero(covering.owner[rows[:, :count]] == batch[:, None])
-            moved[rows[mine, place]] = steps[mine, place]
-            done += len(mine)
-            advance("denoising", done, len(local))
+            near = rows[:, :count]
+            with torch.inference_mode():
+                patch = torch.from_numpy(local[rows].astype(np.float32)).to(device)
+                features = net.features(patch)[:, :count]
+                # The ascent needs differences only: centred on its seed, a patch keeps every bit of them.
+                start = torch.from_numpy((local[near] - local[rows[:, :1]]).astype(np.float32)).to(device)
+                steps = (ascend(head, start, features, settings) - start).cpu().numpy().astype(np.float64)
+            mine = covering.owner[near] == batch[:, None]
+            return near[mine], steps[mine]
+
+        # One thread per batch: threads that share the products of one batch wait for each other at each of them, and
+        # on a busy machine that made two threads ten times slower than one.
+        workers = threads() if device.type == "cpu" else 1
+        with one_torch_thread(), ThreadPoolExecutor(workers) as pool:
+            for points, steps in pool.map(climb, batches(covering, BATCH[device.type])):
+                moved[points] = steps
+                done += len(points)
+                advance("denoising", done, len(local))
         return moved
+
+
+@contextmanager
+def one_torch_thread() -> Iterator[None]:
+    """Let torch compute every operation in the thread that calls it, and put its setting back."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def network_frame(xyz: Floats, frame: Frame | None) -> Frame:
     """The frame the network sees: a unit sphere, or one in which the points are as dense as those of its training."""
     if frame is None:
-        low, high = xyz.min(axis=0), xyz.max(axis=0)
-        centre = (low + high) / 2
-        return Frame("unit_sphere", float(np.sqrt(((xyz - centre) ** 2).sum(axis=1).max())), centre)
+        return unit_sphere_frame(xyz)
     if frame.kind == "spacing":
         return Frame("spacing", frame.scale / TRAINED_SPACING, frame.offset)
     return frame
