@@ -30,6 +30,9 @@ from deburr.readers._las_points import Layout, Records, parse_extras
 #: Points read at a time: enough to keep all cores busy, little beside the cloud itself.
 _CHUNK = 1_000_000
 
+#: Bytes of points in a compressed chunk up to which chunks are decompressed side by side; LASzip's own have some MB.
+_LARGEST_CHUNK = 2**28
+
 
 class LasReader(Reader):
     """Read a LAS, LAZ or COPC file with all it holds: header, records, every attribute of every point.
@@ -104,7 +107,13 @@ class LasReader(Reader):
         records.flags.writeable = False
         crs, units = (None, None) if self.nosrs else read_crs([*vlrs, *evlrs])
         source = LasSource(path, header, tuple(vlrs), tuple(evlrs), gap, layout, records, start, crs, units)
-        return source, [f"{path}: {warning}"] if warning else []
+        warnings = [warning] if warning else []
+        if laszip is not None and layout.format in (9, 10) and len(np.unique(layout.get(records, "ScanChannel"))) > 1:
+            # Measured: lazrs 0.8 does not give back what it was given; which half is wrong cannot be told.
+            warnings.append(
+                "waveform fields of several scanner channels in a LAZ file may be misread; read a .las file"
+            )
+        return source, [f"{path}: {text}" for text in warnings]
 
 
 def _read_evlrs(file: BinaryIO, path: str, header: Header, size: int) -> list[Vlr]:
@@ -173,12 +182,14 @@ def _decompress(
             raise ReadError(f"{path}: says two point sizes, {size} and {layout.dtype.itemsize}; get an intact copy")
         if wanted == 0:
             return np.empty(0, dtype=layout.dtype)
+        largest = _check_chunks(file, path, header, lazrs.LazVlr(laszip), total)
         file.seek(header.field("points_at"))
-        _check_chunks(lazrs.read_chunk_table(file, lazrs.LazVlr(laszip)), path, total)
-        file.seek(header.field("points_at"))
-        many = lazrs.ParLasZipDecompressor if threads() > 1 else lazrs.LasZipDecompressor
-        decompressor = many(file, laszip)
-        decompressor.seek(start)
+        # The parallel one asks for the memory of whole chunks, of whatever size a damaged file says they have.
+        if threads() > 1 and start == 0 and largest * size <= _LARGEST_CHUNK:
+            decompressor = lazrs.ParLasZipDecompressor(file, laszip)
+        else:
+            decompressor = lazrs.LasZipDecompressor(file, laszip)
+            decompressor.seek(start)
         records = np.empty(wanted, dtype=layout.dtype)
         for done in range(0, wanted, _CHUNK):
             part = records[done : done + _CHUNK]
@@ -191,14 +202,38 @@ def _decompress(
         ) from error
 
 
-def _check_chunks(chunks: list[tuple[int, int]], path: str, total: int) -> None:
-    """Hold the header's count against the chunk table before memory is asked for.
+def _check_chunks(file: BinaryIO, path: str, header: Header, vlr: Any, total: int) -> int:
+    """Hold the table of compressed chunks against the file and the count of points, before memory is asked for.
 
-    Chunks of fixed size say their size, not what the last one holds: the table gives an upper bound.
+    LASzip's implementation ends the whole process where a damaged table asks for more than there is.
+
+    Returns the number of points of the largest chunk.
     """
+    import lazrs
+
+    begin, size = header.field("points_at"), os.fstat(file.fileno()).st_size
+    damaged = ReadError(f"{path}: the table of its compressed points is cut off or damaged; get a complete copy")
+    file.seek(begin)
+    at = int.from_bytes(file.read(8), "little", signed=True)
+    if at == -1:  # written as a stream: the place follows at the very end
+        file.seek(size - 8)
+        at = int.from_bytes(file.read(8), "little", signed=True)
+    if not begin + 8 <= at <= size - 8:
+        raise damaged
+    file.seek(at + 4)
+    number = int.from_bytes(file.read(4), "little")
+    # Every chunk begins with one point as it is.
+    if number > (at - begin - 8) // header.field("record_length") + 1:
+        raise damaged
+    file.seek(begin)
+    chunks = lazrs.read_chunk_table(file, vlr)
+    if sum(length for _, length in chunks) > at - begin - 8:
+        raise damaged
+    # Chunks of fixed size say that size, whatever the last one holds: the sum is an upper bound.
     most = sum(points for points, _ in chunks)
     if total > most:
         raise ReadError(f"{path}: promises {total} points and holds {most} at most; it is damaged, get a complete copy")
+    return max((points for points, _ in chunks), default=0)
 
 
 def _world(records: Records, header: Header) -> Floats:

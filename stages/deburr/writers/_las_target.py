@@ -11,20 +11,10 @@ import numpy as np
 
 from deburr.core.cloud import PointCloud
 from deburr.core.errors import WriteError, did_you_mean
-from deburr.readers._las_crs import CRS_RECORDS, crs_records, is_epsg
-from deburr.readers._las_header import (
-    EXTRA_BYTES,
-    HIGHEST_FORMAT,
-    LASZIP,
-    SIZES,
-    WAVEFORM_DATA,
-    WKT,
-    Header,
-    LasSource,
-    Vlr,
-)
+from deburr.readers._las_header import HIGHEST_FORMAT, SIZES, Header, LasSource, Vlr
 from deburr.readers._las_points import EXTRA_TYPES, STANDARD_NAMES, Extra, Layout, describe_extra, describe_opaque
 from deburr.writers._las_grid import Axis, Overflow, fit_axis
+from deburr.writers._las_records import plan_records
 
 if TYPE_CHECKING:
     from deburr.writers.las import LasWriter
@@ -111,7 +101,7 @@ def plan(writer: LasWriter, cloud: PointCloud) -> Target:
     header = _header(writer, source, forward, minor)
     axes = _axes(writer, cloud, source, forward, warnings)
     header.set(scale=[a.scale for a in axes], offset=[a.offset for a in axes])
-    vlrs, evlrs = _records(writer, cloud, source, layout, header, forward, warnings)
+    vlrs, evlrs = plan_records(writer, cloud, source, layout, header, forward, warnings)
     same_version = source is not None and source.header.field("minor") == minor
     gap = source.gap if source is not None and same_version else b""
     return Target(header, layout, axes, vlrs, evlrs, gap, source, warnings)
@@ -240,95 +230,3 @@ def _axes(
         axes.append(fitted)
         warnings += [warning] if warning else []
     return axes[0], axes[1], axes[2]
-
-
-def _records(
-    writer: LasWriter,
-    cloud: PointCloud,
-    source: LasSource | None,
-    layout: Layout,
-    header: Header,
-    forward: frozenset[str],
-    warnings: list[str],
-) -> tuple[list[Vlr], list[Vlr]]:
-    """The records to write, without LASzip's, which the compressor brings, and COPC's, which a rewrite makes void."""
-    crs = writer.a_srs or cloud.crs
-    vlrs, evlrs = (list(source.vlrs), list(source.evlrs)) if source is not None else ([], [])
-    new_crs = crs is not None and crs != (source.crs if source is not None else None)
-    stays = CRS_RECORDS | {EXTRA_BYTES, WAVEFORM_DATA, *(("LASF_Spec", n) for n in range(100, 356))}
-    for records in (vlrs, evlrs):
-        records[:] = [
-            r
-            for r in records
-            if r.id != LASZIP
-            and r.id[0] != "copc"
-            and not (new_crs and r.id in CRS_RECORDS)
-            and ("vlr" in forward or r.id in stays)
-        ]
-    _drop_index(cloud, source, vlrs, evlrs, warnings)
-    if source is None or layout.extras != source.layout.extras:
-        _describe_extras(layout, vlrs, evlrs)
-    if new_crs and crs is not None:
-        low, high = (cloud.xyz.min(0), cloud.xyz.max(0)) if len(cloud) else (np.zeros(3), np.zeros(3))
-        in_degrees = bool((low[:2] >= (-360, -90)).all() and (high[:2] <= (360, 90)).all())
-        vlrs += crs_records(crs, in_degrees)
-        _mark_crs(crs, layout, header, warnings)
-    elif source is not None and source.layout.format < 6 <= layout.format and crs is not None and is_epsg(crs):
-        warnings.append(f"LAS asks for WKT in point format {layout.format}; {crs} stays as GeoTIFF keys: see 'a_srs'")
-    elif source is None and layout.format >= 6:
-        header.set(global_encoding=header.field("global_encoding") | WKT)
-    if header.field("minor") < 4:
-        _squeeze(header, vlrs, evlrs, warnings)
-    if any(len(v.data) > 65535 for v in vlrs):
-        raise WriteError(f"{writer.filename}: a record of over 65,535 bytes does not fit; give a shorter 'a_srs'")
-    return vlrs, evlrs
-
-
-def _drop_index(
-    cloud: PointCloud, source: LasSource | None, vlrs: list[Vlr], evlrs: list[Vlr], warnings: list[str]
-) -> None:
-    """A spatial index inside the file (LAStools) is wrong once points moved or went."""
-    index = ("LAStools", 30)
-    if source is None or all(r.id != index for r in (*vlrs, *evlrs)):
-        return
-    if len(cloud) != len(source.records) or cloud.moved.any():
-        for records in (vlrs, evlrs):
-            records[:] = [r for r in records if r.id != index]
-        warnings.append("the LAStools spatial index is void for the new points and was left out; run lasindex again")
-
-
-def _describe_extras(layout: Layout, vlrs: list[Vlr], evlrs: list[Vlr]) -> None:
-    """One record for all extra bytes, in the place of the first there was."""
-    place = next((i for i, v in enumerate(vlrs) if v.id == EXTRA_BYTES), len(vlrs))
-    old = vlrs[place] if place < len(vlrs) else Vlr(b"LASF_Spec", 4, b"", b"Extra Bytes Record")
-    for records in (vlrs, evlrs):
-        records[:] = [r for r in records if r.id != EXTRA_BYTES]
-    if layout.extras:
-        data = b"".join(e.descriptor for e in layout.extras)
-        vlrs.insert(place, Vlr(old.user, old.record, data, old.description, old.reserved))
-
-
-def _mark_crs(crs: str, layout: Layout, header: Header, warnings: list[str]) -> None:
-    """Set or clear the WKT bit for a new CRS."""
-    encoding = header.field("global_encoding")
-    if header.field("minor") >= 4:
-        header.set(global_encoding=encoding & ~WKT if is_epsg(crs) else encoding | WKT)
-    elif not is_epsg(crs):
-        warnings.append(
-            "before LAS 1.4, few programs look for WKT; set 'minor_version' to 4, or give the CRS as EPSG:n"
-        )
-    if is_epsg(crs) and layout.format >= 6:
-        warnings.append(f"LAS asks for WKT in point format {layout.format}; {crs} was written as GeoTIFF keys")
-
-
-def _squeeze(header: Header, vlrs: list[Vlr], evlrs: list[Vlr], warnings: list[str]) -> None:
-    """Before LAS 1.4 only waveforms stand behind the points: other records go to the front, if they fit there."""
-    stays = [r for r in evlrs if r.id == WAVEFORM_DATA and header.field("minor") == 3]
-    for record in evlrs:
-        if record not in stays and len(record.data) <= 65535:
-            vlrs.append(record)
-        elif record not in stays:
-            warnings.append(
-                f"LAS 1.{header.field('minor')} has no place for the record {record.id}, which was left out"
-            )
-    evlrs[:] = stays

@@ -130,6 +130,7 @@ def _emit(file: BinaryIO, cloud: PointCloud, target: Target, compressed: bool) -
     file.write(header + front)
     try:
         compressor = lazrs.ParLasZipCompressor(file, laszip) if compressed else None
+        channels: set[int] = set()
         totals = _Totals(layout)
         for begin in range(0, len(cloud), _CHUNK):
             part = slice(begin, begin + _CHUNK)
@@ -137,10 +138,14 @@ def _emit(file: BinaryIO, cloud: PointCloud, target: Target, compressed: bool) -
             totals.add(records)
             flat = records.view(np.uint8)
             if compressor is not None:
+                channels |= _wave_channels(records, layout)
                 compressor.compress_many(flat)
             else:
                 file.write(flat.data)
             advance("writers.las", min(begin + _CHUNK, len(cloud)), len(cloud))
+        if len(channels) > 1:
+            # Measured: lazrs 0.8 gives back other waveform fields than it was given once the channel changes.
+            raise UnfitValue("waveforms of several scanner channels do not survive compression; write a .las file")
         if compressor is not None:
             compressor.done()
     except lazrs.LazrsError as error:
@@ -165,6 +170,7 @@ def _fill(cloud: PointCloud, target: Target, part: slice) -> Records:
             for field in set(layout.dtype.names or ()) & set(old.dtype.names or ()):
                 if layout.dtype[field] == old.dtype[field]:
                     records[field] = old[field]
+            _copy_opaque(old, records)
     for axis, (name, grid) in enumerate(zip("XYZ", target.axes, strict=True)):
         world = cloud.xyz[part, axis]
         if not grid.kept:
@@ -181,6 +187,21 @@ def _fill(cloud: PointCloud, target: Target, part: slice) -> Records:
             warning = f"dimension '{name}' takes whole numbers only; fractions were rounded"
             target.warnings += [warning] if warning not in target.warnings else []
     return records
+
+
+def _wave_channels(records: Records, layout: Layout) -> set[int]:
+    """The scanner channels of points with waveforms in formats 9 and 10."""
+    if layout.format not in (9, 10):
+        return set()
+    return set(np.unique(layout.get(records, "ScanChannel")).tolist())
+
+
+def _copy_opaque(old: Records, records: Records) -> None:
+    """Bytes at the end of ``old`` that nothing described and that ``records`` now has as described ones."""
+    if "opaque:0" in (records.dtype.names or ()):
+        at, size = dict(records.dtype.fields or {})["opaque:0"][1], old.dtype["trailing"].itemsize
+        target = records.view(np.uint8).reshape(len(records), -1)
+        target[:, at : at + size] = old.view(np.uint8).reshape(len(old), -1)[:, -size:]
 
 
 def _spread_overlap(columns: dict[str, Column], target: Target) -> None:
