@@ -110,9 +110,7 @@ class LasReader(Reader):
         warnings = [warning] if warning else []
         if laszip is not None and layout.format in (9, 10) and len(np.unique(layout.get(records, "ScanChannel"))) > 1:
             # Measured: lazrs 0.8 does not give back what it was given; which half is wrong cannot be told.
-            warnings.append(
-                "waveform fields of several scanner channels in LAZ may be misread; read a .las file"
-            )
+            warnings.append("waveform fields of several scanner channels in LAZ may be misread; read a .las file")
         return source, [f"{path}: {text}" for text in warnings]
 
 
