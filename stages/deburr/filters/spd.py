@@ -29,9 +29,13 @@ class Spd(Filter):
         "auto", description="standard deviation of the noise", json_schema_extra={"unit": "cloud units"}
     )
     steps: int | None = Field(None, ge=1, le=1000, description="ascent steps; default: the model's own")
-    step_size: Positive | None = Field(None, description="first step as a share of the score (model spd)")
-    step_decay: float | None = Field(None, gt=0, le=1, description="each step's share of the one before (model spd)")
-    neighbors: int | None = Field(None, ge=1, le=64, description="scores averaged at a point (model spd)")
+    step_size: Positive | None = Field(None, description="first step as a share of the score; default: 0.2 (model spd)")
+    step_decay: float | None = Field(
+        None, gt=0, le=1, description="each step's share of the one before; default: 0.95 (model spd)"
+    )
+    neighbors: int | None = Field(
+        None, ge=1, le=64, description="points that each point's score reaches; default: 4 (model spd)"
+    )
     strength: float = Field(1.0, ge=0, le=1, description="share of the displacement that is applied")
     max_displacement: Positive | None = Field(
         None,
@@ -63,22 +67,29 @@ class Spd(Filter):
         return errors
 
     def run(self, cloud: PointCloud) -> PointCloud:
-        """Denoise the active points."""
-        kind = KINDS[self.model]
+        """Denoise the active points. Raises `deburr.core.errors.ReadError` for weights that do not serve."""
+        least = KINDS[self.model].min_points
         active = cloud.active
-        count = int(active.sum())
-        figures: dict[str, object] = {"model": self.model, "points": count, "points_left_out": len(cloud) - count}
         points = cloud.xyz[active]
-        # Fewer different points than a neighbourhood span no surface: there is nothing to estimate.
-        if count < kind.min_points or len(np.unique(points[: 16 * kind.min_points], axis=0)) < kind.min_points:
+        figures: dict[str, object] = {
+            "model": self.model,
+            "points": len(points),
+            "points_left_out": len(cloud) - len(points),
+        }
+        distinct = len(np.unique(points[: 16 * least], axis=0))
+        if distinct < least < len(points):
             distinct = len(np.unique(points, axis=0))
-            if distinct < kind.min_points:
-                return cloud.note(
-                    self.type_name,
-                    figures,
-                    f"{distinct} different points are too few to denoise (at least {kind.min_points}); left unchanged",
-                )
-        settings = Settings(
+        if distinct < least:
+            # Fewer different points than a neighbourhood span no surface: there is nothing to estimate.
+            few = f"{distinct} different points are too few to denoise (at least {least}); left unchanged"
+            return cloud.note(self.type_name, figures, few)
+        denoised = load(self.model, self.weights).denoise(points, self._settings(cloud))
+        xyz = cloud.xyz.copy()
+        xyz[active] = denoised.xyz
+        return cloud.with_xyz(xyz).note(self.type_name, {**figures, **denoised.figures})
+
+    def _settings(self, cloud: PointCloud) -> Settings:
+        return Settings(
             noise=None if self.noise == "auto" else self.noise,
             steps=self.steps,
             step_size=self.step_size,
@@ -90,7 +101,3 @@ class Spd(Filter):
             frame=cloud.frame,
             patches=cloud.patches,
         )
-        denoised = load(self.model, self.weights).denoise(points, settings)
-        xyz = cloud.xyz.copy()
-        xyz[active] = denoised.xyz
-        return cloud.with_xyz(xyz).note(self.type_name, {**figures, **denoised.figures})

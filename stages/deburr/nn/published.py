@@ -103,10 +103,14 @@ class Published:
         # on a busy machine that made two threads ten times slower than one.
         workers = threads() if device.type == "cpu" else 1
         with one_torch_thread(), ThreadPoolExecutor(workers) as pool:
-            for points, steps in pool.map(climb, batches(covering, BATCH[device.type])):
-                moved[points] = steps
-                done += len(points)
-                advance("denoising", done, len(local))
+            try:
+                for points, steps in pool.map(climb, batches(covering, BATCH[device.type])):
+                    moved[points] = steps
+                    done += len(points)
+                    advance("denoising", done, len(local))
+            finally:
+                # An interrupted run would otherwise compute all that is left before it stops.
+                pool.shutdown(cancel_futures=True)
         return moved
 
 

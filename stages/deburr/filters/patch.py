@@ -1,0 +1,52 @@
+"""filters.patch: decides which points the network sees together."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import ClassVar, Literal
+
+from pydantic import Field
+
+from deburr.core.cloud import Patches, PointCloud
+from deburr.core.stage import Filter, Stage
+
+#: Sizes that fit the networks: the published one was trained on 1000 points, 16,384 fit a processor's cache well.
+SIZES = {"blocks": 16384, "knn": 1000}
+OVERLAP = 3.0
+
+
+class Patch(Filter):
+    """Decide which points filters.spd shows to its network together; moves nothing.
+
+    ``knn``: overlapping patches of a seed's nearest neighbours, the seeds spread by farthest point sampling.
+    ``blocks``: the cloud in compute blocks, each with its full context, so that their borders do not show.
+    """
+
+    type_name: ClassVar[str] = "filters.patch"
+
+    method: Literal["blocks", "knn"] = Field("blocks", description="blocks: model deburr; knn: model spd")
+    size: int | None = Field(
+        None,
+        ge=32,
+        le=1_000_000,
+        description="points in a patch; default: 16384 (blocks), 1000 (knn)",
+        json_schema_extra={"unit": "points"},
+    )
+    overlap: float | None = Field(
+        None, ge=1, le=100, description="patches in which a point lies on average; default: 3 (knn only)"
+    )
+
+    def check(self, before: tuple[Stage, ...]) -> list[str]:
+        """Refuse options that the method would ignore."""
+        if self.method == "blocks" and self.overlap is not None:
+            return ["option 'overlap' has no effect with method 'blocks'; remove it, or use method 'knn'"]
+        return []
+
+    def run(self, cloud: PointCloud) -> PointCloud:
+        """The same points with ``patches`` set."""
+        size = self.size or SIZES[self.method]
+        overlap = 1.0 if self.method == "blocks" else self.overlap or OVERLAP
+        points = int(cloud.active.sum())
+        warnings = [] if points else ["there are no points to make patches of"]
+        figures = {"method": self.method, "size": size, "overlap": overlap, "points": points}
+        return replace(cloud, patches=Patches(self.method, size, overlap)).note(self.type_name, figures, *warnings)
