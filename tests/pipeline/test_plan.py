@@ -62,7 +62,9 @@ def test_overrides_by_type_and_tag() -> None:
 
 def test_overrides_that_hit_nothing_are_errors() -> None:
     errors = _errors(["a.ply", NOISE, "b.ply"], overrides={"filters.noize.sigma": 1, "stage.x.a": 1, "stage.n.sigm": 1})
-    assert errors[0] == "--filters.noize.sigma: the pipeline has no stage 'filters.noize'; did you mean 'filters.noise'?"
+    assert (
+        errors[0] == "--filters.noize.sigma: the pipeline has no stage 'filters.noize'; did you mean 'filters.noise'?"
+    )
     assert "no stage 'stage.x'" in errors[1]
     assert errors[2] == "stage 2 (filters.noise): unknown option 'sigm'; did you mean 'sigma'?"
 
@@ -92,7 +94,12 @@ def test_wrong_options_in_plain_words(options: dict[str, Any], said: str) -> Non
 
 def test_all_errors_of_all_stages_in_their_order() -> None:
     errors = _errors(["a.ply", {"type": "filters.spd", "steps": 0, "nois": 1}, "filters.x", "b.xyz"])
-    assert [error.partition(" (")[0].partition(":")[0] for error in errors] == ["stage 2", "stage 2", "stage 3", "stage 4"]
+    assert [error.partition(" (")[0].partition(":")[0] for error in errors] == [
+        "stage 2",
+        "stage 2",
+        "stage 3",
+        "stage 4",
+    ]
 
 
 def test_numbers_in_quotes_are_numbers_as_in_pdal() -> None:
@@ -112,15 +119,27 @@ def test_python_values_are_taken() -> None:
     [
         ([], "the spec: has no stages"),
         (["filters.outlier", "b.ply"], "the spec: has no reader; begin with a file name, or give --input FILE"),
-        (["filters.outlier", {"type": "readers.ply", "filename": "a"}], "stage 2 (readers.ply): a reader must come first"),
-        (["a.ply", {"type": "readers.ply", "filename": "a"}, "b.ply"], "(readers.ply): several readers are not supported"),
+        (
+            ["filters.outlier", {"type": "readers.ply", "filename": "a"}],
+            "stage 2 (readers.ply): a reader must come first",
+        ),
+        (
+            ["a.ply", {"type": "readers.ply", "filename": "a"}, "b.ply"],
+            "(readers.ply): several readers are not supported",
+        ),
         (["a.ply", "b.ply", "c.ply"], "stage 2: 'b.ply' is no stage type; a file name may stand first"),
-        (["a.ply", {"type": "writers.ply", "filename": "b.ply"}, "filters.outlier"], "(writers.ply): a writer must come last"),
+        (
+            ["a.ply", {"type": "writers.ply", "filename": "b.ply"}, "filters.outlier"],
+            "(writers.ply): a writer must come last",
+        ),
         (["a.ply", NOISE, NOISE, "b.ply"], "stage 3 (filters.noise): tag 'n' is already that of stage 2"),
         (["a.xyz", "b.ply"], "'a.xyz' has no extension that is known (las, laz, ply)"),
         (["a.ply", {"tag": "x"}, "b.ply"], "stage 2: has no 'type'"),
         (["a.ply", "filters.spdd", "b.ply"], "unknown stage type 'filters.spdd'; did you mean 'filters.spd'?"),
-        (["a.ply", {"type": "filters.spdd"}, "b.ply"], "unknown stage type 'filters.spdd'; did you mean 'filters.spd'?"),
+        (
+            ["a.ply", {"type": "filters.spdd"}, "b.ply"],
+            "unknown stage type 'filters.spdd'; did you mean 'filters.spd'?",
+        ),
         (["a.ply", {"type": "filters.merge", "inputs": ["x"]}, "b.ply"], "'inputs' must name the stage just before"),
         (["a.ply", "b\0.ply"], "holds a character that no file name may have"),
         (["a.ply", {"type": "filters.spd", "model": "spd"}, "b.ply"], "model 'spd' has no bundled weights"),
@@ -132,7 +151,13 @@ def test_order_and_names(spec: list[Any], said: str) -> None:
 
 
 def test_linear_inputs_and_several_writers_are_fine() -> None:
-    spec = ["a.ply", NOISE, {"type": "filters.outlier", "inputs": "n"}, {"type": "writers.las", "filename": "b.las"}, "c.ply"]
+    spec = [
+        "a.ply",
+        NOISE,
+        {"type": "filters.outlier", "inputs": "n"},
+        {"type": "writers.las", "filename": "b.las"},
+        "c.ply",
+    ]
     assert len(load(spec).writers) == 2
     assert "written twice" in _errors(["a.ply", {"type": "writers.ply", "filename": "./c.ply"}, "c.ply"])[0]
 

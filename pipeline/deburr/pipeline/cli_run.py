@@ -59,7 +59,8 @@ def run(
 def denoise(input: str, output: str, report: str | None, quiet: bool, **options: str | None) -> None:
     """Denoise the point cloud IN and write it as OUT: the same points, in the same order, nothing else changed."""
     given = {name: value for name, value in options.items() if value is not None}
-    _execute(_plan([{"type": "filters.spd", **given}], input, output, {}, report), report, quiet)
+    spec = [{"filename": input}, {"type": "filters.spd", **given}, {"filename": output}]
+    _execute(_plan(spec, None, None, {}, report), report, quiet)
 
 
 @click.command(cls=OverridesCommand)

@@ -116,8 +116,7 @@ def _apply(step: Step, cloud: PointCloud | None) -> PointCloud:
     if missing:
         raise RunError(f"needs the dimension '{missing[0]}', which the cloud has not; remove the stage or add it")
     if isinstance(stage, Writer):
-        stage.write(cloud)
-        return cloud
+        return stage.write(cloud)
     assert isinstance(stage, Filter), f"{stage.type_name} is neither reader, filter nor writer"
     return stage.run(cloud)
 

@@ -35,7 +35,7 @@ def measure(cloud: PointCloud) -> dict[str, Any]:
         "points": len(cloud),
         "points_left_out": int(len(cloud) - cloud.active.sum()),
         "crs": crs.name(cloud.crs),
-        "unit": crs.unit(cloud.crs),
+        "unit": crs.length_unit(cloud),
         "dimensions": {name: str(column.dtype) for name, column in cloud.dims.items()},
         "bounds": None,
         "spacing": None,

@@ -39,7 +39,9 @@ class Entry:
     logged: list[str] = field(default_factory=list)
 
     def as_json(self) -> dict[str, Any]:
-        told = self.after.history[len(self.before.history) if self.before else 0 :] if self.after else ()
+        # `is not None`: a cloud of no points is falsy.
+        earlier = len(self.before.history) if self.before is not None else 0
+        told = self.after.history[earlier:] if self.after is not None else ()
         figures: dict[str, Any] = {}
         for record in told:
             figures.update(record.figures)

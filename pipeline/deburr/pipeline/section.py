@@ -49,7 +49,10 @@ def choose(before: Floats, after: Floats) -> Section:
     moved = length[length > 0]
     reach = float(np.quantile(moved, 0.95)) if len(moved) else 0.0
     extent = float(np.ptp(before[:, :2], axis=0).max()) or spacing or 1.0
-    width = min(max(_WIDTHS_OF_MOVEMENT * reach, _MIN_SPACINGS * spacing), _MAX_SPACINGS * spacing or extent, extent)
+    width = (
+        min(max(_WIDTHS_OF_MOVEMENT * reach, _MIN_SPACINGS * spacing), _MAX_SPACINGS * spacing or extent, extent)
+        or extent
+    )
     thickness = min(_THICKNESS_SPACINGS * spacing, width / 3) or width
     # A few wild points must not draw the picture to where there is nothing to see.
     weight = np.minimum(length, np.quantile(length, 0.99)) + 1e-3 * (spacing or 1.0)
@@ -110,11 +113,13 @@ def draw(cloud: PointCloud, path: Path, title: str = "") -> None:
         return
     section = choose(cloud.original, cloud.xyz)
     inside = section.holds(cloud.original)
-    unit = crs.unit(cloud.crs)
+    unit = crs.length_unit(cloud)
     views = [_flat(points[inside], section) for points in (cloud.original, cloud.xyz)]
     low, high = (float(f([f(view[:, 1]) for view in views])) for f in (np.min, np.max))
     margin = 0.06 * (high - low) + 0.01 * section.width
-    tall = (high - low + 2 * margin) / section.width
+    # A point that was thrown far away must not squeeze the others into a line.
+    middle, half = (low + high) / 2, min((high - low) / 2 + margin, _HEIGHT_SHARE * section.width)
+    tall = 2 * half / section.width
     wide = 10.0
     figure = Figure(figsize=(wide, 2 * max(1.2, tall * wide * 0.9) + 1.9), layout="constrained", facecolor="white")
     axes: Any = figure.subplots(2, 1, sharex=True, sharey=True)
@@ -126,7 +131,7 @@ def draw(cloud: PointCloud, path: Path, title: str = "") -> None:
         axis.set_ylabel(f"height ({unit})", color=_INK)
         _plain_axes(axis)
     axes[0].set_xlim(-section.width / 2, section.width / 2)
-    axes[0].set_ylim(low - margin, high + margin)
+    axes[0].set_ylim(middle - half, middle + half)
     slab = f"{int(inside.sum()):,} points in a slab {section.thickness:.3g} {unit} thick"
     axes[1].set_xlabel(f"distance along the section ({unit}); {slab}", color=_INK)
     figure.savefig(path, format="png", dpi=130)

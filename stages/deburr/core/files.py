@@ -20,6 +20,9 @@ def check_folder(path: Path) -> None:
         raise WriteError(f"{path}: folder {folder} does not exist; create it, or choose another output path")
     if path.is_dir():
         raise WriteError(f"{path}: is a folder; give the name of a file in it")
+    if path.exists() and not path.is_file():
+        # Replacing a device such as /dev/null by a file would harm the whole machine.
+        raise WriteError(f"{path}: is a device or pipe, not a file; choose another output path")
 
 
 @contextmanager

@@ -1,0 +1,202 @@
+"""The command line, end to end."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from click.testing import Result
+
+from deburr.core.cloud import Floats, PointCloud
+from deburr.pipeline import load
+
+Cli = Callable[..., Result]
+Save = Callable[..., Path]
+NOISE = {"type": "filters.noise", "sigma": 0.1, "tag": "n"}
+
+
+def _spec(stages: Any) -> str:
+    Path("a.json").write_text(json.dumps(stages))
+    return "a.json"
+
+
+def _read(path: str | Path) -> PointCloud:
+    reader = load([str(path)]).reader
+    assert reader is not None
+    return reader.read()
+
+
+@pytest.mark.parametrize("source", ["in.ply", "in.las", "in.laz"])
+def test_run_reads_moves_and_writes(cli: Cli, save: Save, hill: Floats, source: str) -> None:
+    save(source, hill)
+    done = cli("run", _spec([source, NOISE, "out.laz"]))
+    assert done.exit_code == 0, done.stderr
+    assert done.stdout == "out.laz\n"
+    cloud = _read("out.laz")
+    assert len(cloud) == 600
+    assert 0.08 < np.std(cloud.xyz - hill) < 0.12
+    assert "filters.noise" in done.stderr
+    assert "600 points" in done.stderr
+
+
+def test_input_output_overrides_and_quiet(cli: Cli, save: Save, hill: Floats) -> None:
+    save("in.ply", hill)
+    words = ["--input", "in.ply", "--output", "out.ply", "--quiet", "--stage.n.sigma=0.5", "--filters.noise.seed", "9"]
+    done = cli("run", *words, _spec({"pipeline": [NOISE]}), "--report", "rep")
+    assert (done.exit_code, done.stderr) == (0, "")
+    assert done.stdout.splitlines() == ["out.ply", "rep/report.json", "rep/section.png"]
+    report = json.loads(Path("rep/report.json").read_text())
+    assert report["spec"][1] == {"type": "filters.noise", "tag": "n", "sigma": 0.5, "seed": 9}
+    assert Path("rep/section.png").read_bytes().startswith(b"\x89PNG")
+    assert 0.4 < np.std(_read("out.ply").xyz - hill) < 0.6
+    assert sorted(os.listdir()) == ["a.json", "in.ply", "out.ply", "rep"]
+
+
+def test_a_report_alone_needs_no_writer(cli: Cli, save: Save, hill: Floats) -> None:
+    save("in.ply", hill)
+    assert cli("run", '["in.ply", "filters.outlier"]', "--report", "rep").exit_code == 0
+    refused = cli("run", '["in.ply", "filters.outlier"]')
+    assert refused.exit_code == 2
+    assert "writes nothing; end it with a file name, or give --output FILE or --report DIR" in refused.stderr
+
+
+def test_spec_errors_exit_2_and_list_all(cli: Cli) -> None:
+    spec = _spec(["a.ply", {"type": "filters.spd", "stepsize": 1, "steps": 0}, "b.ply"])
+    done = cli("run", spec, "--nothing.y=1")
+    assert (done.exit_code, done.stdout) == (2, "")
+    assert done.stderr.splitlines() == [
+        "--nothing.y: the pipeline has no stage 'nothing'; it has readers.ply, filters.spd, writers.ply",
+        "a.json: stage 2 (filters.spd): option 'steps' must be a whole number from 1 to 1000, not 0",
+        "a.json: stage 2 (filters.spd): unknown option 'stepsize'; did you mean 'step_size'?",
+    ]
+
+
+def test_validate_prints_json_and_exits_2(cli: Cli) -> None:
+    good = cli("validate", _spec([NOISE]), "--input", "a.las", "--output", "b.las")
+    assert (good.exit_code, json.loads(good.stdout)) == (0, {"valid": True, "error_detail": []})
+    bad = cli("validate", "a.json", "--input", "a.las")
+    assert bad.exit_code == 2
+    assert not json.loads(bad.stdout)["valid"]
+    assert "writes nothing" in json.loads(bad.stdout)["error_detail"][0]
+    worse = json.loads(cli("validate", '["a.ply", {"type": "filters.spd", "x": 1, "steps": "a"}, "b.ply"]').stdout)
+    assert len(worse["error_detail"]) == 2
+    broken = cli("validate", "[")
+    assert broken.exit_code == 2
+    assert not json.loads(broken.stdout)["valid"]
+
+
+def test_denoise_builds_a_checked_pipeline(cli: Cli, save: Save, hill: Floats) -> None:
+    save("in.ply", hill)
+    done = cli("denoise", "in.ply", "out.ply", "--noise=-1", "--steps", "x")
+    assert done.exit_code == 2
+    assert done.stderr.splitlines() == [
+        "stage 2 (filters.spd): option 'noise' must be 'auto' or a number greater than 0, not '-1'",
+        "stage 2 (filters.spd): option 'steps' must be a whole number from 1 to 1000, not 'x'",
+    ]
+
+
+@pytest.mark.parametrize("words", [("--version",), ("--help",), ("-h",), ("run", "--help"), ("weights", "--help")])
+def test_help_and_version(cli: Cli, words: tuple[str, ...]) -> None:
+    done = cli(*words)
+    assert done.exit_code == 0
+    assert "pipeline" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("runn",), "No such command"),
+        (("run",), "Missing argument"),
+        (("run", "a.json", "--outptu", "x"), "No such option"),
+        (("run", "a.json", "--filters.spd.noise"), "needs a value"),
+    ],
+)
+def test_wrong_usage_exits_2(cli: Cli, words: tuple[str, ...], said: str) -> None:
+    done = cli(*words)
+    assert done.exit_code == 2
+    assert said in done.stderr
+
+
+def test_tracebacks_come_with_debug_only(cli: Cli) -> None:
+    spec = _spec(["missing.ply", NOISE, "b.ply"])
+    done = cli("run", spec)
+    assert done.exit_code == 1
+    assert done.stderr.count("\n") == 2  # the stage that began, and what stopped it
+    assert "a.json: stage 1 (readers.ply): missing.ply:" in done.stderr
+    assert type(cli("run", spec, "--debug").exception).__name__ == "ReadError"
+
+
+def test_a_mistake_in_code_is_one_line_too(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: Any, **__: Any) -> None:
+        raise ZeroDivisionError("oops")
+
+    monkeypatch.setattr("deburr.pipeline.plan.load", broken)
+    done = cli("run", "a.json")
+    assert done.exit_code == 1
+    assert done.stderr == "unexpected ZeroDivisionError: oops; run again with --debug for the traceback\n"
+
+
+def test_terminal_shows_bars_and_pipes_show_lines(save: Save, hill: Floats, tmp_path: Path) -> None:
+    import pty
+
+    save("in.ply", hill)
+    spec = json.dumps([str(tmp_path / "in.ply"), "filters.outlier", str(tmp_path / "out.ply")])
+    command = [sys.executable, "-m", "deburr.pipeline.cli", "run", spec]
+    ours, theirs = pty.openpty()
+    done = subprocess.run(
+        command, stdout=subprocess.PIPE, stderr=theirs, env={**os.environ, "TERM": "xterm"}, check=True
+    )
+    os.close(theirs)
+    shown = os.read(ours, 100_000).decode()
+    os.close(ours)
+    assert "\x1b[" in shown
+    assert done.stdout.decode() == f"{tmp_path / 'out.ply'}\n"
+    plain = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert "\x1b[" not in plain.stderr
+    assert "2/3 filters.outlier" in plain.stderr
+
+
+@pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupted_run_leaves_nothing(save: Save, hill: Floats, tmp_path: Path, sent: signal.Signals) -> None:
+    source = save("in.ply", hill)
+    output = tmp_path / "out.ply"
+    output.write_text("old")
+    # A writer that says when it has begun, then takes its time.
+    script = f"""
+import sys, time
+from pathlib import Path
+from deburr.core.files import replacing
+from deburr.writers.ply import Ply
+
+def write(self, cloud):
+    with replacing(self.filename) as temporary:
+        temporary.write_text("half")
+        print("writing", flush=True)
+        time.sleep(60)
+
+Ply.write = write
+from deburr.pipeline.cli import cli
+cli(["run", '["{source}", "{output}"]'])
+"""
+    process = subprocess.Popen(
+        [sys.executable, "-c", script], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline() == "writing\n"
+    time.sleep(0.1)
+    process.send_signal(sent)
+    _, errors = process.communicate(timeout=30)
+    assert process.returncode == 130
+    assert errors.endswith("interrupted; no output was left half-written\n")
+    assert "Traceback" not in errors
+    assert output.read_text() == "old"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["in.ply", "out.ply"]

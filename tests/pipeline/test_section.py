@@ -1,0 +1,75 @@
+"""The before/after picture: where it looks, and that it can be drawn of anything."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from deburr.core.cloud import PointCloud
+from deburr.pipeline import crs
+from deburr.pipeline.section import choose, draw
+
+
+def _size(path: Path) -> tuple[int, int]:
+    data = path.read_bytes()
+    assert data[:8] == b"\x89PNG\r\n\x1a\n"
+    return int.from_bytes(data[16:20], "big"), int.from_bytes(data[20:24], "big")
+
+
+def test_it_looks_where_points_moved() -> None:
+    random = np.random.default_rng(0)
+    flat = np.column_stack([random.uniform(0, 100, (40_000, 2)), np.zeros(40_000)])
+    near = np.hypot(flat[:, 0] - 70, flat[:, 1] - 20) < 8
+    moved = flat + near[:, None] * [0, 0, 0.3]
+    section = choose(flat, moved)
+    assert np.hypot(section.center[0] - 70, section.center[1] - 20) < 8
+    assert near[section.holds(flat)].mean() > 0.5
+
+
+def test_it_meets_a_wall_edge_on() -> None:
+    random = np.random.default_rng(0)
+    wall = np.column_stack([random.uniform(0, 20, 8000), random.normal(0, 0.1, 8000), random.uniform(0, 8, 8000)])
+    section = choose(wall, wall * [1, 0, 1])
+    assert abs(section.along[1]) > 0.8
+
+
+def test_one_wild_point_does_not_draw_it_away() -> None:
+    random = np.random.default_rng(0)
+    flat = np.column_stack([random.uniform(0, 50, (20_000, 2)), random.normal(0, 0.05, 20_000)])
+    flat[0] = [1000, 1000, 1000]
+    after = flat * [1, 1, 0]
+    assert choose(flat, after).center[0] < 60
+
+
+@pytest.mark.parametrize(
+    "points",
+    [np.zeros((0, 3)), np.ones((1, 3)), np.ones((20, 3)), np.eye(3), np.outer(np.arange(50.0), [1, 1, 1])],
+    ids=["none", "one", "equal", "three", "line"],
+)
+@pytest.mark.parametrize("shift", [0.0, 0.5])
+def test_any_cloud_can_be_drawn(points: np.ndarray, shift: float, tmp_path: Path) -> None:  # type: ignore[type-arg]
+    draw(PointCloud(points).with_xyz(points + shift), tmp_path / "a.png")
+    width, height = _size(tmp_path / "a.png")
+    assert 300 < width < 3000
+    assert 100 < height < 3000
+
+
+PROJECTED = 'PROJCS["NAD83 / X",GEOGCS["G",UNIT["degree",0.017]],UNIT["foot",0.3048]]'
+WKT2 = 'PROJCRS["P",BASEGEOGCRS["R",ELLIPSOID["E",1,2,LENGTHUNIT["metre",1]]],LENGTHUNIT["US survey foot",0.3]]'
+
+
+@pytest.mark.parametrize(
+    ("text", "name", "unit"),
+    [
+        (None, "none", "units"),
+        ("EPSG:7415", "EPSG:7415", "units"),
+        (PROJECTED, "NAD83 / X", "ft"),
+        (WKT2, "P", "US ft"),
+        (f'COMPD_CS["C",{PROJECTED},VERT_CS["V",UNIT["metre",1]]]', "C", "ft"),
+        ('GEOGCS["WGS 84",UNIT["degree",0.017]]', "WGS 84", "degrees"),
+    ],
+)
+def test_reference_systems_in_words(text: str | None, name: str, unit: str) -> None:
+    assert (crs.name(text), crs.unit(text)) == (name, unit)
