@@ -18,7 +18,7 @@ def grid(side: int, step: float) -> PointCloud:
 
 
 def test_spacing_of_a_plane_grid_by_hand() -> None:
-    # Inside a unit grid the 16th neighbour is one of the 8 at distance sqrt(5) (4 at 1, 4 at sqrt 2, 4 at 2 come first).
+    # In a unit grid 4 neighbours lie at 1, 4 at sqrt 2, 4 at 2 and 8 at sqrt 5: the 16th is one of the last.
     cloud = Normalize().run(grid(41, 0.5))
     assert cloud.frame is not None
     assert cloud.frame.kind == "spacing"

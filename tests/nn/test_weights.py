@@ -12,7 +12,6 @@ from typing import Any
 
 import pytest
 import torch
-from safetensors.torch import save_file
 
 from deburr.core.errors import ReadError, WriteError
 from deburr.nn.published_net import SpdNet

@@ -9,7 +9,7 @@ from deburr.core.neighbors import cloud_spacing
 
 
 def spacing_frame(points: Floats) -> Frame:
-    """The frame in which the median spacing of ``points`` (N, 3) is 1, around their median; scale 0 if they have none."""
+    """The frame in which the median spacing of ``points`` (N, 3) is 1, around their median; scale 0 without one."""
     # The median is a centre that a few far outliers do not move.
     offset = np.median(points, axis=0) if len(points) else np.zeros(3)
     return Frame("spacing", cloud_spacing(points), offset)

@@ -27,7 +27,7 @@ PATCHES = Patches("knn", size=1000, overlap=3.0)
 #: The spacing of what the network was trained on (10,000 to 50,000 points in the unit sphere), 30,000 points' worth.
 TRAINED_SPACING = 0.015
 #: Points this many spacings beyond a patch's own are moved with them, so that its own feel no border.
-MARGIN = 4.0
+MARGIN = 2.0
 #: Patches at a time: on a processor their activations stay small, on a GPU they fill it.
 BATCH = {"cpu": 4, "cuda": 64}
 
