@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
@@ -87,7 +87,7 @@ class Default:
             advance("denoising", done, total)
 
         block = settings.patches.size if settings.patches is not None else BLOCK
-        scene = _moved(Scene(graph, planes, noise), device)
+        scene = Scene(graph, planes, noise).to(device)
         with torch.inference_mode():
             score = self.score.to(device)(scene, block, tick)[0]
         return np.asarray(score.cpu().double().numpy())
@@ -123,13 +123,3 @@ def _distinct(xyz: Floats) -> tuple[Floats, npt.NDArray[np.intp] | None]:
         return xyz, None
     distinct, back = np.unique(xyz, axis=0, return_inverse=True)
     return distinct, back.reshape(-1)
-
-
-def _moved(scene: Scene, device: torch.device) -> Scene:
-    if device.type == "cpu":
-        return scene
-    graph, planes = scene.graph, scene.planes
-    names = ("neighbors", "offsets", "window", "spacing")
-    graph = replace(graph, **{name: getattr(graph, name).to(device) for name in names})
-    planes = Planes(planes.means.to(device), planes.normals.to(device), planes.variances.to(device))
-    return Scene(graph, planes, scene.noise.to(device))

@@ -15,7 +15,7 @@ turning the cloud turns the result. The noise level is an input, and the output 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, nn
@@ -51,6 +51,14 @@ class Scene:
     graph: Graph
     planes: Planes
     noise: Tensor
+
+    def to(self, device: torch.device) -> Scene:
+        """The same on ``device``, but for ``graph.points``, which the network does not read."""
+        graph, planes = self.graph, self.planes
+        names = ("neighbors", "offsets", "window", "spacing")
+        graph = replace(graph, **{name: getattr(graph, name).to(device) for name in names})
+        planes = Planes(planes.means.to(device), planes.normals.to(device), planes.variances.to(device))
+        return Scene(graph, planes, self.noise.to(device))
 
 
 def _squash(x: Tensor) -> Tensor:

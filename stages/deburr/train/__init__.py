@@ -1,1 +1,76 @@
 """Training surfaces, noise, losses and the loop; only the command line imports it."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from pathlib import Path
+from typing import Any
+
+log = logging.getLogger(__name__)
+
+LICENCE = "BSD-3-Clause"
+
+
+def run(recipe_path: str, init: str | None = None, resume: bool = False) -> dict[str, Any]:
+    """Train by the recipe in ``recipe_path`` and write the weights it names; returns their card.
+
+    ``init``: weights to start from; their chain of runs goes on in the card. ``resume``: go on from the checkpoint of
+    an interrupted run of this recipe. Raises `deburr.core.errors.SpecError` and `RunError`.
+    """
+    from deburr.core.errors import RunError, SpecError
+    from deburr.core.files import check_folder
+    from deburr.nn import weights
+    from deburr.train.examples import Pool
+    from deburr.train.loop import Trainer, train
+    from deburr.train.recipe import read_recipe
+
+    recipe = read_recipe(recipe_path)
+    if init is not None and resume:
+        raise SpecError("--init and --resume exclude each other; a resumed run has its first weights already")
+    output = Path(recipe.output)
+    check_folder(output)
+    checkpoint = output.with_suffix(".ckpt")
+    trainer, chain = Trainer(recipe), list[dict[str, Any]]()
+    if init is not None:
+        tensors, card = weights.read(init, model="deburr")
+        weights.fit(init, trainer.networks, tensors)
+        chain = [*card.get("chain", [])]
+        trainer.begin_average()
+    if resume:
+        if not checkpoint.is_file():
+            raise RunError(f"{checkpoint}: no checkpoint to resume from; start without --resume")
+        chain = trainer.restore(checkpoint)
+    pool = Pool(recipe)
+    try:
+        train(trainer, checkpoint, pool, chain)
+    finally:
+        pool.close()
+    text = Path(recipe_path).read_bytes()
+    link = {
+        "recipe": recipe.model_dump(mode="json", exclude={"output", "threads", "device"}),
+        "recipe_sha256": hashlib.sha256(text).hexdigest(),
+        "steps": trainer.step,
+        "minutes": round(trainer.seconds / 60, 1),
+    }
+    return finish(trainer, [*chain, link], str(output))
+
+
+def finish(trainer: Any, chain: list[dict[str, Any]], output: str) -> dict[str, Any]:
+    """Write the averaged weights with their card: sizes, the chain of runs, a validation table, the licence."""
+    from deburr.nn import weights
+    from deburr.nn.default import Default
+    from deburr.train.validate import validate
+
+    card: dict[str, Any] = {
+        "model": "deburr",
+        "sizes": trainer.sizes(),
+        "data": "random solids and simulated open country made by deburr.train; no cloud or mesh from outside",
+        "chain": chain,
+        "licence": LICENCE,
+    }
+    weights.save(output, trainer.average, card)
+    card["validation"] = validate(Default.load(output))
+    weights.save(output, trainer.average, card)
+    log.info("wrote %s", output)
+    return card

@@ -121,7 +121,7 @@ def _tree(extent: float, terrain: _Terrain, rng: np.random.Generator) -> Floats:
     leaves[some] = near[some]
     trunk = np.zeros((int(rng.integers(0, 15)), 3))
     trunk[:, 2] = rng.uniform(-height, 0, len(trunk))
-    return np.concatenate((leaves, trunk)) + np.array([*xy[0], ground + height])
+    return np.asarray(np.concatenate((leaves, trunk)) + np.array([*xy[0], ground + height]))
 
 
 def _wire(extent: float, terrain: _Terrain, rng: np.random.Generator) -> Floats:

@@ -2,25 +2,29 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import time
 from dataclasses import asdict, replace
 from pathlib import Path
+from pickle import UnpicklingError
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from deburr.core.errors import RunError
 from deburr.core.neighbors import threads
 from deburr.core.progress import advance
+from deburr.nn.default import STEP_LEVEL
+from deburr.nn.device import torch_device
 from deburr.nn.network import NOISE_FLOOR, NoiseNetwork, Scene, ScoreNetwork, Sizes
 from deburr.train.examples import Example, Pool, batches, merged, see, target
 from deburr.train.recipe import Recipe
 
 log = logging.getLogger(__name__)
 
-#: The level that a second pass is told, as a share of the first's: what the first leaves of the noise.
-SECOND_LEVEL = 0.4
 _AVERAGE = 0.998
 _CHECKPOINT_SECONDS = 60.0
 
@@ -33,8 +37,9 @@ class Trainer:
         torch.set_num_threads(recipe.threads or threads())
         self.recipe = recipe
         sizes = Sizes(channels=recipe.channels, heads=recipe.heads, layers=recipe.layers)
-        self.networks = torch.nn.ModuleDict({"score": ScoreNetwork(sizes), "noise": NoiseNetwork()})
-        self.average = {k: v.clone() for k, v in self.networks.state_dict().items()}
+        self.device = torch_device(recipe.device)
+        self.networks = torch.nn.ModuleDict({"score": ScoreNetwork(sizes), "noise": NoiseNetwork()}).to(self.device)
+        self.begin_average()
         self.optimizer = torch.optim.AdamW(self.networks.parameters(), lr=recipe.learning_rate, weight_decay=1e-4)
         self.step, self.seconds = 0, 0.0
 
@@ -43,19 +48,22 @@ class Trainer:
         share = min(self.seconds / (60 * self.recipe.minutes), 1.0)
         warm = min(1.0, (self.step + 1) / 100)
         for group in self.optimizer.param_groups:
-            group["lr"] = self.recipe.learning_rate * warm * (0.5 + 0.5 * np.cos(np.pi * share)) + 1e-6
+            group["lr"] = float(self.recipe.learning_rate * warm * (0.5 + 0.5 * np.cos(np.pi * share)) + 1e-6)
         scenes, levels = [], []
         for index, example in enumerate(examples):
             told = example.level * float(np.exp(rng.normal(0, 0.12)))
             scene = see(example.points, told)
             if rng.random() < self.recipe.second_pass:
                 examples[index] = example = self._passed(example, scene)
-                scene = see(example.points, SECOND_LEVEL * told)
+                scene = see(example.points, STEP_LEVEL * told)
             scenes.append(scene)
             levels.append(torch.full((len(example.points),), example.first_level))
         truth = torch.cat([target(e, self.recipe.objective) for e in examples])
         fresh = torch.cat([torch.full((len(e.points),), e.level == e.first_level) for e in examples])
-        loss, figures = self._loss(merged(scenes), torch.cat(levels), truth, fresh)
+        loss, figures = self._loss(
+            merged(scenes).to(self.device),
+            *(part.to(self.device) for part in (torch.cat(levels), truth, fresh)),
+        )
         self.optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_(self.networks.parameters(), 1.0)
@@ -68,8 +76,8 @@ class Trainer:
 
     def _passed(self, example: Example, scene: Scene) -> Example:
         with torch.no_grad():
-            score = self.networks["score"](scene)[0]
-        return replace(example, points=example.points + score.double().numpy(), level=SECOND_LEVEL * example.level)
+            score = self.networks["score"](scene.to(self.device))[0]
+        return replace(example, points=example.points + score.cpu().double().numpy(), level=STEP_LEVEL * example.level)
 
     def _loss(self, scene: Scene, level: Tensor, truth: Tensor, fresh: Tensor) -> tuple[Tensor, dict[str, float]]:
         score, each, _ = self.networks["score"](scene)
@@ -77,18 +85,25 @@ class Trainer:
         importance = torch.where(fresh, 1.0, 4.0)
         main = (((score / level[:, None] - truth) ** 2).sum(1) * importance).mean()
         # Every neighbour's own score at the point is held to the target as well (Luo & Hu 2021, eq. 5).
-        window = torch.cat((torch.ones(len(level), 1), scene.graph.window), 1)
+        window = torch.cat((torch.ones_like(level)[:, None], scene.graph.window), 1)
         error = ((each / level[:, None, None] - truth[:, None]) ** 2).sum(-1).clamp_max(30.0)
         local = ((error * window).sum(1) / window.sum(1) * importance).mean()
         guess, scale = self.networks["noise"](scene.graph, scene.planes)
-        known = torch.log(torch.maximum(level / scene.graph.spacing, torch.tensor(NOISE_FLOOR)))
+        known = torch.log((level / scene.graph.spacing).clamp_min(NOISE_FLOOR))
         likelihood = ((guess - known).abs() / scale.exp() + scale)[fresh]
-        noise = likelihood.mean() if len(likelihood) else torch.zeros(())
+        noise = likelihood.mean() if len(likelihood) else main.new_zeros(())
         figures = {"score": main.item(), "local": local.item(), "noise": noise.item()}
         return main + 0.2 * local + 0.2 * noise, figures
 
-    def state(self) -> dict[str, object]:
+    def begin_average(self) -> None:
+        """Let the average start from the weights as they are now."""
+        self.average = {k: v.clone() for k, v in self.networks.state_dict().items()}
+
+    def state(self, chain: list[dict[str, Any]]) -> dict[str, Any]:
+        """All that a resumed run needs: tensors, numbers and strings only."""
         return {
+            "recipe": self.recipe.model_dump_json(),
+            "chain": json.dumps(chain),
             "networks": self.networks.state_dict(),
             "average": self.average,
             "optimizer": self.optimizer.state_dict(),
@@ -96,13 +111,21 @@ class Trainer:
             "seconds": self.seconds,
         }
 
-    def restore(self, path: Path) -> None:
-        """Go on from a checkpoint that `state` was saved to."""
-        state = torch.load(path, weights_only=True)
+    def restore(self, path: Path) -> list[dict[str, Any]]:
+        """Go on from a checkpoint of `state`; returns the chain of runs before it. Raises `RunError`."""
+        try:
+            state = torch.load(path, weights_only=True, map_location=self.device)
+            same = state["recipe"] == self.recipe.model_dump_json()
+        except (OSError, RuntimeError, EOFError, KeyError, TypeError, UnpicklingError) as error:
+            raise RunError(f"{path}: no checkpoint of a training run; start without --resume") from error
+        if not same:
+            raise RunError(f"{path}: belongs to another recipe; restore that recipe, or start without --resume")
         self.networks.load_state_dict(state["networks"])
         self.average = state["average"]
         self.optimizer.load_state_dict(state["optimizer"])
         self.step, self.seconds = int(state["step"]), float(state["seconds"])
+        chain: list[dict[str, Any]] = json.loads(state["chain"])
+        return chain
 
     def sizes(self) -> dict[str, int]:
         score = self.networks["score"]
@@ -110,7 +133,7 @@ class Trainer:
         return asdict(score.sizes)
 
 
-def train(trainer: Trainer, checkpoint: Path, pool: Pool) -> None:
+def train(trainer: Trainer, checkpoint: Path, pool: Pool, chain: list[dict[str, Any]]) -> None:
     """Train until the recipe's time is over; checkpoint every minute; log the running losses."""
     recipe = trainer.recipe
     rng = np.random.default_rng([recipe.seed, 3, trainer.step])
@@ -130,7 +153,7 @@ def train(trainer: Trainer, checkpoint: Path, pool: Pool) -> None:
         done = trainer.seconds >= 60 * recipe.minutes
         if done or now - saved > _CHECKPOINT_SECONDS:
             temporary = checkpoint.with_suffix(".tmp")
-            torch.save(trainer.state(), temporary)
+            torch.save(trainer.state(chain), temporary)
             temporary.replace(checkpoint)
             saved = now
         if done:
