@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import signal
 import subprocess
@@ -200,3 +201,25 @@ cli(["run", '["{source}", "{output}"]'])
     assert "Traceback" not in errors
     assert output.read_text() == "old"
     assert sorted(path.name for path in tmp_path.iterdir()) == ["in.ply", "out.ply"]
+
+
+def test_train_passes_its_arguments_on(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    def run(*given: object) -> dict[str, object]:
+        logging.getLogger("deburr.train").info("step 1")
+        return {"given": list(given)}
+
+    monkeypatch.setattr("deburr.train.run", run)
+    done = cli("train", "a.json", "--init", "w.safetensors")
+    assert json.loads(done.stdout) == {"given": ["a.json", "w.safetensors", False]}
+    assert done.stderr == "step 1\n"
+    assert cli("train", "a.json", "--resume", "--quiet").stderr == ""
+
+
+def test_weights_are_imported_and_shown(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("deburr.nn.weights.import_checkpoint", lambda source, target: {"from": source})
+    done = cli("weights", "import", "a.pt", "b.safetensors")
+    assert (done.exit_code, done.stdout) == (0, "b.safetensors\n")
+    assert json.loads(done.stderr) == {"from": "a.pt"}
+    monkeypatch.setattr("deburr.nn.weights.read", lambda path: ({}, {"of": path}))
+    assert json.loads(cli("weights", "show", "b.safetensors").stdout) == {"of": "b.safetensors"}
+    assert json.loads(cli("weights", "show", "bundled").stdout)["of"].endswith("deburr.safetensors")

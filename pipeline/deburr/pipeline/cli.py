@@ -6,6 +6,7 @@ stderr. Exit codes: 0 done, 1 the run failed, 2 the spec or the command is wrong
 
 from __future__ import annotations
 
+import logging
 import signal
 from collections.abc import Callable
 from importlib import import_module
@@ -46,6 +47,9 @@ class _Group(click.Group):
             formatter.write_dl([(name, line) for name, (_, line) in _COMMANDS.items()])
 
     def invoke(self, ctx: click.Context) -> Any:
+        # What libraries warn of is for --debug; what users must know, stages put into the report.
+        logging.getLogger("py.warnings").addHandler(logging.NullHandler())
+        logging.captureWarnings(True)
         try:
             with _terminated_as_interrupted():
                 return super().invoke(ctx)
@@ -57,6 +61,8 @@ class _Group(click.Group):
             raise
         except Exception as error:
             _fail(ctx, f"unexpected {type(error).__name__}: {error}; run again with --debug for the traceback", 1)
+        finally:
+            logging.captureWarnings(False)
 
 
 def _fail(ctx: click.Context, message: str, code: int) -> NoReturn:

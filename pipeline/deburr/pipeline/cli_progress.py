@@ -21,11 +21,34 @@ _PAUSE = 5.0
 
 
 @contextmanager
-def shown(quiet: bool) -> Iterator[None]:
-    """Show the progress of the work inside the block."""
-    if click.get_current_context().find_root().meta.get("debug"):
-        logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(name)s: %(message)s")
-        logging.getLogger("deburr").setLevel(logging.DEBUG)
+def shown(quiet: bool, narrate: bool = False) -> Iterator[None]:
+    """Show the progress of the work inside the block; with ``narrate`` also what it logs."""
+    debug = bool(click.get_current_context().find_root().meta.get("debug"))
+    handler = _Echo(logging.DEBUG if debug else logging.INFO)
+    logger = logging.getLogger("deburr")
+    before = logger.level
+    if debug or (narrate and not quiet):
+        logger.addHandler(handler)
+        logger.setLevel(handler.level)
+    try:
+        with _progress(quiet):
+            yield
+    finally:
+        logger.removeHandler(handler)
+        logger.setLevel(before)
+
+
+class _Echo(logging.Handler):
+    """Logs to what stderr is at the moment: the live bar puts itself in between."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        # Warnings go into the report, and from there into the summary.
+        if record.levelno != logging.WARNING:
+            click.echo(self.format(record), err=True)
+
+
+@contextmanager
+def _progress(quiet: bool) -> Iterator[None]:
     if quiet:
         yield
     elif sys.stderr.isatty():
@@ -94,7 +117,10 @@ def summary(plan: Plan, report: Mapping[str, Any], quiet: bool) -> None:
 
 
 def _flat(figures: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """The figures one by one; what only explains them, and long lists, stay in the report."""
     for name, value in figures.items():
+        if name in ("units", "file") or value is None:
+            continue
         if isinstance(value, Mapping):
             yield from _flat(value, f"{prefix}{name} ")
         elif not isinstance(value, list) or len(value) <= 6:
@@ -102,8 +128,8 @@ def _flat(figures: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, A
 
 
 def _number(value: Any) -> str:
-    if isinstance(value, bool) or value is None:
-        return {True: "yes", False: "no", None: "-"}[value]
+    if isinstance(value, bool):
+        return "yes" if value else "no"
     if isinstance(value, int):
         return f"{value:,}"
     if isinstance(value, list):

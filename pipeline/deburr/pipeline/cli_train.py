@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import click
 
 from deburr.pipeline.cli import common
@@ -13,9 +15,13 @@ from deburr.pipeline.cli import common
 @click.option("--resume", is_flag=True, help="Go on where an interrupted training of this recipe stopped.")
 @common
 def train(recipe: str, init: str | None, resume: bool, quiet: bool) -> None:
-    """Train a denoising network by the recipe TRAIN.json, on surfaces that it generates itself."""
+    """Train a denoising network by the recipe TRAIN.json, on surfaces that it generates itself.
+
+    Prints the card of the weights that it wrote: data, chain of runs, validation table.
+    """
     from deburr.pipeline.cli_progress import shown
     from deburr.train import run
 
-    with shown(quiet):
-        run(recipe, init, resume)
+    with shown(quiet, narrate=True):
+        card = run(recipe, init, resume)
+    click.echo(json.dumps(card, indent=2))

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from deburr.core.cloud import PointCloud
+from deburr.core.cloud import Floats, PointCloud
 from deburr.core.neighbors import cloud_spacing
 from deburr.core.progress import advance
 from deburr.pipeline import crs
@@ -59,13 +59,14 @@ def measure(cloud: PointCloud) -> dict[str, Any]:
     return found
 
 
-def _noise(points: Any) -> float | None:
+def _noise(points: Floats) -> float | None:
     """The default model's own estimate; None where the points are too few for one."""
     from deburr.nn.default import estimate_noise
-
     from deburr.nn.models import KINDS
 
-    if len(points) < KINDS["deburr"].min_points:
+    least = KINDS["deburr"].min_points
+    # Among many points the first few tell; only where they are all alike must all be compared.
+    if len(np.unique(points[: 16 * least], axis=0)) < least and len(np.unique(points, axis=0)) < least:
         return None
     return float(estimate_noise(points))
 
@@ -77,7 +78,7 @@ def table(found: Mapping[str, Any]) -> list[tuple[str, str]]:
     def length(value: float | None) -> str:
         return "-" if value is None else f"{value:.4g} {unit}"
 
-    rows = [("file", found["file"]), ("points", f"{found['points']:,}"), ("CRS", found["crs"])]
+    rows = [("file", found.get("file", "-")), ("points", f"{found['points']:,}"), ("CRS", found["crs"])]
     if found["points_left_out"]:
         rows.append(("of them noise or withheld", f"{found['points_left_out']:,}"))
     for axis, place in zip("xyz", range(3), strict=True):

@@ -125,7 +125,7 @@ def draw(cloud: PointCloud, path: Path, title: str = "") -> None:
     axes: Any = figure.subplots(2, 1, sharex=True, sharey=True)
     figure.suptitle(f"{title or _headline(cloud, unit)}", fontsize=13, color=_INK, fontweight="bold", ha="center")
     size = float(np.clip(6000 / max(1, int(inside.sum())), 3.0, 14.0))
-    for axis, view, name, color in zip(axes, views, ("before", "after"), (_BEFORE, _AFTER), strict=True):
+    for axis, view, name, color in zip(axes, views, ("before, as read", "after"), (_BEFORE, _AFTER), strict=True):
         axis.scatter(view[:, 0], view[:, 1], s=size, color=color, linewidths=0, alpha=0.85)
         axis.set_title(name, loc="left", color=color, fontsize=12, fontweight="bold")
         axis.set_ylabel(f"height ({unit})", color=_INK)
