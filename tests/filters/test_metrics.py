@@ -8,9 +8,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+from pydantic import ValidationError
 
 from deburr.core.cloud import PointCloud
-from deburr.core.errors import ReadError
+from deburr.core.errors import ReadError, RunError
 from deburr.filters._mesh import Mesh, read_mesh
 from deburr.filters._planes import local_shape
 from deburr.filters.metrics import Metrics
@@ -99,6 +100,32 @@ def test_paired_rows(tmp_path: Path) -> None:
     with pytest.raises(ReadError, match="has 50 points, fewer than"):
         figures(noisy, reference=short, paired=True)
     assert Metrics(paired=True).check(()) != []
+
+
+def test_only_the_named_classes_are_measured(tmp_path: Path) -> None:
+    ground, tree = grid(), np.array([[5.0, 5.0, 3.0], [6.0, 5.0, 4.0], [6.0, 6.0, 9.0]])
+    classes = np.array([2] * 144 + [5, 5, 7], np.uint8)
+    clean = PointCloud(np.vstack([ground, tree]) + UTM, {"Classification": classes})
+    path = str(tmp_path / "truth.ply")
+    Writer(filename=path).write(clean)
+    lift = np.where(classes == 5, 0.5, 0.1)[:, None] * [0, 0, 1]
+    noisy = clean.with_xyz(clean.xyz + lift)
+    surface = figures(noisy, classes=[2])
+    assert (surface["points"], surface["points_left_out"], surface["classes"]) == (144, 3, [2])
+    assert surface["now"]["residual_rms"] < 1e-8  # the tree's points span no plane of the ground
+    trees = figures(noisy, classes=[5, 7], reference=path, paired=True)
+    assert trees["points"] == 2  # class 7 never counts
+    assert trees["now"]["own_rms"] == pytest.approx(0.5)
+    # The truth's class 7 is 5 m away and named, the ground is neither.
+    assert trees["now"]["from_reference_max"] == pytest.approx(np.linalg.norm([0, 1, 4.5]))
+    assert figures(noisy, classes=[6])["now"]["residual_rms"] is None
+    with pytest.raises(ReadError, match="holds no points of class 6"):
+        figures(noisy, classes=[6], reference=path)
+    with pytest.raises(RunError, match="needs the dimension 'Classification'"):
+        figures(PointCloud(grid()), classes=[2])
+    for wrong in ([], [256], ["ground"]):
+        with pytest.raises(ValidationError):
+            Metrics.model_validate({"classes": wrong})
 
 
 def test_point_to_mesh(tmp_path: Path) -> None:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
 import numpy as np
+import numpy.typing as npt
 from pydantic import Field
 
-from deburr.core.cloud import Floats, PointCloud
-from deburr.core.errors import ReadError
+from deburr.core.cloud import Bools, Floats, PointCloud
+from deburr.core.errors import ReadError, RunError
 from deburr.core.neighbors import Neighbors
 from deburr.core.progress import advance
 from deburr.core.registry import stage_class
@@ -40,7 +41,8 @@ class Metrics(Filter):
 
     Without ``reference``: residuals to local planes, spacing, density, displacement. With a cloud or mesh as one also
     Chamfer and Hausdorff distance; a mesh is measured exactly one way and by even samples the other way, as many as
-    there are points (at least 10,000). ``as_read`` are the points where they were read, ``now`` where they are.
+    there are points (at least 10,000). With ``classes`` the other points are as if they were not there; so are those
+    of a reference cloud that is classified. ``as_read``: the points where they were read; ``now``: where they are.
     """
 
     type_name: ClassVar[str] = "filters.metrics"
@@ -49,6 +51,9 @@ class Metrics(Filter):
         None, description="the truth: a cloud (LAS, LAZ, PLY) or a mesh (PLY, OBJ, STL) in the same coordinates"
     )
     paired: bool = Field(False, description="row i of the reference cloud is the true place of row i of the file read")
+    classes: list[Annotated[int, Field(ge=0, le=255)]] | None = Field(
+        None, min_length=1, description="measure only points of these ASPRS classes (2 ground, 5 high vegetation, ...)"
+    )
     neighbors: int = Field(16, ge=3, le=256, description="neighbours that span a point's local plane")
 
     def check(self, before: tuple[Any, ...]) -> list[str]:
@@ -58,13 +63,16 @@ class Metrics(Filter):
         return []
 
     def run(self, cloud: PointCloud) -> PointCloud:
-        """Add the figures to the cloud's history. Raises `ReadError` for a reference that cannot be read."""
-        active = cloud.active
+        """Add the figures to the cloud's history. Raises `ReadError` for a reference that cannot be read, `RunError`
+        for ``classes`` where the points have none."""
+        active = self._measured(cloud)
         now, before = cloud.xyz[active], cloud.original[active]
-        truth = None if self.reference is None else Reference(self.reference)
+        truth = None if self.reference is None else Reference(self.reference, self.classes)
         rows = cloud.rows[active] if self.paired else None
         moved = bool(cloud.moved.any())
         figures: dict[str, Any] = {"points": len(now), "points_left_out": int((~active).sum())}
+        if self.classes is not None:
+            figures["classes"] = self.classes
         figures["now"] = self._measure(now, truth, rows)
         figures["as_read"] = self._measure(before, truth, rows) if moved else figures["now"]
         figures["displacement"] = _displacement(now - before)
@@ -72,6 +80,14 @@ class Metrics(Filter):
         figures["units"] = UNITS
         warnings = [] if len(now) >= 4 else [f"{len(now)} points are too few to measure residuals (at least 4)"]
         return cloud.note(self.type_name, figures, *warnings)
+
+    def _measured(self, cloud: PointCloud) -> Bools:
+        """(N,) bool: the active points, of ``classes`` if those are given."""
+        if self.classes is None:
+            return cloud.active
+        if "Classification" not in cloud.dims:
+            raise RunError("option 'classes' needs the dimension 'Classification', which the cloud has not; remove it")
+        return cloud.active & np.isin(cloud.dims["Classification"], self.classes)
 
     def _measure(self, xyz: Floats, truth: Reference | None, rows: Any) -> dict[str, Any]:
         figures = local_shape(xyz, self.neighbors).figures()
@@ -83,21 +99,24 @@ class Metrics(Filter):
 
 
 class Reference:
-    """The truth that a cloud is compared with: points, or a mesh. Raises `ReadError` if it cannot be read."""
+    """The truth that a cloud is compared with: points (of ``classes``), or a mesh.
 
-    def __init__(self, path: str) -> None:
+    ``every`` (R, 3) are all points of a reference cloud, row by row; ``points`` those that count.
+    Raises `ReadError` if it cannot be read, or has no points to compare with.
+    """
+
+    def __init__(self, path: str, classes: list[int] | None = None) -> None:
         self.path = path
-        suffix = Path(path).suffix.lower()
-        self.mesh: Mesh | None = read_mesh(path) if suffix in SUFFIXES else None
-        self.points = np.zeros((0, 3))
+        self.mesh: Mesh | None = read_mesh(path) if Path(path).suffix.lower() in SUFFIXES else None
+        self.every = self.points = np.zeros((0, 3))
         if self.mesh is None:
-            # Found through the registry: filters know no reader.
-            reader_class = stage_class("readers.ply" if suffix == ".ply" else "readers.las")
-            reader = reader_class.model_validate({"filename": path})
-            assert isinstance(reader, Reader)
-            self.points = reader.read().xyz
+            cloud = _read_cloud(path)
+            self.every = self.points = cloud.xyz
+            if classes is not None and "Classification" in cloud.dims:
+                self.points = cloud.xyz[np.isin(cloud.dims["Classification"], classes)]
             if not len(self.points):
-                raise ReadError(f"{path}: holds no points; name a reference that does")
+                of_classes = f" of class {', '.join(map(str, classes))}" if classes and len(self.every) else ""
+                raise ReadError(f"{path}: holds no points{of_classes}; name a reference that does")
 
     def compare(self, xyz: Floats) -> dict[str, Any]:
         """Distances from ``xyz`` (N, 3), N >= 1, to the reference and back; see `UNITS`."""
@@ -115,12 +134,20 @@ class Reference:
         figures["chamfer_squared"] = float((there**2).mean() + (back**2).mean())
         return figures
 
-    def own_rms(self, xyz: Floats, rows: Any) -> float | None:
+    def own_rms(self, xyz: Floats, rows: npt.NDArray[np.int64]) -> float | None:
         """RMS distance of each point to the reference point of its source row."""
-        if self.mesh is not None or rows.max(initial=-1) >= len(self.points):
-            what = "is a mesh" if self.mesh is not None else f"has {len(self.points)} points, fewer than the file read"
+        if self.mesh is not None or rows.max(initial=-1) >= len(self.every):
+            what = "is a mesh" if self.mesh is not None else f"has {len(self.every)} points, fewer than the file read"
             raise ReadError(f"{self.path}: {what}, so rows cannot be paired; remove 'paired', or name the clean cloud")
-        return rms(np.linalg.norm(xyz - self.points[rows], axis=1))
+        return rms(np.linalg.norm(xyz - self.every[rows], axis=1))
+
+
+def _read_cloud(path: str) -> PointCloud:
+    # Found through the registry: filters know no reader.
+    reader_class = stage_class("readers.ply" if path.lower().endswith(".ply") else "readers.las")
+    reader = reader_class.model_validate({"filename": path})
+    assert isinstance(reader, Reader)
+    return reader.read()
 
 
 def nearest(queries: Floats, points: Floats) -> Floats:
