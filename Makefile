@@ -10,6 +10,7 @@ PYTEST_ARGS ?=
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/.installed
+	@mkdir -p out
 	$(BIN)/pipeline run sample_data/denoise.json --report out
 
 test: $(VENV)/.installed-dev
