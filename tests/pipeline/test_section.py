@@ -9,7 +9,8 @@ import pytest
 
 from deburr.core.cloud import PointCloud
 from deburr.pipeline import crs
-from deburr.pipeline.section import choose, draw
+from deburr.pipeline.picture import draw
+from deburr.pipeline.section import choose
 
 
 def _size(path: Path) -> tuple[int, int]:
@@ -25,7 +26,8 @@ def test_it_looks_where_points_moved() -> None:
     moved = flat + near[:, None] * [0, 0, 0.3]
     section = choose(flat, moved)
     assert np.hypot(section.center[0] - 70, section.center[1] - 20) < 8
-    assert near[section.holds(flat)].mean() > 0.5
+    # 16 m of the 50 that a section of this cloud is wide.
+    assert near[section.holds(flat)].mean() > 0.25
 
 
 def test_it_meets_a_wall_edge_on() -> None:

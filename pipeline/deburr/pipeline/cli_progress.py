@@ -107,31 +107,14 @@ def summary(plan: Plan, report: Mapping[str, Any], quiet: bool) -> None:
             click.echo(f"{step.where}: warning: {warning}", err=True)
     if quiet:
         return
+    from deburr.pipeline.summary import lines, unit_of
+
+    unit = unit_of(report)
     for entry in report["stages"]:
-        click.echo(f"{entry['type']:<18} {entry['points_out']:>12,} points {entry['seconds']:>8.2f} s", err=True)
-        for name, value in _flat(entry["figures"]):
-            click.echo(f"    {name.replace('_', ' '):<40} {_number(value)}", err=True)
+        name = f"{entry['type']} {entry['tag'] or ''}"
+        click.echo(f"{name:<42} {entry['points_out']:>12,} points {entry['seconds']:>8.2f} s", err=True)
+        for words, value in lines(entry, unit):
+            click.echo(f"    {words:<38} {value}", err=True)
     memory = report["peak_memory_mb"]
     tail = f", at most {memory:,.0f} MB of memory" if memory else ""
     click.echo(f"done in {report['seconds']:.1f} s{tail}", err=True)
-
-
-def _flat(figures: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """The figures one by one; what only explains them, and long lists, stay in the report."""
-    for name, value in figures.items():
-        if name in ("units", "file") or value is None:
-            continue
-        if isinstance(value, Mapping):
-            yield from _flat(value, f"{prefix}{name} ")
-        elif not isinstance(value, list) or len(value) <= 6:
-            yield prefix + name, value
-
-
-def _number(value: Any) -> str:
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    if isinstance(value, int):
-        return f"{value:,}"
-    if isinstance(value, list):
-        return " ".join(_number(item) for item in value)
-    return f"{value:.4g}" if isinstance(value, float) else str(value)

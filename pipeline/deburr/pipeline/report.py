@@ -157,7 +157,7 @@ def _plain(value: Any) -> Any:
 
 def write(folder: Path, cloud: PointCloud, report: dict[str, Any]) -> None:
     """Write ``report.json`` and ``section.png`` into ``folder``. Raises `WriteError`."""
-    from deburr.pipeline.section import draw
+    from deburr.pipeline.picture import draw
 
     with replacing(folder / PICTURE) as temporary:
         draw(cloud, temporary)

@@ -1,0 +1,114 @@
+"""What a run achieved, in words: a few lines a stage, made from the run report. The report itself has every figure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+
+from deburr.core.cloud import PointCloud
+from deburr.pipeline import crs
+
+#: A line: what it is, and its value.
+Line = tuple[str, str]
+
+#: Figures of `filters.metrics`, in the order of what they are worth, and their names in words.
+_MEASURED = {
+    "to_reference_rms": "distance to the {reference}, RMS",
+    "own_rms": "distance to own true place, RMS",
+    "chamfer": "Chamfer distance, not squared",
+    "residual_rms": "distance to local planes, RMS",
+}
+#: Figures that only explain others, or repeat what the summary says elsewhere.
+_LEFT_OUT = ("units", "file", "points")
+#: Figures that are lengths.
+_LENGTHS = ("noise", "spacing", "max_displacement", "sigma")
+
+
+def lines(entry: Mapping[str, Any], unit: str) -> list[Line]:
+    """The lines of one stage of a run report; ``unit`` is that of the cloud's lengths."""
+    figures = entry["figures"]
+    if "as_read" in figures and "now" in figures:
+        return list(_measured(figures, unit))
+    return [
+        (name.replace("_", " "), length(value, unit) if name in _LENGTHS and value else _value(value))
+        for name, value in _flat(figures)
+    ]
+
+
+def _measured(figures: Mapping[str, Any], unit: str) -> Iterator[Line]:
+    then, now = figures["as_read"], figures["now"]
+    of = f" of class {', '.join(map(str, figures['classes']))}" if "classes" in figures else ""
+    yield "measured", f"{figures['points']:,} points{of}"
+    for name in _MEASURED:
+        # Even samples of a mesh lie also where nothing could be measured: only its one direction tells of noise.
+        if now.get(name) is None or (name == "chamfer" and now["reference"] == "mesh"):
+            continue
+        yield _words(name, now), change(then[name], now[name], unit)
+    moved = figures["displacement"]
+    if moved["max"]:
+        texts = [length(moved[name], unit) for name in ("median", "p99", "max")]
+        yield "moved", f"median {texts[0]}, 99 % below {texts[1]}, at most {texts[2]}"
+
+
+def _words(name: str, now: Mapping[str, Any]) -> str:
+    return _MEASURED[name].format(reference="true surface" if now.get("reference") == "mesh" else "reference cloud")
+
+
+def change(then: float, now: float, unit: str) -> str:
+    """``3.96 cm -> 1.21 cm (-69 %)``; the one figure where nothing changed."""
+    if now == then:
+        return length(now, unit)
+    share = f" ({100 * (now / then - 1):+.0f} %)" if then > 0 else ""
+    return f"{length(then, unit)} -> {length(now, unit)}{share}"
+
+
+def length(value: float, unit: str) -> str:
+    """Three digits and a unit; metres below one as centimetres."""
+    if unit == "m" and abs(value) < 1:
+        return f"{100 * value:.3g} cm" if abs(value) >= 0.001 else f"{100 * value:.2g} cm"
+    return f"{value:.3g} {unit}"
+
+
+def unit_of(report: Mapping[str, Any]) -> str:
+    """The unit of lengths that the reader found, or ``units``."""
+    told = report["stages"][0]["figures"].get("units") if report["stages"] else None
+    return crs.short(told) if isinstance(told, str) and told != "cloud units" else "units"
+
+
+def headline(cloud: PointCloud, unit: str) -> str:
+    """One line for the picture: noise before and after if it was measured, else how far points moved."""
+    count = f"{len(cloud):,} points"
+    for record in cloud.history:
+        then, now = record.figures.get("as_read"), record.figures.get("now")
+        for name in ("own_rms", "to_reference_rms", "residual_rms"):
+            if then and now and then.get(name) is not None and then[name] != now[name]:
+                words = _words(name, now)
+                return f"{words[0].upper()}{words[1:]}: {change(then[name], now[name], unit)}"
+    away = np.linalg.norm(cloud.xyz - cloud.original, axis=1)
+    moved = away[away > 0]
+    if not len(moved):
+        return f"{count}, none moved"
+    middle, far = (length(float(q), unit) for q in np.quantile(moved, [0.5, 0.99]))
+    return f"{len(moved):,} of {count} moved: median {middle}, 99 % below {far}"
+
+
+def _flat(figures: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    for name, value in figures.items():
+        if name in _LEFT_OUT or value is None:
+            continue
+        if isinstance(value, Mapping):
+            yield from _flat(value, f"{prefix}{name} ")
+        elif not isinstance(value, list) or len(value) <= 6:
+            yield prefix + name, value
+
+
+def _value(value: Any) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, int):
+        return f"{value:,}"
+    if isinstance(value, list):
+        return ", ".join(_value(item) for item in value)
+    return f"{value:.4g}" if isinstance(value, float) else str(value)

@@ -1,0 +1,80 @@
+"""What a run says at its end."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from deburr.core.cloud import PointCloud
+from deburr.pipeline.summary import change, headline, length, lines, unit_of
+
+
+@pytest.mark.parametrize(
+    ("value", "unit", "text"),
+    [
+        (0.03961, "m", "3.96 cm"),
+        (1.5, "m", "1.5 m"),
+        (0.0396, "ft", "0.0396 ft"),
+        (0.0, "m", "0 cm"),
+        (2.0, "m", "2 m"),
+    ],
+)
+def test_lengths(value: float, unit: str, text: str) -> None:
+    assert length(value, unit) == text
+
+
+def test_changes() -> None:
+    assert change(0.04, 0.01, "m") == "4 cm -> 1 cm (-75 %)"
+    assert change(0.0, 0.01, "m") == "0 cm -> 1 cm"
+    assert change(0.04, 0.04, "m") == "4 cm"
+
+
+def _metrics(**more: Any) -> dict[str, Any]:
+    return {
+        "points": 1234,
+        "as_read": {"residual_rms": 0.04, "chamfer": 2.0, "own_rms": 0.07, "to_reference_rms": 0.05, **more},
+        "now": {"residual_rms": 0.02, "chamfer": 1.0, "own_rms": 0.06, "to_reference_rms": 0.01, **more},
+        "displacement": {"median": 0.01, "p99": 0.02, "max": 0.5},
+        "units": {"long": "explanations"},
+    }
+
+
+def test_metrics_are_said_as_before_and_after() -> None:
+    said = dict(lines({"figures": {**_metrics(reference="cloud"), "classes": [2, 6]}}, "m"))
+    assert said["measured"] == "1,234 points of class 2, 6"
+    assert said["distance to the reference cloud, RMS"] == "5 cm -> 1 cm (-80 %)"
+    assert said["distance to own true place, RMS"] == "7 cm -> 6 cm (-14 %)"
+    assert said["Chamfer distance, not squared"] == "2 m -> 1 m (-50 %)"
+    assert said["moved"] == "median 1 cm, 99 % below 2 cm, at most 50 cm"
+    mesh = dict(lines({"figures": _metrics(reference="mesh")}, "m"))
+    assert mesh["distance to the true surface, RMS"] == "5 cm -> 1 cm (-80 %)"
+    assert not any("Chamfer" in words for words in mesh)
+
+
+def test_too_few_points_to_measure_are_no_line() -> None:
+    nothing = {"residual_rms": None, "spacing_median": None}
+    figures = {"points": 1, "as_read": nothing, "now": nothing, "displacement": {"max": None}}
+    assert lines({"figures": figures}, "m") == [("measured", "1 points")]
+
+
+def test_other_figures_are_listed_with_their_units() -> None:
+    figures = {"noise": 0.04, "noise_source": "estimated", "left": None, "steps": 2, "sub": {"yes": True}, "units": "m"}
+    said = [("noise", "4 cm"), ("noise source", "estimated"), ("steps", "2"), ("sub yes", "yes")]
+    assert lines({"figures": figures}, "m") == said
+
+
+def test_the_readers_unit() -> None:
+    assert unit_of({"stages": [{"figures": {"units": "metre"}}]}) == "m"
+    assert unit_of({"stages": [{"figures": {"units": "cloud units"}}]}) == "units"
+    assert unit_of({"stages": []}) == "units"
+
+
+def test_headline() -> None:
+    cloud = PointCloud(np.zeros((4, 3)))
+    assert headline(cloud, "m") == "4 points, none moved"
+    moved = cloud.with_xyz(np.array([[0, 0, 0.1], [0, 0, 0.1], [0, 0, 0], [0, 0, 0.1]]))
+    assert headline(moved, "m") == "3 of 4 points moved: median 10 cm, 99 % below 10 cm"
+    measured = moved.note("filters.metrics", _metrics(reference="mesh"))
+    assert headline(measured, "m") == "Distance to own true place, RMS: 7 cm -> 6 cm (-14 %)"
