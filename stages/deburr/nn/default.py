@@ -24,7 +24,7 @@ BUNDLED = Path(__file__).with_name("deburr.safetensors")
 STEP_LEVEL = 0.4
 STEPS = 2
 #: Points computed at a time: their neighbours' features about fill a core's cache.
-BLOCK = 8192
+BLOCK = 4096
 #: Largest displacement, in standard deviations of the noise.
 REACH = 4.0
 

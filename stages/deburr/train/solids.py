@@ -8,6 +8,7 @@ import numpy as np
 from scipy.spatial.transform import Rotation
 
 from deburr.core.cloud import Floats
+from deburr.core.neighbors import cloud_spacing
 from deburr.train.scene import CleanScene, Surface, poisson_subset
 
 #: (N, 3) places to (N,) signed distances, negative inside.
@@ -132,20 +133,33 @@ def _gradient(distance: Distance, p: Floats, step: float = 1e-5) -> Floats:
     return np.stack(columns, 1)
 
 
+#: Thickness of the shell that surface samples come from, and of the cells that are searched for it.
+_SHELL, _CELL = 0.02, 0.07
+
+
+def _cells_at(distance: Distance) -> Floats:
+    """(C, 3): the corners of all cells of a grid around the unit sphere that the shell may pass through."""
+    side = np.arange(-1.4, 1.4, _CELL)
+    corners = np.stack(np.meshgrid(side, side, side, indexing="ij"), -1).reshape(-1, 3)
+    # A distance changes by no more than the way; 1.3 covers the blended solids, which are not quite distances.
+    return np.asarray(corners[np.abs(distance(corners + _CELL / 2)) < 1.3 * _CELL * np.sqrt(0.75) + _SHELL])
+
+
 def sample_surface(distance: Distance, count: int, rng: np.random.Generator) -> Surface:
     """About ``count`` places uniformly on the surface of a solid near the unit sphere, with outward normals.
 
     Uniform in a thin shell, then led to the surface by Newton's method; what does not arrive is left out.
     """
-    shell, found, total = 0.02, [], 0
-    for _ in range(200):
-        p = rng.uniform(-1.4, 1.4, (100_000, 3))
+    shell, found, total = _SHELL, [np.empty((0, 3))], 0
+    cells = _cells_at(distance)
+    for _ in range(50 if len(cells) else 0):
+        p = cells[rng.integers(len(cells), size=100_000)] + rng.uniform(0, _CELL, (100_000, 3))
         p = p[np.abs(distance(p)) < shell]
         found.append(p)
         total += len(p)
         if total >= 1.1 * count:
             break
-    points = np.concatenate(found)
+    points = np.concatenate(found)[: int(1.1 * count)]
     for _ in range(4):
         slope = _gradient(distance, points)
         steepness = np.maximum((slope**2).sum(1, keepdims=True), 1e-2)
@@ -166,9 +180,7 @@ def solid_scene(seed: int, smallest: int = 1500, largest: int = 7000) -> CleanSc
     count = int(np.exp(rng.uniform(np.log(smallest), np.log(largest))))
     kind = rng.random()
     if kind < 0.6:
-        # The dense sample's mean gap tells its area; 0.7 packs as tightly as a maximal Poisson-disk set does.
-        from deburr.core.neighbors import cloud_spacing
-
+        # A maximal Poisson-disk set owns about 1 / 0.82^2 of a radius squared a point.
         radius = cloud_spacing(dense) * np.sqrt(len(dense) / count) * 0.82
         chosen = np.flatnonzero(poisson_subset(dense, float(radius), rng))
     else:

@@ -1,0 +1,152 @@
+"""Training scenes whose truth is known by hand, recipes, and a run of seconds that learns, stops and goes on."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+from scipy.spatial import cKDTree
+
+import deburr.train
+from deburr.core.errors import RunError, SpecError
+from deburr.nn import weights
+from deburr.nn.default import Default
+from deburr.train.examples import add_noise
+from deburr.train.landscapes import landscape_scene
+from deburr.train.recipe import Recipe, read_recipe
+from deburr.train.scene import CleanScene, Surface, displacement_target, nearest_on_surface, poisson_subset
+from deburr.train.solids import _box, sample_surface, solid_scene
+
+RECIPES = Path(deburr.train.__file__).parent / "recipes"
+
+
+def plate() -> Surface:
+    """The square 0..10 x 0..10 at z = 0, sampled every 0.25."""
+    side = np.arange(0, 10.01, 0.25)
+    points = np.array([(x, y, 0.0) for x in side for y in side])
+    return Surface(points, np.broadcast_to([0.0, 0.0, 1.0], points.shape).copy())
+
+
+def test_nearest_on_surface_slides_along_the_plane_but_not_past_the_edge() -> None:
+    queries = np.array([[5.1, 5.05, 0.7], [3.0, 4.0, -2.0], [12.0, 5.0, 1.0]])
+    feet = nearest_on_surface(plate(), queries)
+    assert feet[:2] == pytest.approx(np.array([[5.1, 5.05, 0.0], [3.0, 4.0, 0.0]]))
+    # Beyond the edge the nearest place is the edge; the slide may overshoot by one sample's gap at most.
+    assert 10.0 <= feet[2, 0] <= 10.25 + 1e-9
+
+
+def test_targets_lead_to_the_surface_or_home() -> None:
+    clean = np.array([[5.0, 5.0, 0.0], [5.0, 5.0, 3.0]])
+    scene = CleanScene(clean, np.array([False, True]), plate())
+    noisy = clean + np.array([[0.2, 0.1, 0.4], [0.2, 0.1, 0.4]])
+    assert displacement_target(scene, noisy, "score") == pytest.approx(np.array([[0, 0, -0.4], [-0.2, -0.1, -0.4]]))
+    assert displacement_target(scene, noisy, "denoising") == pytest.approx(-np.array([[0.2, 0.1, 0.4]] * 2))
+
+
+def test_poisson_subset_keeps_its_distance_and_leaves_no_gap() -> None:
+    points = np.random.default_rng(0).uniform(0, 10, (3000, 3)) * [1, 1, 0]
+    chosen = points[poisson_subset(points, 0.8, np.random.default_rng(1))]
+    assert cKDTree(chosen).query(chosen, k=2)[0][:, 1].min() >= 0.8
+    assert cKDTree(chosen).query(points)[0].max() <= 0.8
+
+
+def test_surface_samples_of_a_box_lie_on_it_evenly() -> None:
+    half = np.array([0.5, 0.4, 0.3])
+    surface = sample_surface(_box(half, 0.0), 20_000, np.random.default_rng(0))
+    assert (np.abs(np.abs(surface.points) - half).min(1) < 1e-3).all()
+    assert np.linalg.norm(surface.normals, axis=1) == pytest.approx(1.0)
+    top = (surface.normals[:, 2] > 0.99).mean()
+    areas = 8 * np.array([0.4 * 0.3, 0.5 * 0.3, 0.5 * 0.4])
+    assert top == pytest.approx(areas[2] / 2 / areas.sum(), rel=0.1)
+
+
+def test_scenes_are_the_same_for_the_same_seed_and_lie_on_their_surfaces() -> None:
+    for make in (solid_scene, landscape_scene):
+        one, again, other = make(3), make(3), make(4)
+        assert (one.points == again.points).all()
+        assert len(one.points) != len(other.points) or (one.points != other.points).any()
+        on = one.points[~one.solitary]
+        gap = np.median(cKDTree(one.surface.points).query(one.surface.points, k=2)[0][:, 1])
+        assert np.linalg.norm(nearest_on_surface(one.surface, on) - on, axis=1).max() < 12 * gap
+        assert len(one.points) > 300
+
+
+def test_landscapes_hold_leaves_and_wires_that_no_surface_claims() -> None:
+    solitary = [landscape_scene(seed).solitary.mean() for seed in range(12)]
+    assert max(solitary) > 0.2
+    assert min(solitary) < 0.2
+
+
+def test_noise_has_its_level_whatever_its_kind() -> None:
+    points = np.zeros((20_000, 3))
+    for seed in range(8):
+        noise = add_noise(points, 0.3, np.random.default_rng(seed))
+        assert np.sqrt((noise**2).mean()) == pytest.approx(0.3, rel=0.03)
+
+
+def test_bundled_recipes_are_valid() -> None:
+    found = sorted(RECIPES.glob("*.json"))
+    assert found
+    for path in found:
+        assert read_recipe(str(path)).minutes > 0
+
+
+def test_bundled_weights_come_from_bundled_recipes() -> None:
+    from deburr.nn.default import BUNDLED
+
+    _, card = weights.read(BUNDLED)
+    known = [
+        read_recipe(str(path)).model_dump(mode="json", exclude={"output", "threads", "device"})
+        for path in RECIPES.glob("*.json")
+    ]
+    assert all(link["recipe"] in known for link in card["chain"])
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ('{"output": "x", "minuts": 3}', "minuts"),
+        ('{"output": "x", "minutes": -1}', "minutes"),
+        ('{"output": "x", "minutes": 1, "objective": "magic"}', "objective"),
+        ("{", "JSON"),
+    ],
+)
+def test_bad_recipes_are_refused_in_words(tmp_path: Path, text: str, said: str) -> None:
+    path = tmp_path / "train.json"
+    path.write_text(text)
+    with pytest.raises(SpecError, match=said):
+        read_recipe(str(path))
+
+
+@pytest.mark.slow
+def test_a_short_run_writes_weights_and_goes_on(tmp_path: Path) -> None:
+    recipe = {"output": str(tmp_path / "w.safetensors"), "minutes": 0.02, "solids": 1, "channels": 16, "seed": 5}
+    recipe |= {"landscape_share": 0.8, "layers": 2, "heads": 2, "batch": 1}
+    path = tmp_path / "train.json"
+    path.write_text(json.dumps(recipe))
+    first = deburr.train.run(str(path))
+    assert len(first["chain"]) == 1
+    assert first["sizes"]["channels"] == 16
+    assert all(math.isfinite(row["to_surface"]) for row in first["validation"])
+    _, card = weights.read(recipe["output"], model="deburr")
+    assert card == first
+    assert isinstance(Default.load(recipe["output"]), Default)
+
+    resumed = deburr.train.run(str(path), resume=True)
+    assert resumed["chain"][0]["steps"] > first["chain"][0]["steps"]
+    second = deburr.train.run(str(path), init=recipe["output"])
+    assert len(second["chain"]) == 2
+
+    path.write_text(json.dumps({**recipe, "seed": 6}))
+    with pytest.raises(RunError, match="another recipe"):
+        deburr.train.run(str(path), resume=True)
+
+
+def test_resume_without_a_checkpoint_says_so(tmp_path: Path) -> None:
+    path = tmp_path / "train.json"
+    path.write_text(Recipe(output=str(tmp_path / "w.safetensors"), minutes=1, solids=1).model_dump_json())
+    with pytest.raises(RunError, match="no checkpoint"):
+        deburr.train.run(str(path), resume=True)
