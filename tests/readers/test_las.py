@@ -112,6 +112,24 @@ def test_start_and_count(tmp_path: Path) -> None:
     assert len(LasReader(filename=path, start=50).read()) == 0
 
 
+def test_short_header_of_las_1_3(tmp_path: Path) -> None:
+    raw = legacy_point(4, 9, 1)
+    path = handmade(tmp_path / "a.las", 2, 0, raw, 1)
+    assert LasReader(filename=patched(path, 25, "B", 3)).read().history[0].figures["las_version"] == "1.3"
+
+
+@pytest.mark.parametrize("suffix", [".las", ".laz"])
+def test_chunks_join(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, suffix: str) -> None:
+    path = tmp_path / f"a{suffix}"
+    las = laspy.LasData(laspy.LasHeader(point_format=3, version="1.2"))
+    las.X, las.intensity = np.arange(1000), np.arange(1000)
+    las.write(path)
+    monkeypatch.setattr("deburr.readers._las_body._CHUNK", 300)
+    for start in (0, 123):
+        cloud = LasReader(filename=str(path), start=start).read()
+        assert cloud.dims["Intensity"].tolist() == list(range(start, 1000))
+
+
 def test_crs_from_wkt_keys_and_options(data_dir: Path) -> None:
     folder = data_dir / "data" / "lidar"
     read = {
@@ -161,6 +179,14 @@ def test_damaged_headers_are_one_sentence(tmp_path: Path, at: int, kind: str, va
         LasReader(filename=patched(path, at, kind, value)).read()
     assert str(caught.value).startswith(str(path))
     assert "\n" not in str(caught.value)
+
+
+def test_extended_records_beyond_any_file_are_one_sentence(tmp_path: Path) -> None:
+    path = handmade(tmp_path / "a.las", 4, 6, modern_point(1, 0, 2), 1)
+    patched(path, 243, "I", 1)
+    for place in (2**40, 2**63):
+        with pytest.raises(ReadError, match="extended variable length record 1 of 1"):
+            LasReader(filename=patched(path, 235, "Q", place)).read()
 
 
 def test_absurd_counts_of_laz_ask_for_no_memory(tmp_path: Path, data_dir: Path) -> None:

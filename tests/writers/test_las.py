@@ -272,6 +272,24 @@ def test_changed_dimensions_are_set_and_no_other_bit(tmp_path: Path) -> None:
     assert np.array_equal(parse(tmp_path / "out.las").records, expected)
 
 
+@pytest.mark.parametrize("suffix", [".las", ".laz"])
+def test_bounds_over_chunks_and_negative_scales(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, suffix: str) -> None:
+    path = handmade(tmp_path / "in.las", 4, 3)
+    data = bytearray(path.read_bytes())
+    struct.pack_into("<d", data, 139, -0.01)
+    path.write_bytes(data)
+    monkeypatch.setattr("deburr.writers.las._CHUNK", 7)
+    LasWriter(filename=str(tmp_path / f"out{suffix}")).write(LasReader(filename=str(path)).read())
+    assert_faithful(parse(path), parse(tmp_path / f"out{suffix}"))
+
+
+def test_any_name_of_an_extra_dimension(tmp_path: Path) -> None:
+    cloud = PointCloud(np.zeros((2, 3)), {"a:b": np.array([1.5, 2.5]), "X ": np.array([1, 2], np.uint8)})
+    for out in (tmp_path / "a.las", tmp_path / "a.laz"):
+        LasWriter(filename=str(out)).write(cloud)
+        assert LasReader(filename=str(out)).read().dims["a:b"].tolist() == [1.5, 2.5]
+
+
 def test_selected_points_keep_their_records(tmp_path: Path) -> None:
     path = handmade(tmp_path / "in.las", 4, 10)
     rows = np.array([7, 3, 49])

@@ -5,8 +5,10 @@ from __future__ import annotations
 import re
 import struct
 from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
-from deburr.readers._las_header import Vlr
+if TYPE_CHECKING:
+    from deburr.readers._las_header import Vlr
 
 _PROJECTION = "LASF_Projection"
 #: All records that say what the coordinates mean: they are replaced together, or not at all.
@@ -86,6 +88,8 @@ def is_epsg(crs: str) -> bool:
 
 def crs_records(crs: str, in_degrees: bool) -> list[Vlr]:
     """The records that say ``crs``; ``in_degrees``: the coordinates lie within the range of degrees."""
+    from deburr.readers._las_header import Vlr
+
     user = _PROJECTION.encode()
     if not is_epsg(crs):
         return [Vlr(user, 2112, crs.encode() + b"\0", b"OGC WKT")]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -9,7 +10,7 @@ import numpy as np
 from deburr.core.cloud import PointCloud
 from deburr.core.errors import WriteError
 from deburr.readers._las_crs import CRS_RECORDS, crs_records, is_epsg
-from deburr.readers._las_header import EXTRA_BYTES, LASZIP, WAVEFORM_DATA, WKT, Header, LasSource, Vlr
+from deburr.readers._las_header import EXTRA_BYTES, LASZIP, WAVEFORM_DATA, Header, LasSource, Vlr
 from deburr.readers._las_points import Layout
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ def plan_records(
     header: Header,
     forward: frozenset[str],
     warnings: list[str],
-) -> tuple[list[Vlr], list[Vlr]]:
+) -> tuple[tuple[Vlr, ...], list[Vlr]]:
     """The records to write, without LASzip's, which the compressor brings, and COPC's, which a rewrite makes void."""
     crs = writer.a_srs or cloud.crs
     vlrs, evlrs = (list(source.vlrs), list(source.evlrs)) if source is not None else ([], [])
@@ -50,12 +51,12 @@ def plan_records(
     elif source is not None and source.layout.format < 6 <= layout.format and crs is not None and is_epsg(crs):
         warnings.append(f"LAS asks for WKT in point format {layout.format}; {crs} stays as GeoTIFF keys: see 'a_srs'")
     elif source is None and layout.format >= 6:
-        header.set(global_encoding=header.field("global_encoding") | WKT)
-    if header.field("minor") < 4:
+        header.global_encoding.wkt = True
+    if header.minor < 4:
         _squeeze(header, vlrs, evlrs, warnings)
     if any(len(v.data) > 65535 for v in vlrs):
         raise WriteError(f"{writer.filename}: a record of over 65,535 bytes does not fit; give a shorter 'a_srs'")
-    return vlrs, evlrs
+    return tuple(vlrs), evlrs
 
 
 def _drop_index(
@@ -79,14 +80,13 @@ def _describe_extras(layout: Layout, vlrs: list[Vlr], evlrs: list[Vlr]) -> None:
         records[:] = [r for r in records if r.id != EXTRA_BYTES]
     if layout.extras:
         data = b"".join(e.descriptor for e in layout.extras)
-        vlrs.insert(place, Vlr(old.user, old.record, data, old.description, old.reserved))
+        vlrs.insert(place, replace(old, data=data))
 
 
 def _mark_crs(crs: str, layout: Layout, header: Header, warnings: list[str]) -> None:
     """Set or clear the WKT bit for a new CRS."""
-    encoding = header.field("global_encoding")
-    if header.field("minor") >= 4:
-        header.set(global_encoding=encoding & ~WKT if is_epsg(crs) else encoding | WKT)
+    if header.minor >= 4:
+        header.global_encoding.wkt = not is_epsg(crs)
     elif not is_epsg(crs):
         warnings.append(
             "before LAS 1.4, few programs look for WKT; set 'minor_version' to 4, or give the CRS as EPSG:n"
@@ -97,12 +97,10 @@ def _mark_crs(crs: str, layout: Layout, header: Header, warnings: list[str]) -> 
 
 def _squeeze(header: Header, vlrs: list[Vlr], evlrs: list[Vlr], warnings: list[str]) -> None:
     """Before LAS 1.4 only waveforms stand behind the points: other records go to the front, if they fit there."""
-    stays = [r for r in evlrs if r.id == WAVEFORM_DATA and header.field("minor") == 3]
+    stays = [r for r in evlrs if r.id == WAVEFORM_DATA and header.minor == 3]
     for record in evlrs:
         if record not in stays and len(record.data) <= 65535:
             vlrs.append(record)
         elif record not in stays:
-            warnings.append(
-                f"LAS 1.{header.field('minor')} has no place for the record {record.id}, which was left out"
-            )
+            warnings.append(f"LAS 1.{header.minor} has no place for the record {record.id}, which was left out")
     evlrs[:] = stays

@@ -2,79 +2,31 @@
 
 from __future__ import annotations
 
+import copy
 import datetime
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
+from uuid import UUID
 
 import numpy as np
+from laspy import PointFormat
+from laspy.header import GlobalEncoding
+from laspy.point.format import ExtraBytesParams
 
 from deburr.core.cloud import PointCloud
-from deburr.core.errors import WriteError, did_you_mean
-from deburr.readers._las_header import HIGHEST_FORMAT, SIZES, Header, LasSource, Vlr
-from deburr.readers._las_points import EXTRA_TYPES, STANDARD_NAMES, Extra, Layout, describe_extra, describe_opaque
+from deburr.core.errors import WriteError
+from deburr.readers._las_header import Header, LasSource, Vlr
+from deburr.readers._las_points import STANDARD_NAMES, Extra, Layout, UnfitValue, describe_extra, describe_opaque
 from deburr.writers._las_grid import Axis, Overflow, fit_axis
+from deburr.writers._las_options import FIELDS, FORWARD, HIGHEST_FORMAT, parse_extra_dims, split_names
 from deburr.writers._las_records import plan_records
 
 if TYPE_CHECKING:
     from deburr.writers.las import LasWriter
 
-#: What `forward` may name, and the header fields it means.
-_FIELDS = (
-    "filesource_id",
-    "global_encoding",
-    "project_id",
-    "system_id",
-    "software_id",
-    "creation_doy",
-    "creation_year",
-)
-FORWARD: dict[str, frozenset[str]] = {
-    **{name: frozenset({name}) for name in (*_FIELDS, "minor_version", "dataformat_id", "vlr")},
-    **{f"{part}_{axis}": frozenset({f"{part}_{axis}"}) for part in ("scale", "offset") for axis in "xyz"},
-    "scale": frozenset(f"scale_{axis}" for axis in "xyz"),
-    "offset": frozenset(f"offset_{axis}" for axis in "xyz"),
-    "format": frozenset({"minor_version", "dataformat_id"}),
-    "none": frozenset(),
-}
-# The generating software is this program: forwarded only where it is asked for by name.
-FORWARD["header"] = frozenset({*_FIELDS, "minor_version", "dataformat_id"} - {"software_id"})
-FORWARD["all"] = FORWARD["header"] | FORWARD["scale"] | FORWARD["offset"] | {"vlr"}
-
-#: PDAL's names of the types of extra bytes.
-_PDAL_TYPES = ("uint8", "int8", "uint16", "int16", "uint32", "int32", "uint64", "int64", "float", "double")
-TYPE_NAMES = dict(zip(_PDAL_TYPES, EXTRA_TYPES, strict=True))
-
 #: The bits of the global encoding that each minor version knows.
 _GLOBAL_BITS = (0, 0, 0b1, 0b1111, 0b11111, 0b1111111)
-
-
-def split_names(text: str) -> list[str]:
-    """The parts of a comma-separated option."""
-    return [part.strip() for part in text.split(",") if part.strip()]
-
-
-def unknown_forward(text: str) -> list[str]:
-    """What is wrong with a `forward` option, one sentence each."""
-    unknown = [name for name in split_names(text) if name not in FORWARD]
-    return [f"option 'forward' names the unknown field '{n}'{did_you_mean(n, FORWARD)}" for n in unknown]
-
-
-def parse_extra_dims(text: str) -> tuple[dict[str, str], list[str]]:
-    """The types that an `extra_dims` list asks for by name ('all' and '' ask for none), and what is wrong with it."""
-    wanted: dict[str, str] = {}
-    errors = []
-    for part in split_names(text) if text != "all" else []:
-        name, _, kind = (piece.strip() for piece in part.partition("="))
-        if kind.removesuffix("_t") not in TYPE_NAMES:
-            errors.append(
-                f"option 'extra_dims' must be 'all' or a list Name=type, not '{part}'; types: {', '.join(TYPE_NAMES)}"
-            )
-        elif name in STANDARD_NAMES or not name or len(name.encode()) > 32:
-            errors.append(f"option 'extra_dims' names '{name}', which is standard, empty or over 32 bytes; rename it")
-        else:
-            wanted[name] = TYPE_NAMES[kind.removesuffix("_t")]
-    return wanted, errors
 
 
 @dataclass
@@ -84,9 +36,7 @@ class Target:
     header: Header
     layout: Layout
     axes: tuple[Axis, Axis, Axis]
-    vlrs: list[Vlr]
     evlrs: list[Vlr]
-    gap: bytes
     source: LasSource | None
     warnings: list[str] = field(default_factory=list)
 
@@ -98,13 +48,11 @@ def plan(writer: LasWriter, cloud: PointCloud) -> Target:
     warnings: list[str] = []
     minor, number = _version_and_format(writer, cloud, source, forward, warnings)
     layout = _layout(writer, cloud, source, number, warnings)
-    header = _header(writer, source, forward, minor)
+    header = _header(writer, source, forward, minor, layout)
     axes = _axes(writer, cloud, source, forward, warnings)
-    header.set(scale=[a.scale for a in axes], offset=[a.offset for a in axes])
-    vlrs, evlrs = plan_records(writer, cloud, source, layout, header, forward, warnings)
-    same_version = source is not None and source.header.field("minor") == minor
-    gap = source.gap if source is not None and same_version else b""
-    return Target(header, layout, axes, vlrs, evlrs, gap, source, warnings)
+    header.scales, header.offsets = np.array([a.scale for a in axes]), np.array([a.offset for a in axes])
+    header.records, evlrs = plan_records(writer, cloud, source, layout, header, forward, warnings)
+    return Target(header, layout, axes, evlrs, source, warnings)
 
 
 def _version_and_format(
@@ -113,7 +61,7 @@ def _version_and_format(
     colors = "Red" in cloud.dims
     minor, number = 4, 8 if colors and "Infrared" in cloud.dims else 7 if colors else 6
     if source is not None and "minor_version" in forward:
-        minor = source.header.field("minor")
+        minor = source.header.minor
     if source is not None and "dataformat_id" in forward:
         number = source.layout.format
     if minor == 0 and writer.minor_version is None:
@@ -163,45 +111,63 @@ def _layout(writer: LasWriter, cloud: PointCloud, source: LasSource | None, numb
 
 
 def _new_extra(path: str, name: str, column: Any, kind: str | None) -> Extra:
-    kind = kind or {"|b1": "u1", "<f2": "<f4"}.get(column.dtype.str) or column.dtype.newbyteorder("<").str.lstrip("|")
-    if kind not in EXTRA_TYPES or column.ndim != 1 or len(name.encode()) > 32:
+    small = {np.dtype(np.bool_): np.dtype("u1"), np.dtype("f2"): np.dtype("<f4")}
+    type_: Any = np.dtype(kind) if kind else small.get(column.dtype, column.dtype.newbyteorder("<"))
+    try:
+        if column.ndim != 1 or len(name.encode()) > 32:
+            raise UnfitValue("several numbers a point, or too long a name")
+        return describe_extra(name, type_)
+    except UnfitValue as error:
         raise WriteError(
             f"{path}: dimension '{name}' ({column.dtype}, shape {column.shape[1:]}) cannot become extra bytes; they "
             "take one number of 8 to 64 bits and a name of at most 32 bytes: leave it out of 'extra_dims'"
-        )
-    return describe_extra(name, kind)
+        ) from error
 
 
-def _header(writer: LasWriter, source: LasSource | None, forward: frozenset[str], minor: int) -> Header:
-    header = Header(SIZES[minor])
-    now = datetime.datetime.now(datetime.UTC)
+def _header(writer: LasWriter, source: LasSource | None, forward: frozenset[str], minor: int, layout: Layout) -> Header:
+    header = Header()
     if source is not None:
-        old = source.header
-        if old.field("minor") == minor and len(old) >= SIZES[minor]:
-            header = Header(old)
-        else:
-            common = min(len(old), SIZES[minor], SIZES[old.field("minor")])
-            header[:common] = old[:common]
-            header.set(global_encoding=old.field("global_encoding") & _GLOBAL_BITS[min(minor, old.field("minor"))])
-            if old.field("minor") == 0:
-                header.set(filesource_id=0)  # LAS 1.0 has reserved bytes there
-        for name in set(_FIELDS) - forward:
-            header.set(**{name: b"" if name in ("project_id", "system_id", "software_id") else 0})
-    else:
-        header[:4] = b"LASF"
-        header.set(system_id=b"OTHER")
+        header = copy.deepcopy(source.header)
+        header.vlrs.clear()
+        old = header.minor
+        header.global_encoding.value &= _GLOBAL_BITS[min(minor, old)] if old != minor else 0xFFFF
+        if old == 0:
+            header.file_source_id = 0  # LAS 1.0 has reserved bytes there
+        if old != minor:
+            header.extra_header_bytes, header.extra_vlr_bytes, header.gps_time_offset = b"", b"", 0
+        _forget(header, set(FIELDS) - forward)
+    now = datetime.datetime.now(datetime.UTC)
     if source is None or not forward & {"creation_doy", "creation_year"}:
-        header.set(creation_doy=now.timetuple().tm_yday, creation_year=now.year)
+        header.creation_doy, header.creation_year = now.timetuple().tm_yday, now.year
     if "software_id" not in forward or source is None:
-        header.set(software_id=f"deburr {version('deburr')}".encode()[:32])
-    header.set(major=1, minor=minor, header_size=len(header))
-    for name in ("filesource_id", "creation_doy", "creation_year"):
-        if (value := getattr(writer, name)) is not None:
-            header.set(**{name: value})
-    for name in ("system_id", "software_id"):
-        if (text := getattr(writer, name)) is not None:
-            header.set(**{name: text.encode()})
+        header.software_bytes = f"deburr {version('deburr')}".encode()
+    number = PointFormat(layout.format)
+    if layout.extra_size:
+        # One block of bytes: laspy's own list of them has no place for some that exist, and resets what they say.
+        number.add_extra_dimension(ExtraBytesParams("ExtraBytes", np.dtype(("u1", (layout.extra_size,)))))
+    header.become(minor, number)
+    for option, name in (("filesource_id", "file_source_id"), ("creation_doy",) * 2, ("creation_year",) * 2):
+        if (value := getattr(writer, option)) is not None:
+            setattr(header, name, value)
+    for option, name in (("system_id", "system_bytes"), ("software_id", "software_bytes")):
+        if (text := getattr(writer, option)) is not None:
+            setattr(header, name, text.encode())
     return header
+
+
+def _forget(header: Header, fields: set[str]) -> None:
+    """Empty what is not to be forwarded."""
+    empty: dict[str, tuple[str, Any]] = {
+        "filesource_id": ("file_source_id", 0),
+        "global_encoding": ("global_encoding", GlobalEncoding()),
+        "project_id": ("uuid", UUID(int=0)),
+        "system_id": ("system_bytes", b""),
+        "software_id": ("software_bytes", b""),
+        "creation_doy": ("creation_doy", 0),
+        "creation_year": ("creation_year", 0),
+    }
+    for field_name in fields:
+        setattr(header, *empty[field_name])
 
 
 def _axes(
@@ -218,7 +184,7 @@ def _axes(
         scale, offset = getattr(writer, f"scale_{axis}"), getattr(writer, f"offset_{axis}")
         old = None
         if source is not None:
-            old = Axis(source.header.field("scale")[k], source.header.field("offset")[k], kept=True)
+            old = Axis(float(source.header.scales[k]), float(source.header.offsets[k]), kept=True)
             scale = "auto" if scale is None and f"scale_{axis}" not in forward else scale
             offset = "auto" if offset is None and f"offset_{axis}" not in forward else offset
         try:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, BinaryIO, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, BinaryIO, ClassVar, Literal
 
 import numpy as np
 from pydantic import Field
@@ -14,9 +14,11 @@ from deburr.core.files import check_folder, replacing
 from deburr.core.progress import advance
 from deburr.core.stage import Stage, Writer
 from deburr.readers._las_crs import is_epsg
-from deburr.readers._las_header import HIGHEST_FORMAT, LASZIP, WAVEFORM_DATA, WAVEFORMS_OUTSIDE, Vlr
-from deburr.readers._las_points import Column, Layout, Records, UnfitValue
-from deburr.writers._las_target import Target, parse_extra_dims, plan, unknown_forward
+from deburr.readers._las_points import Column, Records, UnfitValue
+from deburr.writers._las_options import HIGHEST_FORMAT, parse_extra_dims, unknown_forward
+
+if TYPE_CHECKING:
+    from deburr.writers._las_target import Target
 
 #: Points written at a time: the memory that writing takes beside the cloud.
 _CHUNK = 1_000_000
@@ -87,11 +89,13 @@ class LasWriter(Writer):
 
     def write(self, cloud: PointCloud) -> PointCloud:
         """Write the cloud; figures and warnings are in the last record of the returned cloud's history."""
+        from deburr.writers._las_target import plan
+
         check_folder(Path(self.filename))
         target = plan(self, cloud)
         if self.filename.lower().endswith(".copc.laz"):
             target.warnings.append(f"{self.filename} is plain LAZ, not COPC; give it a name that ends in .laz alone")
-        if target.header.field("global_encoding") & WAVEFORMS_OUTSIDE:
+        if target.header.global_encoding.waveform_data_packets_external:
             target.warnings.append("the waveforms lie in a .wdp file beside the input; copy it beside the output")
         with replacing(self.filename) as temporary, open(temporary, "wb") as file:
             try:
@@ -102,10 +106,10 @@ class LasWriter(Writer):
         figures = {
             "file": self.filename,
             "points": len(cloud),
-            "las_version": f"1.{header.field('minor')}",
+            "las_version": f"1.{header.minor}",
             "point_format": target.layout.format,
-            "scale": list(header.field("scale")),
-            "offset": list(header.field("offset")),
+            "scale": header.scales.tolist(),
+            "offset": header.offsets.tolist(),
         }
         return cloud.note(self.type_name, figures, *target.warnings)
 
@@ -113,45 +117,56 @@ class LasWriter(Writer):
 def _emit(file: BinaryIO, cloud: PointCloud, target: Target, compressed: bool) -> None:
     """Header and records, points chunk by chunk, extended records; then the header again, now complete."""
     import lazrs
+    from laspy import LazBackend
+    from laspy.laswriter import UncompressedPointWriter
 
-    header, layout, vlrs = target.header, target.layout, list(target.vlrs)
-    laszip = None
-    if compressed:
-        described = layout.dtype.itemsize - Layout(layout.format).dtype.itemsize
-        laszip = lazrs.LazVlr.new_for_compression(layout.format, described)
-        vlrs.append(Vlr(LASZIP[0].encode(), LASZIP[1], bytes(laszip.record_data()), b"http://laszip.org"))
-    front = b"".join(v.pack(extended=False) for v in vlrs) + target.gap
-    header.set(
-        format=layout.format | (0x80 if compressed else 0),
-        record_length=layout.dtype.itemsize,
-        vlr_count=len(vlrs),
-        points_at=len(header) + len(front),
-    )
-    file.write(header + front)
+    header, layout = target.header, target.layout
+    header.are_points_compressed = compressed
+    header.partial_reset()
+    # Not laspy's LasWriter, which refuses LAS 1.5 with formats 0-5 and the extended records of LAS 1.3.
+    out = LazBackend.LazrsParallel.create_writer(file, header) if compressed else UncompressedPointWriter(file)
     try:
-        compressor = lazrs.ParLasZipCompressor(file, laszip) if compressed else None
+        out.write_initial_header_and_vlrs(header, "strict")
         channels: set[int] = set()
-        totals = _Totals(layout)
         for begin in range(0, len(cloud), _CHUNK):
-            part = slice(begin, begin + _CHUNK)
-            records = _fill(cloud, target, part)
-            totals.add(records)
-            flat = records.view(np.uint8)
-            if compressor is not None:
-                channels |= _wave_channels(records, layout)
-                compressor.compress_many(flat)
-            else:
-                file.write(flat.data)
+            records = _fill(cloud, target, slice(begin, begin + _CHUNK))
+            header.grow(layout.as_laspy(records))
+            if compressed and layout.format in (9, 10):
+                channels |= set(np.unique(layout.get(records, "ScanChannel")).tolist())
+            # As bytes: laspy hands the array on as a buffer, whose field names must not hold a colon.
+            out.write_points(layout.as_laspy(records.view(np.uint8)))
             advance("writers.las", min(begin + _CHUNK, len(cloud)), len(cloud))
         if len(channels) > 1:
             # Measured: lazrs 0.8 gives back other waveform fields than it was given once the channel changes.
             raise UnfitValue("waveforms of several scanner channels do not survive compression; write a .las file")
-        if compressor is not None:
-            compressor.done()
+        out.done()
+        _finish(file, target)
+        out.write_updated_header(header, "strict")
     except lazrs.LazrsError as error:
         # The compressor writes through the file: what fails there is the disk.
         raise OSError(None, str(error)) from error
-    _finish(file, target, totals)
+
+
+def _finish(file: BinaryIO, target: Target) -> None:
+    """Write the extended records behind the points, and say where; figures of no points at all are 0."""
+    from deburr.readers._las_header import WAVEFORM_DATA
+
+    header = target.header
+    file.seek(0, 2)
+    header.start_of_first_evlr = file.tell() if target.evlrs else 0
+    header.number_of_evlrs = len(target.evlrs)
+    header.start_of_waveform_data_packet_record = 0
+    for record in target.evlrs:
+        if record.id == WAVEFORM_DATA:
+            header.start_of_waveform_data_packet_record = file.tell()
+        # Packed by hand: laspy would lose reserved bytes, and has no extended records before LAS 1.4.
+        file.write(record.pack(extended=True))
+    if header.point_count > header.max_point_count():
+        raise UnfitValue(f"LAS 1.{header.minor} takes 4,294,967,295 points at most; set 'minor_version' to 4")
+    if header.point_count == 0:
+        header.mins, header.maxs = np.zeros(3), np.zeros(3)
+    if not -np.inf < header.min_gps_time <= header.max_gps_time < np.inf:
+        header.min_gps_time = header.max_gps_time = 0.0
 
 
 def _fill(cloud: PointCloud, target: Target, part: slice) -> Records:
@@ -167,7 +182,10 @@ def _fill(cloud: PointCloud, target: Target, part: slice) -> Records:
         records = source.records[cloud.rows[part] - source.start]
         if layout.dtype != source.layout.dtype:
             old, records = records, np.zeros(count, dtype=layout.dtype)
-            for field in set(layout.dtype.names or ()) & set(old.dtype.names or ()):
+            kept = set(layout.dtype.names or ()) & set(old.dtype.names or ())
+            if (layout.format < 6) != (source.layout.format < 6):
+                kept.remove("bit_fields")  # the same name for other bits: the dimensions bring them
+            for field in kept:
                 if layout.dtype[field] == old.dtype[field]:
                     records[field] = old[field]
             _copy_opaque(old, records)
@@ -189,13 +207,6 @@ def _fill(cloud: PointCloud, target: Target, part: slice) -> Records:
     return records
 
 
-def _wave_channels(records: Records, layout: Layout) -> set[int]:
-    """The scanner channels of points with waveforms in formats 9 and 10."""
-    if layout.format not in (9, 10):
-        return set()
-    return set(np.unique(layout.get(records, "ScanChannel")).tolist())
-
-
 def _copy_opaque(old: Records, records: Records) -> None:
     """Bytes at the end of ``old`` that nothing described and that ``records`` now has as described ones."""
     if "opaque:0" in (records.dtype.names or ()):
@@ -214,57 +225,3 @@ def _spread_overlap(columns: dict[str, Column], target: Target) -> None:
             f"class 12 (overlap) became class 1 with the Overlap flag, as point format {target.layout.format} has it"
         )
         target.warnings += [warning] if warning not in target.warnings else []
-
-
-class _Totals:
-    """What the header says of all points, gathered chunk by chunk."""
-
-    def __init__(self, layout: Layout) -> None:
-        self.layout = layout
-        self.count = 0
-        self.returns = np.zeros(16, dtype=np.int64)
-        self.low, self.high = np.full(3, 2**31), np.full(3, -(2**31))
-        self.times = [np.inf, -np.inf]
-
-    def add(self, records: Records) -> None:
-        """Take in one chunk."""
-        self.count += len(records)
-        self.returns += np.bincount(self.layout.get(records, "ReturnNumber"), minlength=16)
-        for axis, name in enumerate("XYZ"):
-            self.low[axis] = min(self.low[axis], records[name].min())
-            self.high[axis] = max(self.high[axis], records[name].max())
-        if "GpsTime" in self.layout.names:
-            times = records["GpsTime"]
-            self.times = [
-                min(self.times[0], float(np.fmin.reduce(times))),
-                max(self.times[1], float(np.fmax.reduce(times))),
-            ]
-
-
-def _finish(file: BinaryIO, target: Target, totals: _Totals) -> None:
-    """Write the extended records behind the points, and the header's final figures."""
-    header, minor = target.header, target.header.field("minor")
-    file.seek(0, 2)
-    header.set(waveform_at=0, evlr_at=file.tell() if target.evlrs else 0, evlr_count=len(target.evlrs))
-    for record in target.evlrs:
-        if record.id == WAVEFORM_DATA:
-            header.set(waveform_at=file.tell())
-        file.write(record.pack(extended=True))
-    legacy = (minor < 4 or (target.layout.format < 6 and minor < 5)) and totals.count < 2**32
-    if minor < 4 and not legacy:
-        raise UnfitValue(f"LAS 1.{minor} takes 4,294,967,295 points at most; set 'minor_version' to 4")
-    bounds = [0.0] * 6
-    if totals.count:
-        scale, offset = np.array(header.field("scale")), np.array(header.field("offset"))
-        ends = np.sort([totals.low * scale + offset, totals.high * scale + offset], axis=0)
-        bounds = [float(value) for pair in zip(ends[1], ends[0], strict=True) for value in pair]
-    header.set(
-        bounds=bounds,
-        count=totals.count,
-        returns=totals.returns[1:].tolist(),
-        legacy_count=totals.count if legacy else 0,
-        legacy_returns=totals.returns[1:6].tolist() if legacy else [0] * 5,
-        gps_range=totals.times[::-1] if np.isfinite(totals.times).all() else [0.0, 0.0],
-    )
-    file.seek(0)
-    file.write(header)
