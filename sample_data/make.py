@@ -192,12 +192,13 @@ def cast(solids: Solids, origins: Floats, directions: Floats) -> tuple[Floats, I
     for number, corners in enumerate(solids.corners):
         after = np.roll(corners, -1, axis=0)
         edges = np.hstack([np.cross(corners, after), after - corners])
-        sides = lines @ edges.T
+        # einsum, as the threads of a matrix product cost more here than they save
+        sides = np.einsum("rk,ek->re", lines, edges)
         ray = np.flatnonzero((sides >= 0).all(axis=1) | (sides <= 0).all(axis=1))
         normal = np.cross(corners[1] - corners[0], corners[2] - corners[0])
-        slope = directions[ray] @ normal
+        slope = np.einsum("ri,i->r", directions[ray], normal)
         ray, slope = ray[slope != 0], slope[slope != 0]
-        far = (corners[0] - origins[ray]) @ normal / slope
+        far = np.einsum("ri,i->r", corners[0] - origins[ray], normal) / slope
         nearer = (far > 0) & (far < best[ray])
         best[ray[nearer]], which[ray[nearer]] = far[nearer], number
     return best, which
