@@ -10,7 +10,7 @@ import pytest
 from deburr.core.cloud import PointCloud
 from deburr.pipeline import crs
 from deburr.pipeline.picture import draw
-from deburr.pipeline.section import choose
+from deburr.pipeline.section import choose, detail, shape_seen
 
 
 def _size(path: Path) -> tuple[int, int]:
@@ -75,3 +75,38 @@ WKT2 = 'PROJCRS["P",BASEGEOGCRS["R",ELLIPSOID["E",1,2,LENGTHUNIT["metre",1]]],LE
 )
 def test_reference_systems_in_words(text: str | None, name: str, unit: str) -> None:
     assert (crs.name(text), crs.unit(text)) == (name, unit)
+
+
+def _line(angle: float, count: int = 60) -> np.ndarray:  # type: ignore[type-arg]
+    along = np.linspace(-1, 1, count)
+    return np.column_stack([np.cos(angle) * along, np.sin(angle) * along])
+
+
+def test_corners_are_worth_more_than_a_line_and_a_line_more_than_a_cloud() -> None:
+    aside = np.array([2.0, 0.0])
+    corner = np.vstack([_line(0.5) - aside, _line(0.5 + np.pi / 2) + aside])
+    cloud = np.random.default_rng(0).uniform(-1, 1, (500, 2))
+    assert shape_seen(corner) > 3 * shape_seen(_line(0.5)) > 0
+    assert shape_seen(_line(0.5)) > shape_seen(cloud)
+    # The sign of a line means nothing: two parallel walls are one direction, however they are drawn.
+    assert shape_seen(np.vstack([_line(0.5), -_line(0.5) + [0, 3]])) == pytest.approx(shape_seen(_line(0.5)))
+
+
+def test_the_detail_is_where_points_became_a_corner() -> None:
+    after = np.vstack([_line(0.0, 400) * 10, _line(np.pi / 2, 80) * 2 + [4, 2]])
+    before = after + np.random.default_rng(0).normal(0, 0.05, after.shape)
+    x, z = detail(before, after, (2.0, 1.0))
+    assert abs(x - 4) < 1
+    assert abs(z) < 1
+
+
+def test_a_house_is_shown_whole() -> None:
+    random = np.random.default_rng(0)
+    ground = np.column_stack([random.uniform(-20, 20, (30_000, 2)), np.zeros(30_000)])
+    wall = np.column_stack([random.uniform(-5, 5, 6000), np.zeros(6000), random.uniform(0, 6, 6000)])
+    clean = np.vstack([ground, wall])
+    section = choose(clean + random.normal(0, 0.04, clean.shape), clean)
+    assert abs(section.along[1]) > 0.8  # across the wall
+    inside = clean[section.holds(clean)]
+    assert inside[:, 2].min() == 0
+    assert inside[:, 2].max() > 5.8
