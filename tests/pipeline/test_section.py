@@ -92,6 +92,10 @@ def test_corners_are_worth_more_than_a_line_and_a_line_more_than_a_cloud() -> No
     assert shape_seen(np.vstack([_line(0.5), -_line(0.5) + [0, 3]])) == pytest.approx(shape_seen(_line(0.5)))
 
 
+def test_equal_points_are_no_line() -> None:
+    assert shape_seen(np.full((200, 2), 4.4771)) == 0.0
+
+
 def test_the_detail_is_where_points_became_a_corner() -> None:
     after = np.vstack([_line(0.0, 400) * 10, _line(np.pi / 2, 80) * 2 + [4, 2]])
     before = after + np.random.default_rng(0).normal(0, 0.05, after.shape)

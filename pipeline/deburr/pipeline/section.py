@@ -105,6 +105,8 @@ def shape_seen(flat: Floats) -> float:
     # Of a 2 x 2 covariance: half the eigenvalues' difference, and twice the angle of the longer axis.
     half, doubled = np.hypot((xx - yy) / 2, xy), np.arctan2(2 * xy, xx - yy)
     lines = (xx + yy) / 2 - half < 0.1 * (xx + yy)
+    # Equal points (a scanner's missing returns, all at its origin) are a spot, whatever rounding makes of them.
+    lines &= xx + yy > (1e-9 * np.abs(flat).max()) ** 2
     if not lines.any():
         return 0.0
     # Lines have no sign, so their doubled angles are averaged: 1 where all agree, 0 where they are even.
