@@ -14,9 +14,10 @@ from deburr.core.cloud import Floats, Frame, Patches
 from deburr.core.errors import ReadError
 from deburr.core.frames import spacing_frame
 from deburr.core.progress import listening
-from deburr.nn.knn_patches import Cover, blocks, canonical, cover, farthest
+from deburr.nn.knn_patches import Cover, blocks, cover, farthest
 from deburr.nn.models import Settings
-from deburr.nn.published import Published, ascend, limited, nearest
+from deburr.nn.points import canonical, limited
+from deburr.nn.published import Published, ascend, nearest
 from deburr.nn.published_net import EdgeConv, Head, SpdNet, feature_neighbors, gather
 from deburr.nn.weights import import_checkpoint
 

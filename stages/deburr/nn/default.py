@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-import numpy as np
-import numpy.typing as npt
 import torch
 
 from deburr.core.cloud import Floats
-from deburr.core.neighbors import threads
 from deburr.core.progress import advance
 from deburr.nn import weights as weights_file
+from deburr.nn.blocks import Blocks, worker_pool
 from deburr.nn.device import torch_device
 from deburr.nn.models import Denoised, Settings
 from deburr.nn.network import NOISE_FLOOR, NoiseNetwork, Scene, ScoreNetwork, Sizes, pooled_noise
-from deburr.nn.planes import Graph, Planes, build_graph, fit_planes
+from deburr.nn.planes import HOPS, Graph, Planes, build_graph, fit_planes
+from deburr.nn.points import canonical, limited
 
 BUNDLED = Path(__file__).with_name("deburr.safetensors")
 #: Each step is told this share of the noise level before it; the weights are trained for it.
@@ -43,24 +43,25 @@ class Default:
 
     def denoise(self, xyz: Floats, settings: Settings) -> Denoised:
         """See `deburr.nn.models.Model.denoise`. Equal points are denoised as one and stay equal."""
-        torch.set_num_threads(threads())
-        distinct, back = _distinct(xyz)
+        distinct, back = canonical(xyz)
         unit = settings.frame.scale if settings.frame is not None else None
         steps = settings.steps or STEPS
+        device = torch_device(settings.device)
         now, level = distinct, 0.0
-        for step in range(steps):
-            graph = build_graph(now, unit)
-            planes = fit_planes(graph)
-            unit = graph.unit
-            if step == 0:
-                level = settings.noise / unit if settings.noise is not None else self._level(graph, planes)
-            told = level * STEP_LEVEL**step
-            now = now + unit * self._score(graph, planes, told, settings, step, steps)
-        assert unit is not None
-        away = now - distinct
+        with worker_pool(device) as pool:
+            blocks = self._blocks(len(distinct), steps, settings, pool)
+            for step in range(steps):
+                graph = build_graph(now, unit)
+                unit = graph.unit
+                planes = fit_planes(graph, blocks=blocks)
+                if step == 0:
+                    level = settings.noise / unit if settings.noise is not None else self._level(graph, planes, blocks)
+                noise = (NOISE_FLOOR * graph.spacing).clamp_min(level * STEP_LEVEL**step)
+                score = self.score.to(device)(Scene(graph, planes, noise).to(device), blocks)[0]
+                now = now + unit * score.cpu().double().numpy()
+        assert unit is not None, "there is at least one step"
         limit = settings.max_displacement if settings.max_displacement is not None else REACH * level * unit
-        length = np.linalg.norm(away, axis=1, keepdims=True)
-        away *= settings.strength * np.minimum(1.0, limit / np.maximum(length, 1e-300))
+        away = limited((now - distinct) * settings.strength, limit)
         figures = {
             "noise": level * unit,
             "noise_source": "given" if settings.noise is not None else "estimated",
@@ -68,37 +69,34 @@ class Default:
             "steps": steps,
             "max_displacement": limit,
         }
-        return Denoised((distinct + away)[back] if back is not None else distinct + away, figures)
+        return Denoised((distinct + away)[back], figures)
 
-    def _level(self, graph: Graph, planes: Planes) -> float:
-        with torch.inference_mode():
-            guess, scale = self.noise(graph, planes)
-            return pooled_noise(guess, scale, graph.spacing)
-
-    def _score(self, graph: Graph, planes: Planes, level: float, settings: Settings, step: int, steps: int) -> Floats:
-        device = torch_device(settings.device)
-        count = len(graph.spacing)
-        noise = torch.maximum(torch.full((count,), level), NOISE_FLOOR * graph.spacing)
-        total, done = count * self.score.rounds * steps, count * self.score.rounds * step
+    def _blocks(self, count: int, steps: int, settings: Settings, pool: ThreadPoolExecutor) -> Blocks:
+        """Blocks that tell how far all steps have come."""
+        walks = max(HOPS) + len(HOPS) + ScoreNetwork.WALKS + 2 * len(self.score.layers)
+        total = count * (steps * walks + (settings.noise is None))
+        done = 0
 
         def tick(points: int) -> None:
             nonlocal done
             done += points
             advance("denoising", done, total)
 
-        block = settings.patches.size if settings.patches is not None else BLOCK
-        scene = Scene(graph, planes, noise).to(device)
+        size = settings.patches.size if settings.patches is not None else BLOCK
+        return Blocks(count, size, pool, tick)
+
+    def _level(self, graph: Graph, planes: Planes, blocks: Blocks | None = None) -> float:
         with torch.inference_mode():
-            score = self.score.to(device)(scene, block, tick)[0]
-        return np.asarray(score.cpu().double().numpy())
+            guess, scale = self.noise(graph, planes, blocks)
+            return pooled_noise(guess, scale, graph.spacing)
 
 
 def estimate_noise(xyz: Floats) -> float:
     """The noise's standard deviation per coordinate in ``xyz`` (N, 3) float64, in its units; needs 32 points."""
-    torch.set_num_threads(threads())
-    distinct, _ = _distinct(xyz)
-    graph = build_graph(distinct)
-    return Default.load()._level(graph, fit_planes(graph)) * graph.unit
+    graph = build_graph(canonical(xyz)[0])
+    with worker_pool(torch.device("cpu")) as pool:
+        blocks = Blocks(len(graph.spacing), BLOCK, pool)
+        return Default.load()._level(graph, fit_planes(graph, blocks=blocks), blocks) * graph.unit
 
 
 @cache
@@ -113,13 +111,3 @@ def _load(path: str) -> Default:
     weights_file.fit(path, both, tensors)
     both.eval()
     return model
-
-
-def _distinct(xyz: Floats) -> tuple[Floats, npt.NDArray[np.intp] | None]:
-    """The different points and, where some are equal, the row of each input point among them."""
-    # One sum a point, sorted, shows at a tenth of the cost whether there is anything to merge.
-    key = np.sort(xyz[:, 0] + np.sqrt(2.0) * xyz[:, 1] + np.sqrt(3.0) * xyz[:, 2])
-    if not (key[1:] == key[:-1]).any():
-        return xyz, None
-    distinct, back = np.unique(xyz, axis=0, return_inverse=True)
-    return distinct, back.reshape(-1)

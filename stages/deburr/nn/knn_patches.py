@@ -29,20 +29,6 @@ class Cover:
     rank: Indices
 
 
-def canonical(points: Floats) -> tuple[Floats, Indices]:
-    """The different points of ``points`` (N, 3) in lexicographic order, and (N,) each point's row among them.
-
-    Everything after this depends on geometry alone, not on the order of the file.
-    """
-    order = np.lexsort(points.T[::-1])
-    ordered = points[order]
-    new = np.ones(len(points), dtype=np.bool_)
-    new[1:] = (ordered[1:] != ordered[:-1]).any(axis=1)
-    back = np.empty(len(points), dtype=np.intp)
-    back[order] = np.cumsum(new) - 1
-    return ordered[new], back
-
-
 def blocks(points: Floats, size: int) -> list[Indices]:
     """Rows of ``points`` (N, 3) in blocks of at most ``size``, halved along the longest side at the median."""
     done: list[Indices] = []

@@ -14,12 +14,12 @@ turning the cloud turns the result. The noise level is an input, and the output 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, nn
 
+from deburr.nn.blocks import Blocks
 from deburr.nn.planes import HOPS, Graph, Planes
 
 #: Scales whose normals are compared along the graph's edges (rows of `planes.HOPS`).
@@ -172,65 +172,58 @@ class ScoreNetwork(nn.Module):
             nn.Linear(channels, channels), nn.SiLU(), nn.Linear(channels, scales + 1 + sizes.vectors + 2)
         )
 
-    @property
-    def rounds(self) -> int:
-        """How often `forward` walks over the points."""
-        return len(self.layers) + 4
+    #: How often `forward` walks over the points, besides once a layer.
+    WALKS = 4
 
-    def forward(
-        self, scene: Scene, block: int | None = None, tick: Callable[[int], None] = lambda _: None
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        """Scores at the points (N, 3); for training also each neighbour's score there (N, K + 1, 3) and its weight.
+    def forward(self, scene: Scene, blocks: Blocks | None = None) -> tuple[Tensor, Tensor, Tensor]:
+        """Scores at the points (N, 3); and each neighbour's score there (N, K + 1, 3) with its weight, for training.
 
-        ``block``: points computed at a time; the result does not depend on it. With a block the last two are empty.
-        ``tick`` is told the number of points of every block finished, `rounds` times in all for each point.
+        Without ``blocks`` all points are computed at once, as training needs it.
         """
-        blocks = _Blocks(len(scene.noise), block, tick)
-        features, arrows = self._enter(scene, blocks)
-        kernels, reach, trust = self._kernels(scene, blocks)
+        blocks = blocks or Blocks(len(scene.noise))
+        features, arrows = blocks.map(lambda rows: self._enter(scene, rows))
+        kernels, reach, trust = blocks.map(lambda rows: self._kernels(scene, rows))
         for layer in self.layers:
+            assert isinstance(layer, Layer)
             features, arrows = self._advance(layer, scene, features, arrows, kernels, reach, blocks)
-        return self._ensemble(scene, features, arrows, trust, blocks, keep=block is None)
+        (local,) = blocks.map(lambda rows: (self._local(scene, features, arrows, rows),))
+        return self._ensemble(scene, local, trust, blocks)
 
-    def _enter(self, scene: Scene, blocks: _Blocks) -> tuple[Tensor, Tensor]:
-        features, arrows = [], []
-        for rows in blocks:
-            features.append(self.enter(node_inputs(scene, rows)))
-            means, normals = scene.planes.means[rows], scene.planes.normals[rows]
-            feet = (means * normals).sum(-1, keepdim=True) * normals
-            vectors = torch.cat((means, feet), 1) / scene.graph.spacing[rows, None, None]
-            arrows.append(self.start(vectors.transpose(1, 2)).transpose(1, 2))
-        return torch.cat(features), torch.cat(arrows)
+    def _enter(self, scene: Scene, rows: slice) -> tuple[Tensor, Tensor]:
+        means, normals = scene.planes.means[rows], scene.planes.normals[rows]
+        feet = (means * normals).sum(-1, keepdim=True) * normals
+        vectors = torch.cat((means, feet), 1) / scene.graph.spacing[rows, None, None]
+        return self.enter(node_inputs(scene, rows)), self.start(vectors.transpose(1, 2)).transpose(1, 2)
 
-    def _kernels(self, scene: Scene, blocks: _Blocks) -> tuple[Tensor, Tensor, Tensor]:
-        kernels, reach, trust = [], [], []
-        for rows in blocks:
-            logits = self.kernel(edge_inputs(scene, rows)).clamp(-12, 12)
-            weights = logits.exp() * scene.graph.window[rows, :, None]
-            heads = weights[..., :-1].transpose(1, 2)
-            heads = heads / (heads.sum(-1, keepdim=True) + 1e-6)
-            kernels.append(heads)
-            reach.append(heads @ scene.graph.offsets[rows] / scene.graph.spacing[rows, None, None])
-            trust.append(weights[..., -1])
-        return torch.cat(kernels), torch.cat(reach), torch.cat(trust)
+    def _kernels(self, scene: Scene, rows: slice) -> tuple[Tensor, Tensor, Tensor]:
+        logits = self.kernel(edge_inputs(scene, rows)).clamp(-12, 12)
+        weights = logits.exp() * scene.graph.window[rows, :, None]
+        heads = weights[..., :-1].transpose(1, 2)
+        heads = heads / (heads.sum(-1, keepdim=True) + 1e-6)
+        reach = heads @ scene.graph.offsets[rows] / scene.graph.spacing[rows, None, None]
+        return heads, reach, weights[..., -1]
 
     def _advance(
         self,
-        layer: nn.Module,
+        layer: Layer,
         scene: Scene,
         features: Tensor,
         arrows: Tensor,
         kernels: Tensor,
         reach: Tensor,
-        blocks: _Blocks,
-    ) -> tuple[Tensor, Tensor]:
-        values = torch.cat((layer.value(features), arrows.flatten(1)), 1)  # type: ignore[operator]
-        results = []
-        for rows in blocks:
+        blocks: Blocks,
+    ) -> tuple[Tensor, ...]:
+        (values,) = blocks.map(lambda rows: (torch.cat((layer.value(features[rows]), arrows[rows].flatten(1)), 1),))
+
+        def advance(rows: slice) -> tuple[Tensor, Tensor]:
             gathered = values[scene.graph.neighbors[rows]]
             normals = scene.planes.normals[rows][:, (_FINE, _COARSE)]
-            results.append(layer(features[rows], gathered, arrows[rows], kernels[rows], reach[rows], normals))
-        return torch.cat([r[0] for r in results]), torch.cat([r[1] for r in results])
+            result: tuple[Tensor, Tensor] = layer(
+                features[rows], gathered, arrows[rows], kernels[rows], reach[rows], normals
+            )
+            return result
+
+        return blocks.map(advance)
 
     def _local(self, scene: Scene, features: Tensor, arrows: Tensor, rows: slice) -> Tensor:
         """(n, 11): S_j(x) = b + A (x_j - x) as A (6, symmetric) and b (3), the point's weight and its gate."""
@@ -245,22 +238,20 @@ class ScoreNetwork(nn.Module):
         matrix = (share[..., None] * products).sum(1)
         return torch.cat((matrix, pull, rest[:, :1].clamp(-12, 12).exp(), torch.sigmoid(rest[:, 1:] + 2)), 1)
 
-    def _ensemble(
-        self, scene: Scene, features: Tensor, arrows: Tensor, trust: Tensor, blocks: _Blocks, keep: bool
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        local = torch.cat([self._local(scene, features, arrows, rows) for rows in blocks])
-        scores, each, weights = [], [], []
-        for rows in blocks:
+    def _ensemble(self, scene: Scene, local: Tensor, trust: Tensor, blocks: Blocks) -> tuple[Tensor, Tensor, Tensor]:
+        def ensemble(rows: slice) -> tuple[Tensor, ...]:
             theirs, own = local[scene.graph.neighbors[rows]], local[rows]
             scored = torch.cat((own[:, None, 6:9], theirs[..., 6:9] + _apply(theirs, scene.graph.offsets[rows])), 1)
             weight = torch.cat((own[:, None, 9], trust[rows] * theirs[..., 9]), 1)
             weight = weight / weight.sum(1, keepdim=True)
             score = own[:, 10:] * (weight[:, None] @ scored).squeeze(1)
             limit = LIMIT * scene.noise[rows, None]
-            scores.append(score * limit / torch.maximum(_lengths(score / limit)[:, None] * limit, limit))
-            if keep:
-                each, weights = [scored], [weight]
-        return torch.cat(scores), torch.cat(each) if keep else local[:0], torch.cat(weights) if keep else local[:0]
+            score = score * limit / torch.maximum(_lengths(score / limit)[:, None] * limit, limit)
+            # What training learns from is 200 bytes a point, which a large cloud need not keep.
+            return (score, scored, weight) if torch.is_grad_enabled() else (score, scored[:, :0], weight[:, :0])
+
+        score, scored, weight = blocks.map(ensemble)
+        return score, scored, weight
 
 
 def _apply(local: Tensor, offsets: Tensor) -> Tensor:
@@ -268,19 +259,6 @@ def _apply(local: Tensor, offsets: Tensor) -> Tensor:
     xx, yy, zz, xy, xz, yz = local[..., :6].unbind(-1)
     x, y, z = offsets.unbind(-1)
     return torch.stack((xx * x + xy * y + xz * z, xy * x + yy * y + yz * z, xz * x + yz * y + zz * z), -1)
-
-
-class _Blocks:
-    """Row ranges that cover ``count`` rows; may be walked again and again."""
-
-    def __init__(self, count: int, size: int | None, tick: Callable[[int], None]) -> None:
-        self._count, self._size, self._tick = count, size or max(count, 1), tick
-
-    def __iter__(self) -> Iterator[slice]:
-        for first in range(0, self._count, self._size):
-            rows = slice(first, min(first + self._size, self._count))
-            yield rows
-            self._tick(rows.stop - rows.start)
 
 
 class NoiseNetwork(nn.Module):
@@ -296,22 +274,24 @@ class NoiseNetwork(nn.Module):
             nn.Linear(32, 2),
         )
 
-    def forward(self, graph: Graph, planes: Planes) -> tuple[Tensor, Tensor]:
+    def forward(self, graph: Graph, planes: Planes, blocks: Blocks | None = None) -> tuple[Tensor, Tensor]:
         """Guesses (N,) and log scales (N,)."""
-        guess, scale = self.net(noise_inputs(graph, planes)).unbind(1)
+        blocks = blocks or Blocks(len(graph.spacing))
+        (both,) = blocks.map(lambda rows: (self.net(noise_inputs(graph, planes, rows)),))
+        guess, scale = both.unbind(1)
         return guess, scale.clamp(-4, 3)
 
 
-def noise_inputs(graph: Graph, planes: Planes) -> Tensor:
-    """(N, 33) float32: thickness and flatness of the planes against the spacing alone."""
-    spacing = graph.spacing[:, None]
-    low, middle, high = planes.variances.unbind(-1)
-    height = (planes.means * planes.normals).sum(-1).abs()
+def noise_inputs(graph: Graph, planes: Planes, rows: slice) -> Tensor:
+    """(n, 33) float32: thickness and flatness of the planes against the spacing alone."""
+    spacing, normals = graph.spacing[rows, None], planes.normals[rows]
+    low, middle, high = planes.variances[rows].unbind(-1)
+    height = (planes.means[rows] * normals).sum(-1).abs()
     thickness = low.sqrt()
     logs = torch.log(thickness / spacing + 1e-3)
     parts = [logs, low / (middle + 1e-12), middle / (high + 1e-12), torch.log(height / spacing + 1e-3)]
     parts += [high.sqrt() / spacing, logs[:, 1:] - logs[:, :-1]]
-    parts += [(planes.normals[:, 1:] * planes.normals[:, :-1]).sum(-1).abs()]
+    parts += [(normals[:, 1:] * normals[:, :-1]).sum(-1).abs()]
     return torch.cat(parts, 1)
 
 

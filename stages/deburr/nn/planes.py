@@ -17,6 +17,7 @@ from torch import Tensor
 
 from deburr.core.cloud import Floats
 from deburr.core.neighbors import SPACING_K, Neighbors, point_spacing
+from deburr.nn.blocks import Blocks
 
 #: Averaging hops after which a plane is taken; t hops weigh about 10 t points on a surface.
 HOPS = (1, 2, 4, 8, 16)
@@ -75,36 +76,43 @@ def build_graph(xyz: Floats, unit: float | None = None) -> Graph:
     return Graph(unit, torch.from_numpy(points / unit), neighbors, offsets, window, spacing)
 
 
-def fit_planes(graph: Graph, hops: tuple[int, ...] = HOPS) -> Planes:
+def fit_planes(graph: Graph, hops: tuple[int, ...] = HOPS, blocks: Blocks | None = None) -> Planes:
     """Weighted mean and covariance of ever wider neighbourhoods, by repeated averaging over the graph.
 
     One hop replaces the moments of every point by the window-weighted mean of its own and its neighbours'. The moments
     of wide neighbourhoods so cost a few additions a hop, and no wider search. They are sums of products of coordinates
     about the cloud's middle, in float64: at 10^5 spacings from there the variances keep an error of 10^-5.
     """
-    average = _averaging(graph)
+    blocks = blocks or Blocks(len(graph.spacing))
+    averages = {rows.start: _averaging(graph, rows) for rows in blocks.rows()}
     moments = torch.cat((graph.points, _products(graph.points)), 1)
-    means, normals, variances = [], [], []
+    found: list[tuple[Tensor, ...]] = []
+
+    def plane(rows: slice) -> tuple[Tensor, ...]:
+        mean = moments[rows, :3]
+        values, axis = smallest_axis(moments[rows, 3:] - _products(mean))
+        return (mean - graph.points[rows]).float(), axis.float(), values.float()
+
     for hop in range(1, max(hops) + 1):
-        moments = average @ moments
+        (moments,) = blocks.map(lambda rows, last=moments: (averages[rows.start] @ last,))  # type: ignore[misc]
         if hop in hops:
-            values, axis = smallest_axis(moments[:, 3:] - _products(moments[:, :3]))
-            means.append((moments[:, :3] - graph.points).float())
-            normals.append(axis.float())
-            variances.append(values.float())
-    return Planes(torch.stack(means, 1), torch.stack(normals, 1), torch.stack(variances, 1))
+            found.append(blocks.map(plane))
+    means, normals, variances = (torch.stack([f[part] for f in found], 1) for part in range(3))
+    return Planes(means, normals, variances)
 
 
-def _averaging(graph: Graph) -> Tensor:
-    """The (N, N) sparse matrix of one averaging hop: rows sum to 1, the point itself weighs as a window of 1."""
-    count, k = graph.neighbors.shape
-    columns = torch.cat((torch.arange(count)[:, None], graph.neighbors), 1)
-    weights = torch.cat((torch.ones(count, 1), graph.window), 1).double()
+def _averaging(graph: Graph, rows: slice) -> Tensor:
+    """Some rows (n, N) of the sparse matrix of an averaging hop: they sum to 1, the point itself is a window of 1."""
+    count, k = graph.neighbors[rows].shape
+    columns = torch.cat((torch.arange(rows.start, rows.stop)[:, None], graph.neighbors[rows]), 1)
+    weights = torch.cat((torch.ones(count, 1), graph.window[rows]), 1).double()
     weights /= weights.sum(1, keepdim=True)
     starts = torch.arange(0, count * (k + 1) + 1, k + 1)
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Sparse")
-        return torch.sparse_csr_tensor(starts, columns.reshape(-1), weights.reshape(-1), size=(count, count))
+        return torch.sparse_csr_tensor(
+            starts, columns.reshape(-1), weights.reshape(-1), size=(count, len(graph.neighbors))
+        )
 
 
 def _products(v: Tensor) -> Tensor:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from math import pi, sqrt
 
 import numpy as np
@@ -14,12 +12,14 @@ from torch import Tensor
 from deburr.core.cloud import Floats, Frame, Patches
 from deburr.core.errors import ReadError
 from deburr.core.frames import unit_sphere_frame
-from deburr.core.neighbors import Indices, Neighbors, threads
+from deburr.core.neighbors import Indices, Neighbors
 from deburr.core.progress import advance
 from deburr.nn import weights as files
+from deburr.nn.blocks import worker_pool
 from deburr.nn.device import torch_device
-from deburr.nn.knn_patches import Cover, canonical, cover
+from deburr.nn.knn_patches import Cover, cover
 from deburr.nn.models import Denoised, Settings
+from deburr.nn.points import canonical, limited
 from deburr.nn.published_net import GRAPH_NEIGHBORS, Head, SpdNet
 
 STEPS, STEP_SIZE, STEP_DECAY, ENSEMBLE = 30, 0.2, 0.95, 4
@@ -99,30 +99,12 @@ class Published:
             mine = covering.owner[near] == batch[:, None]
             return near[mine], steps[mine]
 
-        # One thread per batch: threads that share the products of one batch wait for each other at each of them, and
-        # on a busy machine that made two threads ten times slower than one.
-        workers = threads() if device.type == "cpu" else 1
-        with one_torch_thread(), ThreadPoolExecutor(workers) as pool:
-            try:
-                for points, steps in pool.map(climb, batches(covering, BATCH[device.type])):
-                    moved[points] = steps
-                    done += len(points)
-                    advance("denoising", done, len(local))
-            finally:
-                # An interrupted run would otherwise compute all that is left before it stops.
-                pool.shutdown(cancel_futures=True)
+        with worker_pool(device) as pool:
+            for points, steps in pool.map(climb, batches(covering, BATCH[device.type])):
+                moved[points] = steps
+                done += len(points)
+                advance("denoising", done, len(local))
         return moved
-
-
-@contextmanager
-def one_torch_thread() -> Iterator[None]:
-    """Let torch compute every operation in the thread that calls it, and put its setting back."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 def network_frame(xyz: Floats, frame: Frame | None) -> Frame:
@@ -132,14 +114,6 @@ def network_frame(xyz: Floats, frame: Frame | None) -> Frame:
     if frame.kind == "spacing":
         return Frame("spacing", frame.scale / TRAINED_SPACING, frame.offset)
     return frame
-
-
-def limited(step: Floats, longest: float | None) -> Floats:
-    """``step`` (N, 3) with no vector longer than ``longest``."""
-    if longest is None:
-        return step
-    length = np.linalg.norm(step, axis=1, keepdims=True)
-    return np.asarray(step * np.minimum(1.0, longest / np.maximum(length, np.finfo(np.float64).tiny)))
 
 
 def batches(covering: Cover, patches: int) -> Iterator[tuple[Indices, int]]:

@@ -1,0 +1,73 @@
+"""How work on many points is cut: blocks that fit the cache, one thread each."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor
+
+from deburr.core.neighbors import threads
+
+#: Computes some rows of several results.
+Work = Callable[[slice], tuple[Tensor, ...]]
+
+
+class Blocks:
+    """Rows 0 to ``count``, all at once or ``size`` at a time on the threads of ``pool``.
+
+    One thread a block: threads that share every product of one block wait for each other at each of them, and on a
+    busy machine that made two threads ten times slower than one. Every result row depends on its own inputs alone,
+    so neither the size of the blocks nor the threads change a result.
+    """
+
+    def __init__(
+        self,
+        count: int,
+        size: int | None = None,
+        pool: ThreadPoolExecutor | None = None,
+        tick: Callable[[int], None] = lambda _: None,
+    ) -> None:
+        self._count, self._size, self._pool, self._tick = count, size or max(count, 1), pool, tick
+
+    def rows(self) -> list[slice]:
+        """The ranges that cover all rows."""
+        return [slice(a, min(a + self._size, self._count)) for a in range(0, self._count, self._size)]
+
+    def map(self, work: Work) -> tuple[Tensor, ...]:
+        """The results of ``work`` for all rows. ``tick`` is told the rows of every finished block."""
+        ranges = self.rows()
+        if self._pool is None:
+            assert len(ranges) == 1, "several blocks need a pool"
+            return work(ranges[0])
+
+        def detached(rows: slice) -> tuple[Tensor, ...]:
+            with torch.inference_mode():  # which holds for one thread only
+                return work(rows)
+
+        wholes: tuple[Tensor, ...] = ()
+        for rows, parts in zip(ranges, self._pool.map(detached, ranges), strict=True):
+            with torch.inference_mode():
+                wholes = wholes or tuple(p.new_empty((self._count, *p.shape[1:])) for p in parts)
+                for whole, part in zip(wholes, parts, strict=True):
+                    whole[rows] = part
+            self._tick(rows.stop - rows.start)
+        return wholes
+
+
+@contextmanager
+def worker_pool(device: torch.device) -> Iterator[ThreadPoolExecutor]:
+    """As many threads as deburr may use, each of which computes its operations alone; one to feed a GPU.
+
+    What still waits is dropped when the block is left, so that an interrupted run stops at once.
+    """
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    pool = ThreadPoolExecutor(threads() if device.type == "cpu" else 1)
+    try:
+        yield pool
+    finally:
+        pool.shutdown(cancel_futures=True)
+        torch.set_num_threads(before)
