@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --disable-pip-version-check
 PYTEST_ARGS ?=
 
-.PHONY: demo test clean
+.PHONY: demo test test-numpy1 clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/.installed
@@ -20,8 +20,12 @@ test: $(VENV)/.installed-dev
 	$(BIN)/lint-imports
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
 
+# The quick tests once more on the oldest numpy that is supported, in an environment of its own.
+test-numpy1: .venv-numpy1/.installed
+	.venv-numpy1/bin/python -m pytest -m "not slow and not alldata" $(PYTEST_ARGS)
+
 clean:
-	rm -rf $(VENV) out build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) .venv-numpy1 out build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # The stamps say what is installed; they are older than the files that decide it when those have changed.
@@ -32,6 +36,11 @@ $(VENV)/.installed: $(VENV)/.created pyproject.toml constraints.txt
 $(VENV)/.installed-dev: $(VENV)/.created pyproject.toml constraints.txt
 	$(PIP) -c constraints.txt -e '.[dev]'
 	@touch $@ $(VENV)/.installed
+
+.venv-numpy1/.installed: $(VENV)/.created pyproject.toml constraints.txt
+	"$(PYTHON)" -m venv .venv-numpy1
+	.venv-numpy1/bin/python -m pip install --disable-pip-version-check -c constraints.txt -e '.[dev]' 'numpy==1.26.*'
+	@touch $@
 
 $(VENV)/.created:
 	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is missing; on Debian: apt install python3.11 python3.11-venv" >&2; exit 1; }
