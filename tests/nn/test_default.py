@@ -15,7 +15,8 @@ from deburr.core.progress import listening
 from deburr.nn import weights
 from deburr.nn.default import BUNDLED, Default, estimate_noise
 from deburr.nn.models import Settings
-from deburr.nn.network import LIMIT, NoiseNetwork, Scene, ScoreNetwork
+from deburr.nn.network import LIMIT, Scene, ScoreNetwork
+from deburr.nn.noise_network import NoiseNetwork
 from deburr.nn.planes import build_graph, fit_planes
 
 Array = np.ndarray

@@ -15,7 +15,8 @@ from deburr.nn import weights as weights_file
 from deburr.nn.blocks import Blocks, worker_pool
 from deburr.nn.device import torch_device
 from deburr.nn.models import Denoised, Settings
-from deburr.nn.network import NOISE_FLOOR, NoiseNetwork, Scene, ScoreNetwork, Sizes, pooled_noise
+from deburr.nn.network import NOISE_FLOOR, Scene, ScoreNetwork, Sizes
+from deburr.nn.noise_network import NoiseNetwork, pooled_noise
 from deburr.nn.planes import HOPS, Graph, Planes, build_graph, fit_planes
 from deburr.nn.points import canonical, limited
 

@@ -19,7 +19,8 @@ from deburr.core.neighbors import threads
 from deburr.core.progress import advance
 from deburr.nn.default import STEP_LEVEL
 from deburr.nn.device import torch_device
-from deburr.nn.network import NOISE_FLOOR, NoiseNetwork, Scene, ScoreNetwork, Sizes
+from deburr.nn.network import NOISE_FLOOR, Scene, ScoreNetwork, Sizes
+from deburr.nn.noise_network import NoiseNetwork
 from deburr.train.examples import Example, Pool, batches, merged, see, target
 from deburr.train.recipe import Recipe
 
