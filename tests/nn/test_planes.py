@@ -82,3 +82,13 @@ def test_planes_stay_exact_far_from_the_middle() -> None:
     both = fit_planes(build_graph(far, unit=1.0))
     assert torch.allclose(alone.variances, both.variances[:300], rtol=1e-4, atol=1e-9)
     assert len(HOPS) == both.normals.shape[1]
+
+
+def test_one_point_far_away_spoils_no_other() -> None:
+    """A scanner's missing return at (0, 0, 0) lies 10^8 spacings from a cloud in projected coordinates."""
+    near = sheet(300)
+    near[:, 2] = np.random.default_rng(2).normal(0, 0.01, 300)
+    alone = fit_planes(build_graph(near, unit=1.0))
+    both = fit_planes(build_graph(np.concatenate((near, [[-1e8, -1e8, 0.0]])), unit=1.0))
+    assert torch.allclose(alone.variances, both.variances[:300], rtol=1e-4, atol=1e-9)
+    assert torch.isfinite(both.variances).all()
