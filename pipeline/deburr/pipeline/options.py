@@ -21,7 +21,7 @@ def build(cls: type[Stage], options: Mapping[str, Any]) -> tuple[Stage | None, l
     """The stage, or all that is wrong with its options. As in PDAL, a number may stand in quotes; true is no number."""
     try:
         text = json.dumps(dict(options), default=_plain)
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, RecursionError) as error:
         return None, [f"its options are not JSON ({error}); use text, numbers, true, false, lists and objects"]
     failure = _failure(cls, text)
     if failure is not None:

@@ -19,7 +19,8 @@ MAX_DEPTH = 64
 #: What `load` and `run` take: a path, the JSON text itself, or the parsed JSON.
 Source = str | PathLike[str] | Sequence[Any] | Mapping[str, Any]
 
-_STRING = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"', re.DOTALL)
+#: A string, or all that follows a quote without an end, or else such a text is searched anew from each of its quotes.
+_STRING = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*(?:"|\\?\Z)', re.DOTALL)
 _BRACKETS = {"[": 1, "{": 1, "]": -1, "}": -1}
 
 
