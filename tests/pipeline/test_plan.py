@@ -26,6 +26,13 @@ def _errors(*args: Any, **kwargs: Any) -> tuple[str, ...]:
     return caught.value.errors
 
 
+def _nested(depth: int) -> list[Any]:
+    inner: list[Any] = []
+    for _ in range(depth):
+        inner = [inner]
+    return inner
+
+
 def _option(type_name: str, **options: Any) -> tuple[str, ...]:
     return _errors(["in.ply", {"type": type_name, **options}, "out.ply"])
 
@@ -84,6 +91,7 @@ def test_overrides_that_hit_nothing_are_errors() -> None:
         ({"device": "gpu"}, "option 'device' must be 'auto', 'cpu' or 'cuda', not 'gpu'"),
         ({"weights": 3}, "option 'weights' must be text, not 3"),
         ({"noise": {1, 2}}, "its options are not JSON"),
+        ({"user_data": _nested(100_000)}, "its options are not JSON"),
     ],
 )
 def test_wrong_options_in_plain_words(options: dict[str, Any], said: str) -> None:
@@ -173,6 +181,19 @@ def test_output_over_input_is_refused_through_every_kind_of_link(tmp_path: Path)
         assert error.startswith("--output (writers.ply): output ")
         assert "is the input file itself" in error
     assert load([str(source)], output=tmp_path / "b.ply")
+
+
+@pytest.mark.parametrize(
+    ("stage", "option"),
+    [
+        ({"type": "filters.metrics", "reference": "t.ply"}, "reference"),
+        ({"type": "filters.spd", "weights": "t.ply"}, "weights"),
+    ],
+)
+def test_output_over_another_file_that_is_read_is_refused(stage: dict[str, Any], option: str) -> None:
+    (error,) = _errors(["a.ply", stage, "./t.ply"])
+    assert f"output './t.ply' is the {option} file itself" in error
+    assert load(["a.ply", stage, "b.ply"])
 
 
 def test_a_file_that_does_not_exist_is_no_matter_of_the_spec() -> None:

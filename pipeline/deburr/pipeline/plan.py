@@ -167,13 +167,19 @@ def _files(steps: list[Step]) -> list[str]:
         return ["option 'filename' is empty or holds a character that no file name may have; correct it"]
     if isinstance(last, Reader):
         return []
-    return [_clash(path, other) for other in (step.stage for step in steps[:-1]) if _same(path, other)]
+    return [problem for step in steps[:-1] for problem in _clashes(path, step.stage)]
 
 
-def _clash(path: str, earlier: Stage) -> str:
+def _clashes(path: str, earlier: Stage) -> list[str]:
     if isinstance(earlier, Writer):
-        return f"output '{path}' is written twice; choose another output"
-    return f"output '{path}' is the input file itself; choose another output, the input is never overwritten"
+        twice = f"output '{path}' is written twice; choose another output"
+        return [twice] if _same(path, earlier.filename) else []
+    return [
+        f"output '{path}' is the {'input' if isinstance(earlier, Reader) else option} file itself; choose another "
+        "output, what is read is never overwritten"
+        for option in sorted(earlier.files)
+        if (read := getattr(earlier, option)) is not None and _same(path, read)
+    ]
 
 
 def _encodable(path: str) -> bool:
@@ -184,11 +190,9 @@ def _encodable(path: str) -> bool:
     return True
 
 
-def _same(path: str, stage: Stage) -> bool:
-    """Whether ``path`` leads to the file that ``stage`` reads or writes, through links of either kind."""
-    if not isinstance(stage, Reader | Writer):
-        return False
+def _same(path: str, other: str) -> bool:
+    """Whether both lead to one file, through links of either kind."""
     try:
-        return os.path.realpath(path) == os.path.realpath(stage.filename) or os.path.samefile(path, stage.filename)
+        return os.path.realpath(path) == os.path.realpath(other) or os.path.samefile(path, other)
     except (OSError, ValueError):
         return False  # one of them does not exist, so they are two

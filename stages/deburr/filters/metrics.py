@@ -46,6 +46,7 @@ class Metrics(Filter):
     """
 
     type_name: ClassVar[str] = "filters.metrics"
+    files: ClassVar[frozenset[str]] = frozenset({"reference"})
 
     reference: str | None = Field(
         None, description="the truth: a cloud (LAS, LAZ, PLY) or a mesh (PLY, OBJ, STL) in the same coordinates"

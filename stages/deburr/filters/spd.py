@@ -22,6 +22,7 @@ class Spd(Filter):
     """
 
     type_name: ClassVar[str] = "filters.spd"
+    files: ClassVar[frozenset[str]] = frozenset({"weights"})
 
     model: Literal["deburr", "spd"] = Field("deburr", description="the network: deburr's own, or SPD as published")
     weights: str | None = Field(None, description="safetensors file; default: the bundled weights (deburr only)")
