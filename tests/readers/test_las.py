@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 from pathlib import Path
+from typing import Any
 
 import laspy
 import numpy as np
@@ -144,7 +145,19 @@ def test_crs_from_wkt_keys_and_options(data_dir: Path) -> None:
     assert ign.history[0].figures["units"] == "metre"
     path = str(folder / "pdal_4_6_crop.las")
     assert LasReader(filename=path, count=1, nosrs=True).read().crs is None
-    assert LasReader(filename=path, count=1, override_srs="EPSG:1").read().crs == "EPSG:1"
+    other = LasReader(filename=path, count=1, override_srs="EPSG:1").read()
+    assert (other.crs, other.history[0].figures["units"]) == ("EPSG:1", None)
+    metric = LasReader(filename=path, count=1, override_srs='PROJCS["p",UNIT["metre",1]]').read()
+    assert metric.history[0].figures["units"] == "metre"
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [({"override_srs": "nonsense"}, "must be EPSG:n or WKT"), ({"override_srs": "EPSG:1", "nosrs": True}, "exclude")],
+)
+def test_contradictions_and_nonsense_are_refused_before_any_point(options: dict[str, Any], says: str) -> None:
+    (error,) = LasReader(filename="x.las", **options).check(())
+    assert says in error
 
 
 def patched(path: Path, at: int, kind: str, value: float) -> str:

@@ -437,6 +437,13 @@ def test_forward_none_and_by_name(tmp_path: Path) -> None:
     assert any(b"LASF_Projection" in v[0] for v in after.vlrs)
 
 
+def test_a_forwarded_version_that_lacks_the_new_format_gives_way(tmp_path: Path) -> None:
+    cloud = LasReader(filename=str(handmade(tmp_path / "in.las", 2, 1))).read()
+    written = LasWriter(filename=str(tmp_path / "out.las"), forward="minor_version").write(cloud).history[-1]
+    assert (written.figures["las_version"], written.figures["point_format"]) == ("1.4", 6)
+    assert "point format 6 needs LAS 1.4" in written.warnings[0]
+
+
 @pytest.mark.parametrize("count", [0, 1])
 @pytest.mark.parametrize("suffix", [".las", ".laz"])
 @pytest.mark.parametrize("number", [1, 6])
@@ -477,8 +484,20 @@ def test_unwritable_outputs(tmp_path: Path) -> None:
     assert sorted(os.listdir(tmp_path)) == ["file"]
 
 
+def test_compression_is_the_same_on_any_number_of_threads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    cloud = PointCloud(np.random.default_rng(0).random((60_000, 3)))
+    for count in ("1", "2"):
+        monkeypatch.setenv("DEBURR_THREADS", count)
+        LasWriter(filename=str(tmp_path / f"{count}.laz")).write(cloud)
+    assert (tmp_path / "1.laz").read_bytes() == (tmp_path / "2.laz").read_bytes()
+
+
+@pytest.mark.parametrize("threads", ["1", "2"])
 @pytest.mark.parametrize("suffix", [".las", ".laz"])
-def test_a_full_disk_leaves_the_old_file(tmp_path: Path, suffix: str) -> None:
+def test_a_full_disk_leaves_the_old_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, suffix: str, threads: str
+) -> None:
+    monkeypatch.setenv("DEBURR_THREADS", threads)
     out = tmp_path / f"a{suffix}"
     out.write_bytes(b"old")
     cloud = PointCloud(np.random.default_rng(0).random((50_000, 3)))

@@ -86,6 +86,13 @@ def is_epsg(crs: str) -> bool:
     return re.fullmatch(r"EPSG:\d{1,5}", crs, re.IGNORECASE) is not None
 
 
+def unfit_crs(option: str, crs: str | None) -> list[str]:
+    """What is wrong with the ``crs`` that an option gives, one sentence; nothing with None."""
+    if crs is None or is_epsg(crs) or "[" in crs:
+        return []
+    return [f"option '{option}' must be EPSG:n or WKT, not '{crs[:40]}'"]
+
+
 def crs_records(crs: str, in_degrees: bool) -> list[Vlr]:
     """The records that say ``crs``; ``in_degrees``: the coordinates lie within the range of degrees."""
     from deburr.readers._las_header import Vlr

@@ -11,7 +11,7 @@ from pydantic import Field
 from deburr.core.cloud import Floats, PointCloud
 from deburr.core.errors import ReadError
 from deburr.core.stage import Reader
-from deburr.readers._las_crs import read_crs
+from deburr.readers._las_crs import read_crs, unfit_crs, wkt_unit
 from deburr.readers._las_points import Layout, parse_extras
 
 if TYPE_CHECKING:
@@ -32,10 +32,11 @@ class LasReader(Reader):
     override_srs: str | None = Field(None, description="coordinate reference system to use instead: WKT, or EPSG:n")
 
     def check(self, before: tuple[Any, ...]) -> list[str]:
-        """Refuse two contradicting answers."""
-        if self.nosrs and self.override_srs:
-            return ["options 'nosrs' and 'override_srs' exclude each other; remove one"]
-        return []
+        """Refuse two contradicting answers, and what is no coordinate reference system."""
+        errors = unfit_crs("override_srs", self.override_srs)
+        if self.nosrs and self.override_srs is not None:
+            errors.append("options 'nosrs' and 'override_srs' exclude each other; remove one")
+        return errors
 
     def read(self) -> PointCloud:
         """Read the points into float64 world coordinates, in the file's own units."""
@@ -57,7 +58,7 @@ class LasReader(Reader):
             "points": n,
             "las_version": f"1.{source.header.minor}",
             "point_format": source.layout.format,
-            "units": source.units,
+            "units": source.units if self.override_srs is None else wkt_unit(self.override_srs),
         }
         return PointCloud(
             xyz=_world(source),

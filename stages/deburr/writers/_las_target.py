@@ -67,7 +67,9 @@ def _version_and_format(
     if minor == 0 and writer.minor_version is None:
         minor = 2
         warnings.append("LAS 1.0 was read; written as LAS 1.2")
-    asked = writer.minor_version is not None or writer.dataformat_id is not None
+    # A file whose format its version lacks is forwarded as it is; of a new pair, the two have to agree.
+    forwarded = source is not None and {"minor_version", "dataformat_id"} <= forward
+    asked = not forwarded or writer.minor_version is not None or writer.dataformat_id is not None
     minor = minor if writer.minor_version is None else writer.minor_version
     number = number if writer.dataformat_id is None else writer.dataformat_id
     if asked and number > HIGHEST_FORMAT[minor]:

@@ -11,9 +11,10 @@ from pydantic import Field
 from deburr.core.cloud import PointCloud
 from deburr.core.errors import WriteError
 from deburr.core.files import check_folder, replacing
+from deburr.core.neighbors import threads
 from deburr.core.progress import advance
 from deburr.core.stage import Stage, Writer
-from deburr.readers._las_crs import is_epsg
+from deburr.readers._las_crs import unfit_crs
 from deburr.readers._las_points import Column, Records, UnfitValue
 from deburr.writers._las_options import HIGHEST_FORMAT, parse_extra_dims, unknown_forward
 
@@ -76,9 +77,7 @@ class LasWriter(Writer):
                 f"LAS 1.{self.minor_version} has no point format {self.dataformat_id}; "
                 f"set 'dataformat_id' to {HIGHEST_FORMAT[self.minor_version]} or less, or 'minor_version' to 4"
             )
-        if self.a_srs is not None and not is_epsg(self.a_srs) and "[" not in self.a_srs:
-            errors.append(f"option 'a_srs' must be EPSG:n or WKT, not '{self.a_srs[:40]}'")
-        return errors
+        return errors + unfit_crs("a_srs", self.a_srs)
 
     @property
     def compressed(self) -> bool:
@@ -124,7 +123,8 @@ def _emit(file: BinaryIO, cloud: PointCloud, target: Target, compressed: bool) -
     header.are_points_compressed = compressed
     header.partial_reset()
     # Not laspy's LasWriter, which refuses LAS 1.5 with formats 0-5 and the extended records of LAS 1.3.
-    out = LazBackend.LazrsParallel.create_writer(file, header) if compressed else UncompressedPointWriter(file)
+    backend = LazBackend.LazrsParallel if threads() > 1 else LazBackend.Lazrs
+    out = backend.create_writer(file, header) if compressed else UncompressedPointWriter(file)
     try:
         out.write_initial_header_and_vlrs(header, "strict")
         channels: set[int] = set()
