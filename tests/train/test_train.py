@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from scipy.spatial import cKDTree
 
 import deburr.train
@@ -16,6 +17,7 @@ from deburr.nn import weights
 from deburr.nn.default import Default
 from deburr.train.examples import add_noise
 from deburr.train.landscapes import landscape_scene
+from deburr.train.loop import Trainer
 from deburr.train.recipe import Recipe, read_recipe
 from deburr.train.scene import CleanScene, Surface, displacement_target, nearest_on_surface, poisson_subset
 from deburr.train.solids import _box, sample_surface, solid_scene
@@ -85,6 +87,15 @@ def test_noise_has_its_level_whatever_its_kind() -> None:
     for seed in range(8):
         noise = add_noise(points, 0.3, np.random.default_rng(seed))
         assert np.sqrt((noise**2).mean()) == pytest.approx(0.3, rel=0.03)
+
+
+def test_a_recipe_says_how_many_threads() -> None:
+    before = torch.get_num_threads()
+    try:
+        Trainer(Recipe(output="w.safetensors", minutes=1, threads=3))
+        assert torch.get_num_threads() == 3
+    finally:
+        torch.set_num_threads(before)
 
 
 def test_bundled_recipes_are_valid() -> None:
