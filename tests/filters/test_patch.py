@@ -15,7 +15,7 @@ from deburr.filters.patch import Patch
 @pytest.mark.parametrize(
     ("options", "patches"),
     [
-        ({}, Patches("blocks", 16384, 1.0)),
+        ({}, Patches("blocks", 4096, 1.0)),
         ({"size": 500}, Patches("blocks", 500, 1.0)),
         ({"method": "knn"}, Patches("knn", 1000, 3.0)),
         ({"method": "knn", "size": 64, "overlap": 5}, Patches("knn", 64, 5.0)),

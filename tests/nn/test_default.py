@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,7 @@ from deburr.core.progress import listening
 from deburr.nn import weights
 from deburr.nn.default import BUNDLED, Default, estimate_noise
 from deburr.nn.models import Settings
-from deburr.nn.network import LIMIT, Scene, ScoreNetwork
+from deburr.nn.network import LIMIT, Scene, ScoreNetwork, Sizes
 from deburr.nn.noise_network import NoiseNetwork
 from deburr.nn.planes import build_graph, fit_planes
 
@@ -215,6 +216,16 @@ def test_bundled_weights_say_where_they_come_from() -> None:
     assert {row["scene"] for row in card["validation"]} == {"solid", "landscape"}
     assert BUNDLED.stat().st_size < 2_000_000
     assert {name.partition(".")[0] for name in tensors} == {"score", "noise"}
+
+
+@pytest.mark.parametrize(
+    "sizes", [None, {}, {"channels": 48}, {**asdict(Sizes()), "heads": "6"}, {**asdict(Sizes()), "channels": 10**9}]
+)
+def test_weights_whose_card_tells_no_sizes_are_refused(tmp_path: Path, sizes: object) -> None:
+    path = tmp_path / "other.safetensors"
+    weights.save(path, NoiseNetwork().state_dict(), {"model": "deburr", "sizes": sizes})
+    with pytest.raises(ReadError, match="does not tell the network's sizes"):
+        Default.load(str(path))
 
 
 def test_weights_of_another_model_are_refused(tmp_path: Path) -> None:

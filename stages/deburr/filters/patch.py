@@ -9,10 +9,7 @@ from pydantic import Field
 
 from deburr.core.cloud import Patches, PointCloud
 from deburr.core.stage import Filter, Stage
-
-#: Sizes that fit the networks: the published one was trained on 1000 points, 16,384 fit a processor's cache well.
-SIZES = {"blocks": 16384, "knn": 1000}
-OVERLAP = 3.0
+from deburr.nn.models import PATCHES
 
 
 class Patch(Filter):
@@ -29,7 +26,7 @@ class Patch(Filter):
         None,
         ge=32,
         le=1_000_000,
-        description="points in a patch; default: 16384 (blocks), 1000 (knn)",
+        description="points in a patch; default: 4096 (blocks), 1000 (knn)",
         json_schema_extra={"unit": "points"},
     )
     overlap: float | None = Field(
@@ -44,8 +41,8 @@ class Patch(Filter):
 
     def run(self, cloud: PointCloud) -> PointCloud:
         """The same points with ``patches`` set."""
-        size = self.size or SIZES[self.method]
-        overlap = 1.0 if self.method == "blocks" else self.overlap or OVERLAP
+        default = PATCHES[self.method]
+        size, overlap = self.size or default.size, self.overlap or default.overlap
         points = int(cloud.active.sum())
         warnings = [] if points else ["there are no points to make patches of"]
         figures = {"method": self.method, "size": size, "overlap": overlap, "points": points}

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import cache
 from pathlib import Path
 
 import torch
 
 from deburr.core.cloud import Floats
+from deburr.core.errors import ReadError
 from deburr.core.progress import advance
 from deburr.nn import weights as weights_file
 from deburr.nn.blocks import Blocks, worker_pool
 from deburr.nn.device import torch_device
-from deburr.nn.models import Denoised, Settings
+from deburr.nn.models import PATCHES, Denoised, Settings
 from deburr.nn.network import NOISE_FLOOR, Scene, ScoreNetwork, Sizes
 from deburr.nn.noise_network import NoiseNetwork, pooled_noise
 from deburr.nn.planes import HOPS, Graph, Planes, build_graph, fit_planes
@@ -24,8 +25,6 @@ BUNDLED = Path(__file__).with_name("deburr.safetensors")
 #: Each step is told this share of the noise level before it; the weights are trained for it.
 STEP_LEVEL = 0.4
 STEPS = 2
-#: Points computed at a time: their neighbours' features about fill a core's cache.
-BLOCK = 4096
 #: Largest displacement, in standard deviations of the noise.
 REACH = 4.0
 
@@ -83,8 +82,7 @@ class Default:
             done += points
             advance("denoising", done, total)
 
-        size = settings.patches.size if settings.patches is not None else BLOCK
-        return Blocks(count, size, pool, tick)
+        return Blocks(count, (settings.patches or PATCHES["blocks"]).size, pool, tick)
 
     def _level(self, graph: Graph, planes: Planes, blocks: Blocks | None = None) -> float:
         with torch.inference_mode():
@@ -96,7 +94,7 @@ def estimate_noise(xyz: Floats) -> float:
     """The noise's standard deviation per coordinate in ``xyz`` (N, 3) float64, in its units; needs 32 points."""
     graph = build_graph(canonical(xyz)[0])
     with worker_pool(torch.device("cpu")) as pool:
-        blocks = Blocks(len(graph.spacing), BLOCK, pool)
+        blocks = Blocks(len(graph.spacing), PATCHES["blocks"].size, pool)
         return Default.load()._level(graph, fit_planes(graph, blocks=blocks), blocks) * graph.unit
 
 
@@ -107,8 +105,20 @@ def _bundled() -> Default:
 
 def _load(path: str) -> Default:
     tensors, card = weights_file.read(path, model="deburr")
-    model = Default(ScoreNetwork(Sizes(**card["sizes"])), NoiseNetwork())
+    model = Default(ScoreNetwork(_sizes(path, card)), NoiseNetwork())
     both = torch.nn.ModuleDict({"score": model.score, "noise": model.noise})
     weights_file.fit(path, both, tensors)
     both.eval()
     return model
+
+
+def _sizes(path: str, card: weights_file.Card) -> Sizes:
+    told = card.get("sizes")
+    wanted = {field.name for field in fields(Sizes)}
+    if (
+        not isinstance(told, dict)
+        or told.keys() != wanted
+        or not all(type(n) is int and 0 < n < 4096 for n in told.values())
+    ):
+        raise ReadError(f"{path}: its card does not tell the network's sizes; {weights_file.REMEDY} that is sound")
+    return Sizes(**told)

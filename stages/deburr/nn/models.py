@@ -43,6 +43,11 @@ class Denoised:
     figures: Mapping[str, Any] = field(default_factory=dict)
 
 
+#: What is seen together where filters.patch does not say: blocks whose neighbours' features about fill a core's cache;
+#: patches of 1000 points, as the published network was trained on.
+PATCHES = {"blocks": Patches("blocks", 4096), "knn": Patches("knn", 1000, overlap=3.0)}
+
+
 class Model(Protocol):
     """A loaded network and the sampler that climbs its score."""
 

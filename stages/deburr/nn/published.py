@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from deburr.core.cloud import Floats, Frame, Patches
+from deburr.core.cloud import Floats, Frame
 from deburr.core.errors import ReadError
 from deburr.core.frames import unit_sphere_frame
 from deburr.core.neighbors import Indices, Neighbors
@@ -18,12 +18,11 @@ from deburr.nn import weights as files
 from deburr.nn.blocks import worker_pool
 from deburr.nn.device import torch_device
 from deburr.nn.knn_patches import Cover, cover
-from deburr.nn.models import Denoised, Settings
+from deburr.nn.models import PATCHES, Denoised, Settings
 from deburr.nn.points import canonical, limited
 from deburr.nn.published_net import GRAPH_NEIGHBORS, Head, SpdNet
 
 STEPS, STEP_SIZE, STEP_DECAY, ENSEMBLE = 30, 0.2, 0.95, 4
-PATCHES = Patches("knn", size=1000, overlap=3.0)
 #: The spacing of what the network was trained on (10,000 to 50,000 points in the unit sphere), 30,000 points' worth.
 TRAINED_SPACING = 0.015
 #: Points this many spacings beyond a patch's own are moved with them, so that its own feel no border.
@@ -55,10 +54,10 @@ class Published:
         """Move ``xyz`` (N, 3) float64, world coordinates, N > 16 different points; rows stay.
 
         Equal points move together. Where the settings name no frame the cloud is put in its unit sphere, as the
-        network was trained; no patches, and they are 1000 points that overlap threefold.
+        network was trained; no patches, and they are those of `PATCHES`.
         """
         frame = network_frame(xyz, settings.frame)
-        patches = settings.patches or PATCHES
+        patches = settings.patches or PATCHES["knn"]
         points, back = canonical(xyz)
         local = (points - frame.offset) / frame.scale
         size = max(patches.size, GRAPH_NEIGHBORS + 1)
