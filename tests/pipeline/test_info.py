@@ -30,7 +30,7 @@ def _grid(side: int, step: float) -> Floats:
 def test_a_grid_of_half_a_metre_has_four_points_a_square_metre() -> None:
     found = measure(PointCloud(_grid(60, 0.5), crs='PROJCS["P",UNIT["metre",1]]'))
     assert found["points"] == 3600
-    # The 16th neighbour in a square grid is 2 sqrt(2) or so steps away.
+    # The 16th neighbour in a square grid is sqrt(5) steps away.
     assert found["spacing"] == pytest.approx(0.5, rel=0.15)
     assert found["density_per_square_unit"] == pytest.approx(4.0, rel=0.15)
     assert found["bounds"] == {"min": [0, 0, 0], "max": [29.5, 29.5, 0]}

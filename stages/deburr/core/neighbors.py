@@ -11,6 +11,7 @@ import numpy.typing as npt
 from scipy.spatial import cKDTree
 
 from deburr.core.cloud import Floats
+from deburr.core.errors import RunError
 
 Indices = npt.NDArray[np.intp]
 
@@ -19,9 +20,16 @@ SPACING_K = 16
 
 
 def threads() -> int:
-    """How many threads neighbour searches and networks may use: ``DEBURR_THREADS``, or the cores this process has."""
+    """How many threads neighbour searches and networks may use: ``DEBURR_THREADS``, or the cores this process has.
+
+    Raises `deburr.core.errors.RunError` for a ``DEBURR_THREADS`` that is no number of threads.
+    """
     asked = os.environ.get("DEBURR_THREADS", "")
-    if asked.isdigit() and int(asked) > 0:
+    if asked:
+        if not (asked.isascii() and asked.isdigit() and int(asked) > 0):
+            raise RunError(
+                f"DEBURR_THREADS: must be a whole number of at least 1, not '{asked[:40]}'; set it or unset it"
+            )
         return int(asked)
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
@@ -59,7 +67,7 @@ def point_spacing(distances: Floats, k: int) -> Floats:
 
 
 def cloud_spacing(points: Floats) -> float:
-    """The median point spacing, in the points' units; 0 for fewer than two different points.
+    """The median point spacing, in the points' units; 0 for fewer than two points, or where most have many twins.
 
     Every point counts: a sample would depend on the order of the points.
     """
