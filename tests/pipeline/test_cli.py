@@ -88,6 +88,8 @@ def test_validate_prints_json_and_exits_2(cli: Cli) -> None:
     assert bad.exit_code == 2
     assert not json.loads(bad.stdout)["valid"]
     assert "writes nothing" in json.loads(bad.stdout)["error_detail"][0]
+    assert cli("validate", "a.json", "--input", "a.las", "--report", "rep").exit_code == 0
+    assert os.listdir() == ["a.json"]
     worse = json.loads(cli("validate", '["a.ply", {"type": "filters.spd", "x": 1, "steps": "a"}, "b.ply"]').stdout)
     assert len(worse["error_detail"]) == 2
     broken = cli("validate", "[")

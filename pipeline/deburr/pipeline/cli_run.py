@@ -66,14 +66,17 @@ def denoise(input: str, output: str, report: str | None, quiet: bool, **options:
 @click.command(cls=OverridesCommand)
 @click.argument("spec")
 @_files
+@_report
 @common
-def validate(spec: str, input: str | None, output: str | None, quiet: bool, overrides: dict[str, str]) -> None:
+def validate(
+    spec: str, input: str | None, output: str | None, report: str | None, quiet: bool, overrides: dict[str, str]
+) -> None:
     """Check the pipeline in SPEC and print the verdict as JSON: `valid`, and `error_detail` with every problem.
 
-    Exits with 2 if the pipeline is invalid. Takes the same arguments as `run`; reads no points.
+    Exits with 2 if the pipeline is invalid. Takes the same arguments as `run`; reads no points and writes nothing.
     """
     try:
-        _plan(spec, input, output, overrides, None)
+        _plan(spec, input, output, overrides, report)
         errors: tuple[str, ...] = ()
     except SpecError as error:
         errors = error.errors
