@@ -149,6 +149,16 @@ def test_a_published_checkpoint_is_imported(tmp_path: Path, new: bool) -> None:
     assert torch.equal(tensors["features.convs.3.middle.weight"], state["feature_net.convs.3.layers.0.linear.weight"])
 
 
+def test_a_checkpoint_is_not_overwritten_by_its_import(tmp_path: Path) -> None:
+    source = write(tmp_path / "c.pt", {"state_dict": published()})
+    (tmp_path / "link.pt").symlink_to(source)
+    before = Path(source).read_bytes()
+    for target in (source, str(tmp_path / "link.pt")):
+        with pytest.raises(WriteError, match="is the checkpoint itself"):
+            import_checkpoint(source, target)
+    assert Path(source).read_bytes() == before
+
+
 class Evil:
     """Makes a folder when it is unpickled."""
 

@@ -76,6 +76,8 @@ def import_checkpoint(source: str, target: str) -> Card:
     """
     from deburr.nn.published_net import SpdNet
 
+    if Path(source).resolve() == Path(target).resolve():
+        raise WriteError(f"{target}: is the checkpoint itself; choose another output, the checkpoint is kept")
     state = _checkpoint(Path(source))
     wanted = {_published_name(name): tensor for name, tensor in SpdNet().state_dict().items()}
     problems = _differences({name: tuple(tensor.shape) for name, tensor in wanted.items()}, state, singletons=True)
