@@ -63,12 +63,10 @@ def _noise(points: Floats) -> float | None:
     """The default model's own estimate; None where the points are too few for one."""
     from deburr.nn.default import estimate_noise
     from deburr.nn.models import KINDS
+    from deburr.nn.points import count_distinct
 
     least = KINDS["deburr"].min_points
-    # Among many points the first few tell; only where they are all alike must all be compared.
-    if len(np.unique(points[: 16 * least], axis=0)) < least and len(np.unique(points, axis=0)) < least:
-        return None
-    return float(estimate_noise(points))
+    return float(estimate_noise(points)) if count_distinct(points, least) >= least else None
 
 
 def table(found: Mapping[str, Any]) -> list[tuple[str, str]]:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Annotated, ClassVar, Literal
 
-import numpy as np
 from pydantic import Field
 
 from deburr.core.cloud import PointCloud
 from deburr.core.stage import Filter, Stage
 from deburr.nn.models import KINDS, Settings, load
+from deburr.nn.points import count_distinct
 
 Positive = Annotated[float, Field(gt=0)]
 
@@ -77,9 +77,7 @@ class Spd(Filter):
             "points": len(points),
             "points_left_out": len(cloud) - len(points),
         }
-        distinct = len(np.unique(points[: 16 * least], axis=0))
-        if distinct < least < len(points):
-            distinct = len(np.unique(points, axis=0))
+        distinct = count_distinct(points, least)
         if distinct < least:
             # Fewer different points than a neighbourhood span no surface: there is nothing to estimate.
             few = f"{distinct} different points are too few to denoise (at least {least}); left unchanged"

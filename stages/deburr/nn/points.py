@@ -1,4 +1,4 @@
-"""What both samplers do to points before and after the network."""
+"""What is done to points before and after either network. Imports no torch."""
 
 from __future__ import annotations
 
@@ -20,6 +20,13 @@ def canonical(points: Floats) -> tuple[Floats, Indices]:
     back = np.empty(len(points), dtype=np.intp)
     back[order] = np.cumsum(new) - 1
     return ordered[new], back
+
+
+def count_distinct(points: Floats, enough: int) -> int:
+    """How many different ``points`` (N, 3) there are; where they are ``enough``, at least that many."""
+    # Among many points the first tell; only where these are alike must all be compared.
+    some = len(np.unique(points[: 16 * enough], axis=0))
+    return some if some >= enough or len(points) <= 16 * enough else len(np.unique(points, axis=0))
 
 
 def limited(step: Floats, longest: float | None) -> Floats:
