@@ -207,3 +207,20 @@ def test_the_real_cloud_has_its_spacing(data_dir: Path) -> None:
     cloud = Reader(filename=str(data_dir / "data" / "lidar" / "small_gicp_source.ply")).read()
     now = figures(cloud)["now"]
     assert 0 < now["residual_median"] < now["residual_rms"] < 1
+
+
+def test_points_of_the_reference_that_do_not_count_are_left_out(tmp_path: Path) -> None:
+    """A noise point of the reference, 100 m up, must not become its Hausdorff distance."""
+    xyz = np.array([[0.0, 0, 0], [1, 0, 0], [0, 1, 0], [1, 1, 0], [0, 0, 100]])
+    truth = PointCloud(xyz, {"Classification": np.array([2, 2, 2, 2, 7], np.uint8)})
+    path = str(tmp_path / "truth.ply")
+    Writer(filename=path).write(truth)
+    now = figures(PointCloud(xyz[:4]), reference=path)["now"]
+    assert now["hausdorff"] == pytest.approx(0, abs=1e-3)
+    assert now["reference_points"] == 4
+
+
+def test_paired_with_a_mesh_is_refused_before_the_run() -> None:
+    errors = Metrics(reference="house.stl", paired=True).check(())
+    assert len(errors) == 1
+    assert "house.stl" in errors[0]

@@ -12,7 +12,7 @@ import torch
 from scipy.spatial import cKDTree
 
 import deburr.train
-from deburr.core.errors import RunError, SpecError
+from deburr.core.errors import RunError, SpecError, WriteError
 from deburr.nn import weights
 from deburr.nn.default import Default
 from deburr.train.examples import add_noise
@@ -154,6 +154,19 @@ def test_a_short_run_writes_weights_and_goes_on(tmp_path: Path) -> None:
     path.write_text(json.dumps({**recipe, "seed": 6}))
     with pytest.raises(RunError, match="another recipe"):
         deburr.train.run(str(path), resume=True)
+
+
+def test_outputs_that_would_overwrite_something_are_refused(tmp_path: Path) -> None:
+    path, weights_path = tmp_path / "train.json", tmp_path / "w.safetensors"
+    path.write_text(Recipe(output=str(tmp_path / "w.ckpt"), minutes=1).model_dump_json())
+    with pytest.raises(SpecError, match="safetensors"):
+        deburr.train.run(str(path))
+    path.write_text(Recipe(output=str(weights_path), minutes=1).model_dump_json())
+    with pytest.raises(SpecError, match="--init"):
+        deburr.train.run(str(path), init=str(weights_path))
+    path.write_text(Recipe(output=str(tmp_path / "none" / "w.safetensors"), minutes=1).model_dump_json())
+    with pytest.raises(WriteError, match="does not exist"):
+        deburr.train.run(str(path))
 
 
 def test_resume_without_a_checkpoint_says_so(tmp_path: Path) -> None:

@@ -61,6 +61,8 @@ class Metrics(Filter):
         """Refuse ``paired`` without a reference."""
         if self.paired and self.reference is None:
             return ["option 'paired' needs a 'reference' cloud; name one, or remove 'paired'"]
+        if self.paired and Path(self.reference or "").suffix.lower() in (".obj", ".stl"):
+            return [f"option 'paired' needs a cloud, and '{self.reference}' is a mesh; remove 'paired'"]
         return []
 
     def run(self, cloud: PointCloud) -> PointCloud:
@@ -102,7 +104,8 @@ class Metrics(Filter):
 class Reference:
     """The truth that a cloud is compared with: points (of ``classes``), or a mesh.
 
-    ``every`` (R, 3) are all points of a reference cloud, row by row; ``points`` those that count.
+    ``every`` (R, 3) are all points of a reference cloud, row by row; ``points`` those that count,
+    by the same rule as in the cloud that is measured.
     Raises `ReadError` if it cannot be read, or has no points to compare with.
     """
 
@@ -112,9 +115,11 @@ class Reference:
         self.every = self.points = np.zeros((0, 3))
         if self.mesh is None:
             cloud = _read_cloud(path)
-            self.every = self.points = cloud.xyz
-            if classes is not None and "Classification" in cloud.dims:
-                self.points = cloud.xyz[np.isin(cloud.dims["Classification"], classes)]
+            counting = cloud.active
+            if classes is not None:
+                known = "Classification" in cloud.dims
+                counting = np.isin(cloud.dims["Classification"], classes) if known else np.full(len(cloud), True)
+            self.every, self.points = cloud.xyz, cloud.xyz[counting]
             if not len(self.points):
                 of_classes = f" of class {', '.join(map(str, classes))}" if classes and len(self.every) else ""
                 raise ReadError(f"{path}: holds no points{of_classes}; name a reference that does")

@@ -9,8 +9,6 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor
 
-from deburr.core.neighbors import threads
-
 #: Computes some rows of several results.
 Work = Callable[[slice], tuple[Tensor, ...]]
 
@@ -58,14 +56,14 @@ class Blocks:
 
 
 @contextmanager
-def worker_pool(device: torch.device) -> Iterator[ThreadPoolExecutor]:
-    """As many threads as deburr may use, each of which computes its operations alone; one to feed a GPU.
+def worker_pool(workers: int) -> Iterator[ThreadPoolExecutor]:
+    """``workers`` threads, each of which computes its operations alone: `threads` for the processor, 1 feeds a GPU.
 
     What still waits is dropped when the block is left, so that an interrupted run stops at once.
     """
     before = torch.get_num_threads()
     torch.set_num_threads(1)
-    pool = ThreadPoolExecutor(threads() if device.type == "cpu" else 1)
+    pool = ThreadPoolExecutor(workers)
     try:
         yield pool
     finally:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable
 from dataclasses import dataclass, fields
 from functools import cache
 from pathlib import Path
@@ -11,6 +11,7 @@ import torch
 
 from deburr.core.cloud import Floats
 from deburr.core.errors import ReadError
+from deburr.core.neighbors import threads
 from deburr.core.progress import advance
 from deburr.nn import weights as weights_file
 from deburr.nn.blocks import Blocks, worker_pool
@@ -48,8 +49,10 @@ class Default:
         steps = settings.steps or STEPS
         device = torch_device(settings.device)
         now, level = distinct, 0.0
-        with worker_pool(device) as pool:
-            blocks = self._blocks(len(distinct), steps, settings, pool)
+        with worker_pool(threads()) as pool, worker_pool(1) as feeder:
+            size, tick = (settings.patches or PATCHES["blocks"]).size, self._ticker(len(distinct), steps, settings)
+            blocks = Blocks(len(distinct), size, pool, tick)
+            fed = blocks if device.type == "cpu" else Blocks(len(distinct), size, feeder, tick)
             for step in range(steps):
                 graph = build_graph(now, unit)
                 unit = graph.unit
@@ -57,7 +60,7 @@ class Default:
                 if step == 0:
                     level = settings.noise / unit if settings.noise is not None else self._level(graph, planes, blocks)
                 noise = (NOISE_FLOOR * graph.spacing).clamp_min(level * STEP_LEVEL**step)
-                score = self.score.to(device)(Scene(graph, planes, noise).to(device), blocks)[0]
+                score = self.score.to(device)(Scene(graph, planes, noise).to(device), fed)[0]
                 now = now + unit * score.cpu().double().numpy()
         assert unit is not None, "there is at least one step"
         limit = settings.max_displacement if settings.max_displacement is not None else REACH * level * unit
@@ -71,8 +74,8 @@ class Default:
         }
         return Denoised((distinct + away)[back], figures)
 
-    def _blocks(self, count: int, steps: int, settings: Settings, pool: ThreadPoolExecutor) -> Blocks:
-        """Blocks that tell how far all steps have come."""
+    def _ticker(self, count: int, steps: int, settings: Settings) -> Callable[[int], None]:
+        """Tells how far all steps have come, whenever it is told that a block is finished."""
         walks = max(HOPS) + len(HOPS) + ScoreNetwork.WALKS + 2 * len(self.score.layers)
         total = count * (steps * walks + (settings.noise is None))
         done = 0
@@ -82,7 +85,7 @@ class Default:
             done += points
             advance("denoising", done, total)
 
-        return Blocks(count, (settings.patches or PATCHES["blocks"]).size, pool, tick)
+        return tick
 
     def _level(self, graph: Graph, planes: Planes, blocks: Blocks | None = None) -> float:
         with torch.inference_mode():
@@ -93,7 +96,7 @@ class Default:
 def estimate_noise(xyz: Floats) -> float:
     """The noise's standard deviation per coordinate in ``xyz`` (N, 3) float64, in its units; needs 32 points."""
     graph = build_graph(canonical(xyz)[0])
-    with worker_pool(torch.device("cpu")) as pool:
+    with worker_pool(threads()) as pool:
         blocks = Blocks(len(graph.spacing), PATCHES["blocks"].size, pool)
         return Default.load()._level(graph, fit_planes(graph, blocks=blocks), blocks) * graph.unit
 

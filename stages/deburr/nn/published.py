@@ -12,7 +12,7 @@ from torch import Tensor
 from deburr.core.cloud import Floats, Frame
 from deburr.core.errors import ReadError
 from deburr.core.frames import unit_sphere_frame
-from deburr.core.neighbors import Indices, Neighbors
+from deburr.core.neighbors import Indices, Neighbors, threads
 from deburr.core.progress import advance
 from deburr.nn import weights as files
 from deburr.nn.blocks import worker_pool
@@ -98,7 +98,7 @@ class Published:
             mine = covering.owner[near] == batch[:, None]
             return near[mine], steps[mine]
 
-        with worker_pool(device) as pool:
+        with worker_pool(threads() if device.type == "cpu" else 1) as pool:
             for points, steps in pool.map(climb, batches(covering, BATCH[device.type])):
                 moved[points] = steps
                 done += len(points)

@@ -31,6 +31,10 @@ def run(recipe_path: str, init: str | None = None, resume: bool = False) -> dict
     output = Path(recipe.output)
     check_folder(output)
     checkpoint = output.with_suffix(".ckpt")
+    if output.suffix != ".safetensors":
+        raise SpecError(f"{recipe_path}: output: '{output}' must end in .safetensors; rename it")
+    if init is not None and Path(init).resolve() == output.resolve():
+        raise SpecError(f"{recipe_path}: output: '{output}' is what --init starts from; choose another")
     trainer, chain = Trainer(recipe), list[dict[str, Any]]()
     if init is not None:
         tensors, card = weights.read(init, model="deburr")
@@ -41,7 +45,7 @@ def run(recipe_path: str, init: str | None = None, resume: bool = False) -> dict
         if not checkpoint.is_file():
             raise RunError(f"{checkpoint}: no checkpoint to resume from; start without --resume")
         chain = trainer.restore(checkpoint)
-    pool = Pool(recipe)
+    pool = Pool(recipe, drawn=trainer.step * recipe.batch)
     try:
         train(trainer, checkpoint, pool, chain)
     finally:

@@ -54,16 +54,19 @@ def add_noise(points: Floats, level: float, rng: np.random.Generator) -> Floats:
 
 
 class Pool:
-    """Solids, which take seconds each, made in the background and kept; landscapes, made anew each time."""
+    """Solids, which take seconds each, made in the background and kept; landscapes, made anew each time.
 
-    def __init__(self, recipe: Recipe, first: int = 8) -> None:
+    ``drawn``: scenes that an interrupted run has drawn before; its landscapes do not come again.
+    """
+
+    def __init__(self, recipe: Recipe, drawn: int = 0, first: int = 8) -> None:
         self._recipe, self._ready = recipe, list[CleanScene]()
         self._executor = ProcessPoolExecutor(1, mp_context=get_context("spawn"))
         seeds = range(recipe.seed * 1_000_000, recipe.seed * 1_000_000 + recipe.solids)
         self._waiting: list[Future[CleanScene]] = [self._executor.submit(solid_scene, s) for s in seeds]
         while len(self._ready) < min(first, recipe.solids):
             self._ready.append(self._waiting.pop(0).result())
-        self._next_landscape = recipe.seed * 1_000_000
+        self._next_landscape = recipe.seed * 1_000_000 + drawn
 
     def close(self) -> None:
         self._executor.shutdown(wait=False, cancel_futures=True)

@@ -16,7 +16,7 @@ class Recipe(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     output: str = Field(description="safetensors file that the weights go to")
-    seed: int = Field(0, ge=0, description="of scenes, noise and first weights")
+    seed: int = Field(0, ge=0, lt=1_000_000, description="of scenes, noise and first weights")
     minutes: float = Field(gt=0, description="how long to train; the learning rate falls over this time")
     objective: Literal["score", "denoising"] = Field("score", description="nearest clean place, or the point's own")
     solids: int = Field(250, ge=1, description="random solids in the pool")

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from deburr.core.cloud import Floats
 from deburr.core.neighbors import cloud_spacing
 from deburr.nn.default import Default
 from deburr.nn.models import Settings
@@ -28,17 +29,17 @@ def validate(model: Default) -> list[dict[str, Any]]:
         for level in LEVELS[kind]:
             found = [_compare(model, scene, level, seed) for seed, scene in enumerate(scenes)]
             before, after, guess = (np.array([f[i] for f in found]) for i in range(3))
-            on, own = (
-                np.sqrt(np.nanmean(after, 0) / np.nanmean(before, 0))
-                if kind == "landscape"
-                else (
-                    np.sqrt(after[:, 0].mean() / before[:, 0].mean()),
-                    None,
-                )
-            )
-            row = {"scene": kind, "noise": level, "noise_estimated": float(np.median(guess)), "to_surface": float(on)}
-            rows.append(row if own is None else {**row, "to_own_place": float(own)})
+            row: dict[str, Any] = {"scene": kind, "noise": level, "noise_estimated": float(np.median(guess))}
+            row["to_surface"] = _share(before[:, 0], after[:, 0])
+            if kind == "landscape":
+                row["to_own_place"] = _share(before[:, 1], after[:, 1])
+            rows.append(row)
     return rows
+
+
+def _share(before: Floats, after: Floats) -> float:
+    """Ratio of root mean squares; scenes without such points count in neither."""
+    return float(np.sqrt(np.nanmean(after) / np.nanmean(before)))
 
 
 def _unit(scene: CleanScene) -> CleanScene:
@@ -51,7 +52,7 @@ def _compare(model: Default, scene: CleanScene, level: float, seed: int) -> tupl
     return _squares(scene, noisy), _squares(scene, denoised.xyz), float(denoised.figures["noise"])
 
 
-def _squares(scene: CleanScene, points: np.ndarray[Any, np.dtype[np.float64]]) -> list[float]:
+def _squares(scene: CleanScene, points: Floats) -> list[float]:
     on = ~scene.solitary
     surface = ((points[on] - nearest_on_surface(scene.surface, points[on])) ** 2).sum(1).mean()
     own = ((points - scene.points)[~on] ** 2).sum(1).mean() if not on.all() else np.nan
