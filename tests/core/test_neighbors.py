@@ -47,3 +47,10 @@ def test_threads_are_what_the_environment_says(monkeypatch: pytest.MonkeyPatch) 
         monkeypatch.setenv("DEBURR_THREADS", wrong)
         with pytest.raises(RunError, match="DEBURR_THREADS: must be a whole number"):
             threads()
+
+
+@pytest.mark.parametrize("size", [1e200, 1e-200])
+def test_sizes_whose_squares_are_no_numbers_are_refused(size: float) -> None:
+    with pytest.raises(RunError, match="too far or too near to measure"):
+        cloud_spacing(grid(10, size))
+    assert cloud_spacing(grid(10, size ** (1 / 2))) > 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ import torch
 from pydantic import ValidationError
 
 from deburr.core.cloud import PointCloud
-from deburr.core.errors import ReadError
+from deburr.core.errors import ReadError, RunError
 from deburr.core.stage import Stage
 from deburr.filters.normalize import Normalize
 from deburr.filters.patch import Patch
@@ -139,3 +140,30 @@ def test_senseless_options_are_refused(options: dict[str, Any]) -> None:
 def test_missing_weights_are_a_clear_error(tmp_path: Path) -> None:
     with pytest.raises(ReadError, match="not found"):
         spd(str(tmp_path / "none.safetensors")).run(PointCloud(sheet()))
+
+
+@pytest.mark.parametrize(
+    ("xyz", "options", "said"),
+    [
+        (sheet(), {}, None),
+        (sheet(), {"noise": 0.2}, None),
+        (sheet(), {"noise": 9.0}, "noise 9 is 1[0-9] times the point spacing.* check that it is in the cloud's units"),
+        (sheet() * [1, 1, 0], {}, "the estimated noise, .* is nearly nothing beside the point spacing"),
+        (sheet() * [1, 1, 0], {"noise": 0.001}, None),
+    ],
+)
+def test_results_that_will_surprise_come_with_a_warning(xyz: Any, options: dict[str, Any], said: str | None) -> None:
+    warnings = Spd.model_validate(options).run(PointCloud(xyz)).history[-1].warnings
+    assert len(warnings) == (said is not None)
+    if said is not None:
+        assert re.search(said, warnings[0])
+
+
+def test_noise_wider_than_the_cloud_is_refused() -> None:
+    with pytest.raises(RunError, match=r"noise 30 is more than the whole cloud, which is 9\.\d+ wide"):
+        Spd(noise=30.0).run(PointCloud(sheet()))
+
+
+def test_degrees_are_told_of() -> None:
+    cloud = PointCloud(sheet()).note("readers.las", {"units": "degree"})
+    assert "x and y are in degrees" in Spd().run(cloud).history[-1].warnings[0]

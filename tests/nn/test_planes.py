@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from deburr.core.errors import RunError
 from deburr.nn.planes import HOPS, build_graph, fit_planes, smallest_axis
 
 
@@ -92,3 +93,8 @@ def test_one_point_far_away_spoils_no_other() -> None:
     both = fit_planes(build_graph(np.concatenate((near, [[-1e8, -1e8, 0.0]])), unit=1.0))
     assert torch.allclose(alone.variances, both.variances[:300], rtol=1e-4, atol=1e-9)
     assert torch.isfinite(both.variances).all()
+
+
+def test_a_point_beyond_float32_is_refused() -> None:
+    with pytest.raises(RunError, match=r"a point lies .* times the usual spacing; remove such points"):
+        build_graph(np.concatenate((sheet(300), [[1e30, 0.0, 0.0]])))

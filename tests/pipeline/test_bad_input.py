@@ -113,11 +113,14 @@ def test_stages_and_options(fails: Fails, tmp_path: Path, stage: object, said: s
         ("[" * 100_000 + "]" * 100_000, "nested deeper than 64 levels"),
         ('{"pipeline":' * 50_000, "nested deeper than 64 levels"),
         ('["' + "a" * 10_000_000 + '"]', "longer than 1 MB"),
+        ('["in.las",' + '"filters.spd",' * 60_000 + '"out.las"]', "has 60,002 stages, more than 1,000"),
+        ("ply\nformat ascii 1.0\n", "is a point cloud, not a spec; clean it with 'pipeline denoise IN OUT'"),
+        ("LASF", "is a point cloud, not a spec"),
         ("[" + "1," * 5_000_000 + "1]", "longer than 1 MB"),
         ("", "the file is empty"),
         ('["in.ply" "out.ply"]', "line 1, column 11: not JSON"),
     ],
-    ids=["deep", "deep objects", "long", "long list", "empty", "syntax"],
+    ids=["deep", "deep objects", "long", "many stages", "PLY", "LAS", "long list", "empty", "syntax"],
 )
 def test_specs_that_are_none(fails: Fails, tmp_path: Path, text: str, said: str) -> None:
     (tmp_path / "a.json").write_text(text)

@@ -161,3 +161,35 @@ def test_the_report_folder_of_a_failed_run_goes_again(hill: Floats, tmp_path: Pa
     for bad in ("file", "file/below"):
         with pytest.raises(WriteError, match="the report's folder cannot be made"):
             execute(_hooked(lambda cloud: cloud), PointCloud(hill), tmp_path / bad)
+
+
+def test_files_that_filters_read_are_looked_for_before_the_long_work(save: Callable[..., Path], hill: Floats) -> None:
+    save("in.las", hill)
+    read: list[str] = []
+    with (
+        listening(lambda what, *_: read.append(what)),
+        pytest.raises(ReadError, match=r"stage 2 \(filters.metrics\): no.las: does not exist; .* 'reference'"),
+    ):
+        run(["in.las", {"type": "filters.metrics", "reference": "no.las"}])
+    assert read == []
+
+
+def test_points_straight_into_a_file(hill: Floats, tmp_path: Path) -> None:
+    path = str(tmp_path / "out.ply")
+    assert np.array_equal(run([path], points=hill).xyz, hill)
+    assert np.array_equal(run([path]).xyz, hill)
+
+
+@pytest.mark.parametrize("overrides", ["filters.noise.seed=1", ["filters.noise.seed=1"]])
+def test_overrides_that_are_no_mapping(hill: Floats, overrides: Any) -> None:
+    with pytest.raises(SpecError, match="overrides: must be a mapping"):
+        run([NOISE], points=hill, overrides=overrides)
+
+
+def test_dims_that_are_no_mapping_and_a_list_that_holds_itself(hill: Floats) -> None:
+    with pytest.raises(ReadError, match="dims: is a list; give a mapping"):
+        run([NOISE], points=hill, dims=[1, 2])  # type: ignore[arg-type]
+    endless: list[Any] = []
+    endless.append(endless)
+    with pytest.raises(SpecError, match="stage 1: must be an object, a file name or a stage type, not a list"):
+        load(endless)

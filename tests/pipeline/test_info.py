@@ -73,3 +73,18 @@ def test_command(cli: Cli, save: Callable[..., Path]) -> None:
     assert "400" in cli("info", "in.las").stdout
     assert cli("info", "missing.las").exit_code == 1
     assert cli("info", "in.txt").exit_code == 2
+
+
+@pytest.mark.parametrize(
+    ("size", "said"),
+    [
+        (1.0, "0.000 to 19.000  (19.000 degrees)"),
+        (1e-6, "0.00000000 to 0.00001900  (0.00001900 degrees)"),  # a tenth of a metre, in degrees
+        (1e-12, "0 to 1.9e-11  (1.9e-11 degrees)"),
+        (1e20, "0.000 to 1.9e+21  (1.9e+21 degrees)"),
+    ],
+)
+def test_coordinates_have_digits_that_tell_points_apart(size: float, said: str) -> None:
+    rows = dict(table(measure(PointCloud(_grid(20, size), crs='GEOGCS["WGS 84",UNIT["degree",0.0174532925199433]]'))))
+    assert rows["x"] == said
+    assert rows["density"].endswith("points per square degree")

@@ -194,3 +194,18 @@ def test_any_cloud_comes_back(tmp_path_factory: pytest.TempPathFactory, xyz, mod
     for name, column in dims.items():
         assert again.dims[name].dtype == column.dtype
         np.testing.assert_array_equal(again.dims[name], column)
+
+
+def test_coordinates_beyond_float32_become_double_and_infinite_ones_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "in.ply"
+    path.write_bytes(
+        b"ply\nformat ascii 1.0\nelement vertex 1\nproperty float x\nproperty float y\nproperty float z\n"
+        b"end_header\n1 2 3\n"
+    )
+    cloud = Reader(filename=str(path)).read()
+    far = Writer(filename=str(tmp_path / "far.ply")).write(cloud.with_xyz(np.array([[1e39, 2, 3]])))
+    assert Reader(filename=str(tmp_path / "far.ply")).read().xyz.tolist() == [[1e39, 2, 3]]
+    assert "'x' is written as double" in far.history[-1].warnings[0]
+    with pytest.raises(WriteError, match="not finite"):
+        Writer(filename=str(tmp_path / "inf.ply")).write(cloud.with_xyz(np.array([[np.inf, 2, 3]])))
+    assert not (tmp_path / "inf.ply").exists()

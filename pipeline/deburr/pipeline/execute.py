@@ -75,6 +75,8 @@ def given(points: npt.ArrayLike, dims: Mapping[str, npt.ArrayLike]) -> PointClou
     """A cloud of the caller's arrays. Raises `ReadError` for other shapes than (N, 3) and (N,), NaN and infinity."""
     import numpy as np
 
+    if not isinstance(dims, Mapping):
+        raise ReadError(f"dims: is a {type(dims).__name__}; give a mapping of names to columns, one value a point")
     try:
         # A copy: the caller may write into its array while the cloud, which is frozen, lives on.
         cloud = PointCloud(np.array(points, dtype=np.float64), {name: np.array(dims[name]) for name in dims})
@@ -94,6 +96,7 @@ def execute(plan: Plan, cloud: PointCloud | None = None, report_dir: str | os.Pa
             if isinstance(step.stage, Writer):
                 with _blamed(step, 0):
                     check_writable(Path(os.path.realpath(step.stage.filename)))
+        _check_readable(plan)
         account = report.Account(plan)
         for number, step in enumerate(plan.steps, 1):
             advance(f"{number}/{len(plan.steps)} {step.stage.type_name}", 0, 0)
@@ -119,6 +122,15 @@ def _apply(step: Step, cloud: PointCloud | None) -> PointCloud:
         return stage.write(cloud)
     assert isinstance(stage, Filter), f"{stage.type_name} is neither reader, filter nor writer"
     return stage.run(cloud)
+
+
+def _check_readable(plan: Plan) -> None:
+    """Find out before the long work that a file which a filter reads is not there. Raises `ReadError`."""
+    for step in plan.steps:
+        for option in sorted(step.stage.files) if isinstance(step.stage, Filter) else ():
+            path = getattr(step.stage, option)
+            if path is not None and not os.path.exists(path):
+                raise ReadError(f"{step.where}: {path}: does not exist; check the path that '{option}' gives")
 
 
 def check_writable(path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -69,6 +70,18 @@ def _noise(points: Floats) -> float | None:
     return float(estimate_noise(points)) if count_distinct(points, least) >= least else None
 
 
+#: ``points per square unit``; symbols such as m have no plural.
+_SINGULAR = {"units": "unit", "degrees": "degree"}
+
+
+def _place(value: float, fine: float) -> str:
+    """A coordinate with three decimals, or as many as show at least a tenth of ``fine``."""
+    decimals = max(3, 1 - math.floor(math.log10(fine)))
+    if decimals > 12 or abs(value) >= 1e15:
+        return f"{value:.6g}"
+    return f"{value:,.{decimals}f}"
+
+
 def table(found: Mapping[str, Any]) -> list[tuple[str, str]]:
     """Rows of the human table."""
     unit = found["unit"]
@@ -79,15 +92,16 @@ def table(found: Mapping[str, Any]) -> list[tuple[str, str]]:
     rows = [("file", found.get("file", "-")), ("points", f"{found['points']:,}"), ("CRS", found["crs"])]
     if found["points_left_out"]:
         rows.append(("of them noise or withheld", f"{found['points_left_out']:,}"))
+    fine = found["spacing"] or 1.0
     for axis, place in zip("xyz", range(3), strict=True):
         if found["bounds"] is not None:
             low, high = found["bounds"]["min"][place], found["bounds"]["max"][place]
-            rows.append((axis, f"{low:,.3f} to {high:,.3f}  ({high - low:,.3f} {unit})"))
+            rows.append((axis, f"{_place(low, fine)} to {_place(high, fine)}  ({_place(high - low, fine)} {unit})"))
     density = found["density_per_square_unit"]
     return [
         *rows,
         ("spacing", length(found["spacing"])),
-        ("density", "-" if density is None else f"{density:.4g} points per square {unit}"),
+        ("density", "-" if density is None else f"{density:.4g} points per square {_SINGULAR.get(unit, unit)}"),
         ("estimated noise", length(found["estimated_noise"])),
         ("dimensions", ", ".join(found["dimensions"]) or "none"),
     ]

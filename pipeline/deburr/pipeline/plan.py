@@ -77,10 +77,13 @@ def load(
         With every problem found, one sentence each.
     """
     if isinstance(overrides, Mapping):
-        overrides = [Override.from_name(name, value) for name, value in overrides.items()]
-    parsed = parse(source)
+        changes = [Override.from_name(name, value) for name, value in overrides.items()]
+    else:
+        changes = list(overrides)
+        if not all(isinstance(change, Override) for change in changes):
+            raise SpecError("overrides: must be a mapping such as {'filters.spd.strength': 0.5}; give one")
     spec, errors = resolve(
-        parsed, None if input is None else str(input), None if output is None else str(output), list(overrides)
+        parse(source), None if input is None else str(input), None if output is None else str(output), changes, reads
     )
     errors += _order(spec, reads)
     steps: list[Step] = []

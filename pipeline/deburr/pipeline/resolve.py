@@ -46,9 +46,12 @@ def _literal(text: str) -> Any:
 
 
 def resolve(
-    spec: Spec, input: str | None, output: str | None, overrides: Sequence[Override]
+    spec: Spec, input: str | None, output: str | None, overrides: Sequence[Override], reads: bool = True
 ) -> tuple[Spec, list[Problem]]:
-    """The spec with a type on every entry that has one, and the problems met, one sentence each."""
+    """The spec with a type on every entry that has one, and the problems met, one sentence each.
+
+    Without ``reads`` the points are the caller's: a pipeline that is one file name writes it.
+    """
     entries = list(spec.entries)
     if input is not None:
         if entries and _kind(entries[0], first=True) == "readers":
@@ -63,7 +66,8 @@ def resolve(
     errors: list[Problem] = []
     typed = []
     for place, entry in enumerate(entries):
-        found, problem = _typed(entry, first=place == 0, last=0 < place == len(entries) - 1)
+        alone = not reads and len(entries) == 1
+        found, problem = _typed(entry, first=place == 0 and not alone, last=alone or 0 < place == len(entries) - 1)
         typed.append(found)
         errors += [(place, f"{spec.where(found)}: {problem}")] if problem else []
     typed, problems = _overridden(typed, overrides)

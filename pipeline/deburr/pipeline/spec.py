@@ -15,6 +15,7 @@ from deburr.core.errors import SpecError, did_you_mean
 #: A spec names a few stages; what is longer or deeper is something else, or an attack.
 MAX_BYTES = 1_000_000
 MAX_DEPTH = 64
+MAX_STAGES = 1000
 
 #: What `load` and `run` take: a path, the JSON text itself, or the parsed JSON.
 Source = str | PathLike[str] | Sequence[Any] | Mapping[str, Any]
@@ -82,6 +83,8 @@ def _read(path: str) -> bytes:
 
 def _decode(origin: str, data: bytes) -> Any:
     """The JSON value in ``data``; refuses what is too long or deep, before parsing it."""
+    if data[:4] in (b"LASF", b"ply\n", b"ply\r"):
+        raise SpecError(f"{origin}: is a point cloud, not a spec; clean it with 'pipeline denoise IN OUT'")
     if len(data) > MAX_BYTES:
         limit = f"{MAX_BYTES // 1_000_000} MB"
         raise SpecError(
@@ -154,6 +157,8 @@ def _entries(origin: str, value: Any) -> tuple[Entry, ...]:
         raise SpecError(
             [*errors, f"{origin}: must be a list of stages, or an object with 'pipeline', not {show(value)}"]
         )
+    if len(value) > MAX_STAGES:
+        raise SpecError([*errors, f"{origin}: has {len(value):,} stages, more than {MAX_STAGES:,}; split the pipeline"])
     entries = []
     for number, item in enumerate(value, 1):
         entry, problems = _entry(f"stage {number}", item)
@@ -188,5 +193,8 @@ def show(value: Any) -> str:
     elif isinstance(value, Mapping):
         text = "an object"
     else:
-        text = json.dumps(value, default=str)
+        try:
+            text = json.dumps(value, default=str)
+        except ValueError:  # a list that holds itself
+            text = "a list"
     return text if len(text) <= 60 else f"{text[:57]}..."

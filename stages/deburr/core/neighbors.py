@@ -43,6 +43,10 @@ class Neighbors:
 
     def __init__(self, points: Floats) -> None:
         self.points = points
+        # Distances are squared on the way: beyond this they overflow or vanish, and the tree answers nonsense.
+        widest = float(np.ptp(points, axis=0).max())
+        if widest > 0 and not 1e-140 < widest < 1e140:
+            raise RunError(f"the points lie up to {widest:.3g} apart, too far or too near to measure; check the units")
         # Median splits degenerate where many coordinates are equal; sliding midpoints do not.
         self._tree: Any = cKDTree(points, balanced_tree=False)
 

@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from typing import Annotated, ClassVar, Literal
 
+import numpy as np
 from pydantic import Field
 
 from deburr.core.cloud import PointCloud
+from deburr.core.errors import RunError
 from deburr.core.stage import Filter, Stage
 from deburr.nn.models import KINDS, Settings, load
 from deburr.nn.points import count_distinct
+
+#: Noise given beyond this many spacings is nothing that the network was trained on; most likely it is in another unit.
+MOST_NOISE = 5.0
+#: An estimate below this many spacings means: nothing to do. That may surprise, so it is said.
+LEAST_NOISE = 0.01
 
 Positive = Annotated[float, Field(gt=0)]
 
@@ -68,7 +76,7 @@ class Spd(Filter):
         return errors
 
     def run(self, cloud: PointCloud) -> PointCloud:
-        """Denoise the active points. Raises `deburr.core.errors.ReadError` for weights that do not serve."""
+        """Denoise the active points. Raises `RunError` for weights that do not serve, or noise beyond all measure."""
         least = KINDS[self.model].min_points
         active = cloud.active
         points = cloud.xyz[active]
@@ -82,10 +90,36 @@ class Spd(Filter):
             # Fewer different points than a neighbourhood span no surface: there is nothing to estimate.
             few = f"{distinct} different points are too few to denoise (at least {least}); left unchanged"
             return cloud.note(self.type_name, figures, few)
+        widest = float(np.ptp(points, axis=0).max())
+        if self.noise != "auto" and self.noise > widest:
+            raise RunError(
+                f"noise {self.noise:.3g} is more than the whole cloud, which is {widest:.3g} wide; "
+                "give it in the cloud's units"
+            )
         denoised = load(self.model, self.weights).denoise(points, self._settings(cloud))
         xyz = cloud.xyz.copy()
         xyz[active] = denoised.xyz
-        return cloud.with_xyz(xyz).note(self.type_name, {**figures, **denoised.figures})
+        figures |= denoised.figures
+        return cloud.with_xyz(xyz).note(self.type_name, figures, *self._doubts(cloud, figures))
+
+    def _doubts(self, cloud: PointCloud, figures: Mapping[str, object]) -> Iterator[str]:
+        """Warnings of results that are hardly what was wanted, one sentence each."""
+        units = cloud.history[0].figures.get("units") if cloud.history else None
+        if isinstance(units, str) and "degree" in units:
+            yield "x and y are in degrees, z hardly: the result means little; project the cloud first"
+        noise, spacing = figures.get("noise"), figures.get("spacing")
+        if not isinstance(noise, float) or not isinstance(spacing, float):
+            return
+        if self.noise != "auto" and noise > MOST_NOISE * spacing:
+            yield (
+                f"noise {noise:.3g} is {noise / spacing:.0f} times the point spacing, more than the network knows; "
+                "check that it is in the cloud's units"
+            )
+        if self.noise == "auto" and noise < LEAST_NOISE * spacing:
+            yield (
+                f"the estimated noise, {noise:.2g}, is nearly nothing beside the point spacing, so points hardly move; "
+                "if the cloud is noisy, give 'noise' (sparse scan lines can hide it)"
+            )
 
     def _settings(self, cloud: PointCloud) -> Settings:
         return Settings(

@@ -16,9 +16,12 @@ import torch
 from torch import Tensor
 
 from deburr.core.cloud import Floats
+from deburr.core.errors import RunError
 from deburr.core.neighbors import SPACING_K, Neighbors, point_spacing
 from deburr.nn.blocks import Blocks
 
+#: Most units between neighbours: the products of such lengths still fit into float32.
+MOST_UNITS = 1e18
 #: Averaging hops after which a plane is taken; t hops weigh about 10 t points on a surface.
 HOPS = (1, 2, 4, 8, 16)
 
@@ -69,6 +72,11 @@ def build_graph(xyz: Floats, unit: float | None = None) -> Graph:
     distances, rows = Neighbors(points).nearest(points, k + 1)
     own = point_spacing(distances[:, -1], k)
     unit = float(np.median(own)) if unit is None else unit
+    if own.max() > MOST_UNITS * unit:
+        raise RunError(
+            f"a point lies {own.max():.3g} units from the others, {own.max() / unit:.0e} times the usual spacing; "
+            "remove such points, or flag them with filters.outlier first"
+        )
     offsets = torch.from_numpy(((points[rows[:, 1:]] - points[:, None, :]) / unit).astype(np.float32))
     neighbors = torch.from_numpy(rows[:, 1:].copy())
     squared = distances[:, 1:] ** 2

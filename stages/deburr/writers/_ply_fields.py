@@ -53,6 +53,10 @@ class Vertices:
 
     def fields(self) -> list[Field]:
         """Every property, in the order of the source. Raises `WriteError` for a column that PLY cannot hold."""
+        if not np.isfinite(self.cloud.xyz).all():
+            raise WriteError(
+                f"{self.path}: some coordinates are not finite, which no reader takes; remove those points"
+            )
         if self.source is None:
             fields = [Field(Property(letter, "double"), self.cloud.xyz[:, axis]) for axis, letter in enumerate("xyz")]
             known: set[str] = set()
@@ -73,7 +77,10 @@ class Vertices:
             return None if column is None else self._fit(p, column, p.name in source.wide)
         column = self.cloud.xyz[:, "xyz".index(p.name.lower())]
         if p.dtype == np.float32 and p.name not in source.wide:
-            rounded = column.astype(np.float32)
+            with np.errstate(over="ignore"):
+                rounded = column.astype(np.float32)
+            if not np.isfinite(rounded).all():
+                return self._fit(p, column, False)
             self.rounding = max(self.rounding, float(np.abs(rounded - column).max(initial=0.0)))
             return Field(p, rounded)
         return self._fit(p, column, p.name in source.wide)
