@@ -47,3 +47,13 @@ def test_a_very_long_name_still_has_a_temporary_one(tmp_path: Path) -> None:
     with replacing(path) as temporary:
         temporary.write_text("x")
     assert path.read_text() == "x"
+
+
+def test_a_replaced_file_keeps_its_permissions(tmp_path: Path) -> None:
+    path = tmp_path / "cloud.laz"
+    path.write_bytes(b"old")
+    path.chmod(0o640)
+    with replacing(path) as temporary:
+        temporary.write_bytes(b"new")
+    assert path.read_bytes() == b"new"
+    assert path.stat().st_mode & 0o777 == 0o640

@@ -119,7 +119,9 @@ def test_bundled_weights_come_from_bundled_recipes() -> None:
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ('{"output": "x", "minuts": 3}', "minuts"),
+        ('{"output": "x", "minuts": 3}', "unknown option 'minuts'; did you mean 'minutes'"),
+        ('{"output": "x"}', "'minutes' is missing"),
+        ("[" * 5000, "no training recipe"),
         ('{"output": "x", "minutes": -1}', "minutes"),
         ('{"output": "x", "minutes": 1, "objective": "magic"}', "objective"),
         ("{", "JSON"),
@@ -154,6 +156,11 @@ def test_a_short_run_writes_weights_and_goes_on(tmp_path: Path) -> None:
     path.write_text(json.dumps({**recipe, "seed": 6}))
     with pytest.raises(RunError, match="another recipe"):
         deburr.train.run(str(path), resume=True)
+
+
+def test_a_missing_recipe_is_named() -> None:
+    with pytest.raises(SpecError, match="none.json: cannot be read"):
+        read_recipe("none.json")
 
 
 def test_outputs_that_would_overwrite_something_are_refused(tmp_path: Path) -> None:

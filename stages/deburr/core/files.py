@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import secrets
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -29,7 +30,8 @@ def check_folder(path: Path) -> None:
 def replacing(path: str | Path) -> Iterator[Path]:
     """Yield a temporary name beside ``path``; at the end it takes ``path``'s place, or vanishes if anything failed.
 
-    The bytes reach the disk before the name changes, so that a crash leaves the old file or the new one.
+    The bytes reach the disk before the name changes, so that a crash leaves the old file or the new one. A file that
+    is replaced hands on its permissions.
     Raises `WriteError` for what the operating system refuses.
     """
     target = Path(os.path.realpath(path))
@@ -39,6 +41,8 @@ def replacing(path: str | Path) -> Iterator[Path]:
         yield temporary
         with open(temporary, "rb+") as written:
             os.fsync(written.fileno())
+        if target.exists():
+            shutil.copymode(target, temporary)
         os.replace(temporary, target)
     except DeburrError:
         raise

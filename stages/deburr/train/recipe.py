@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from deburr.core.errors import SpecError
+from deburr.core.errors import SpecError, did_you_mean
 
 
 class Recipe(BaseModel):
@@ -38,9 +39,20 @@ def read_recipe(path: str) -> Recipe:
     try:
         text = Path(path).read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise SpecError(f"{path}: cannot be read as text ({error}); give a JSON training recipe") from error
+        reason = getattr(error, "strerror", None) or "it is no UTF-8 text"
+        raise SpecError(f"{path}: cannot be read ({reason}); give a JSON training recipe") from error
     try:
         return Recipe.model_validate_json(text)
     except ValidationError as error:
-        problems = [f"{path}: {'.'.join(map(str, e['loc'])) or 'recipe'}: {e['msg']}" for e in error.errors()]
-        raise SpecError(problems) from error
+        raise SpecError([f"{path}: {_sentence(problem)}" for problem in error.errors()]) from error
+
+
+def _sentence(problem: Mapping[str, Any]) -> str:
+    name = ".".join(map(str, problem["loc"]))
+    if problem["type"] == "extra_forbidden":
+        return f"unknown option '{name}'{did_you_mean(name, Recipe.model_fields)}"
+    if problem["type"] == "missing":
+        return f"option '{name}' is missing; give it"
+    if not name:
+        return f"is no training recipe ({problem['msg']}); give a JSON object of options"
+    return f"option '{name}': {problem['msg']}, not {str(problem['input'])[:40]!r}"
