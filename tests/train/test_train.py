@@ -159,7 +159,7 @@ def test_a_short_run_writes_weights_and_goes_on(tmp_path: Path) -> None:
 
 
 def test_a_missing_recipe_is_named() -> None:
-    with pytest.raises(SpecError, match="none.json: cannot be read"):
+    with pytest.raises(SpecError, match=r"none\.json: cannot be read"):
         read_recipe("none.json")
 
 
