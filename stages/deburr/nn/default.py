@@ -19,7 +19,7 @@ from deburr.nn.device import torch_device
 from deburr.nn.models import PATCHES, Denoised, Settings
 from deburr.nn.network import NOISE_FLOOR, Scene, ScoreNetwork, Sizes
 from deburr.nn.noise_network import NoiseNetwork, pooled_noise
-from deburr.nn.planes import HOPS, Graph, Planes, build_graph, fit_planes
+from deburr.nn.planes import HOPS, NOISE_HOPS, Graph, Planes, build_graph, fit_planes
 from deburr.nn.points import canonical, limited
 
 BUNDLED = Path(__file__).with_name("deburr.safetensors")
@@ -56,9 +56,10 @@ class Default:
             for step in range(steps):
                 graph = build_graph(now, unit)
                 unit = graph.unit
-                planes = fit_planes(graph, blocks=blocks)
+                estimating = step == 0 and settings.noise is None
+                planes = fit_planes(graph, NOISE_HOPS if estimating else HOPS, blocks)
                 if step == 0:
-                    level = settings.noise / unit if settings.noise is not None else self._level(graph, planes, blocks)
+                    level = self._level(graph, planes, blocks) if settings.noise is None else settings.noise / unit
                 noise = (NOISE_FLOOR * graph.spacing).clamp_min(level * STEP_LEVEL**step)
                 score = self.score.to(device)(Scene(graph, planes, noise).to(device), fed)[0]
                 now = now + unit * score.cpu().double().numpy()
@@ -77,7 +78,8 @@ class Default:
     def _ticker(self, count: int, steps: int, settings: Settings) -> Callable[[int], None]:
         """Tells how far all steps have come, whenever it is told that a block is finished."""
         walks = max(HOPS) + len(HOPS) + ScoreNetwork.WALKS + 2 * len(self.score.layers)
-        total = count * (steps * walks + (settings.noise is None))
+        estimate = max(NOISE_HOPS) - max(HOPS) + 1 + NoiseNetwork.WALKS
+        total = count * (steps * walks + (estimate if settings.noise is None else 0))
         done = 0
 
         def tick(points: int) -> None:
@@ -98,7 +100,7 @@ def estimate_noise(xyz: Floats) -> float:
     graph = build_graph(canonical(xyz)[0])
     with worker_pool(threads()) as pool:
         blocks = Blocks(len(graph.spacing), PATCHES["blocks"].size, pool)
-        return Default.load()._level(graph, fit_planes(graph, blocks=blocks), blocks) * graph.unit
+        return Default.load()._level(graph, fit_planes(graph, NOISE_HOPS, blocks), blocks) * graph.unit
 
 
 @cache

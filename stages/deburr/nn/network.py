@@ -75,7 +75,8 @@ def node_inputs(scene: Scene, rows: slice) -> Tensor:
     """(n, _NODE_INPUTS) float32: how thick, flat and far the planes at each scale are, against noise and spacing."""
     planes = scene.planes
     noise, spacing = scene.noise[rows, None], scene.graph.spacing[rows, None]
-    variances, normals, means = planes.variances[rows], planes.normals[rows], planes.means[rows]
+    scales = slice(len(HOPS))
+    variances, normals, means = (p[rows, scales] for p in (planes.variances, planes.normals, planes.means))
     low, middle, high = variances.unbind(-1)
     height = (means * normals).sum(-1)
     foot = height[..., None] * normals
@@ -190,7 +191,8 @@ class ScoreNetwork(nn.Module):
         return self._ensemble(scene, local, trust, blocks)
 
     def _enter(self, scene: Scene, rows: slice) -> tuple[Tensor, Tensor]:
-        means, normals = scene.planes.means[rows], scene.planes.normals[rows]
+        scales = slice(len(HOPS))
+        means, normals = scene.planes.means[rows, scales], scene.planes.normals[rows, scales]
         feet = (means * normals).sum(-1, keepdim=True) * normals
         vectors = torch.cat((means, feet), 1) / scene.graph.spacing[rows, None, None]
         return self.enter(node_inputs(scene, rows)), self.start(vectors.transpose(1, 2)).transpose(1, 2)
@@ -230,8 +232,8 @@ class ScoreNetwork(nn.Module):
         scales, vectors = len(HOPS), self.sizes.vectors
         mix, free, rest = self.leave(features[rows]).split((scales + 1, vectors, 2), 1)
         share = mix.softmax(1)[:, :scales]
-        normals, noise = scene.planes.normals[rows], scene.noise[rows, None]
-        height = (scene.planes.means[rows] * normals).sum(-1)
+        normals, noise = scene.planes.normals[rows, :scales], scene.noise[rows, None]
+        height = (scene.planes.means[rows, :scales] * normals).sum(-1)
         pull = ((share * height)[..., None] * normals).sum(1) + noise * (free[:, None] @ arrows[rows]).squeeze(1)
         x, y, z = normals.unbind(-1)
         products = torch.stack((x * x, y * y, z * z, x * y, x * z, y * z), -1)

@@ -6,32 +6,41 @@ import torch
 from torch import Tensor, nn
 
 from deburr.nn.blocks import Blocks
-from deburr.nn.planes import HOPS, Graph, Planes
+from deburr.nn.planes import NOISE_HOPS, Graph, Planes, spread
+
+_INPUTS = len(NOISE_HOPS) * 5 + (len(NOISE_HOPS) - 1) * 2
+#: What points find is averaged over this many hops, about 80 points, and then over as many as make about 320.
+POOLING_HOPS = (8, 24)
 
 
 class NoiseNetwork(nn.Module):
-    """Reads the noise level off the planes: per point log(noise / spacing) and the log of that guess's scale."""
+    """Per point log(noise / spacing) and the log of that guess's scale.
 
-    def __init__(self) -> None:
+    One point's planes tell little where noise exceeds the spacing, and the best guess from little evidence is a timid
+    one. So the evidence is averaged over the graph before it is judged; noise may still differ from place to place.
+    """
+
+    #: Block-wise walks over the points in `forward`.
+    WALKS = sum(POOLING_HOPS) + 2
+
+    def __init__(self, width: int = 16) -> None:
         super().__init__()
-        self.net = nn.Sequential(
-            nn.Linear(len(HOPS) * 5 + (len(HOPS) - 1) * 2, 32),
-            nn.SiLU(),
-            nn.Linear(32, 32),
-            nn.SiLU(),
-            nn.Linear(32, 2),
-        )
+        self.look = nn.Sequential(nn.Linear(_INPUTS, 32), nn.SiLU(), nn.Linear(32, width))
+        self.judge = nn.Sequential(nn.Linear(3 * width, 32), nn.SiLU(), nn.Linear(32, 2))
 
     def forward(self, graph: Graph, planes: Planes, blocks: Blocks | None = None) -> tuple[Tensor, Tensor]:
-        """Guesses (N,) and log scales (N,)."""
+        """Guesses (N,) and log scales (N,), of planes at `NOISE_HOPS`."""
         blocks = blocks or Blocks(len(graph.spacing))
-        (both,) = blocks.map(lambda rows: (self.net(noise_inputs(graph, planes, rows)),))
+        (seen,) = blocks.map(lambda rows: (self.look(noise_inputs(graph, planes, rows)),))
+        near = spread(graph, seen, POOLING_HOPS[0], blocks)
+        far = spread(graph, near, POOLING_HOPS[1], blocks)
+        (both,) = blocks.map(lambda rows: (self.judge(torch.cat((seen[rows], near[rows], far[rows]), 1)),))
         guess, scale = both.unbind(1)
         return guess, scale.clamp(-4, 3)
 
 
 def noise_inputs(graph: Graph, planes: Planes, rows: slice) -> Tensor:
-    """(n, 33) float32: thickness and flatness of the planes against the spacing alone."""
+    """(n, _INPUTS) float32: thickness and flatness of the planes against the spacing alone."""
     spacing, normals = graph.spacing[rows, None], planes.normals[rows]
     low, middle, high = planes.variances[rows].unbind(-1)
     height = (planes.means[rows] * normals).sum(-1).abs()

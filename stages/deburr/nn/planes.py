@@ -24,6 +24,8 @@ from deburr.nn.blocks import Blocks
 MOST_UNITS = 1e18
 #: Averaging hops after which a plane is taken; t hops weigh about 10 t points on a surface.
 HOPS = (1, 2, 4, 8, 16)
+#: The noise level is read at one scale more: noise above the spacing fills the smaller ones.
+NOISE_HOPS = (*HOPS, 32)
 
 
 @dataclass(frozen=True)
@@ -48,7 +50,7 @@ class Graph:
 
 @dataclass(frozen=True)
 class Planes:
-    """Local planes at S scales.
+    """Local planes at S scales; whoever needs fewer reads the first.
 
     means : (N, S, 3) float32, weighted mean of the neighbourhood minus the point.
     normals : (N, S, 3) float32, unit vectors of least variance; their sign means nothing.
@@ -94,7 +96,6 @@ def fit_planes(graph: Graph, hops: tuple[int, ...] = HOPS, blocks: Blocks | None
     about the cloud's median, in float64: at 10^5 spacings from there the variances keep an error of 10^-5.
     """
     blocks = blocks or Blocks(len(graph.spacing))
-    averages = {rows.start: _averaging(graph, rows) for rows in blocks.rows()}
     moments = torch.cat((graph.points, _products(graph.points)), 1)
     found: list[tuple[Tensor, ...]] = []
 
@@ -103,21 +104,31 @@ def fit_planes(graph: Graph, hops: tuple[int, ...] = HOPS, blocks: Blocks | None
         values, axis = smallest_axis(moments[rows, 3:] - _products(mean))
         return (mean - graph.points[rows]).float(), axis.float(), values.float()
 
-    for hop in range(1, max(hops) + 1):
-        (moments,) = blocks.map(lambda rows, last=moments: (averages[rows.start] @ last,))  # type: ignore[misc]
-        if hop in hops:
-            found.append(blocks.map(plane))
+    done = 0
+    for hop in hops:
+        moments, done = spread(graph, moments, hop - done, blocks), hop
+        found.append(blocks.map(plane))
     means, normals, variances = (torch.stack([f[part] for f in found], 1) for part in range(3))
     return Planes(means, normals, variances)
 
 
-def _averaging(graph: Graph, rows: slice) -> Tensor:
+def spread(graph: Graph, values: Tensor, hops: int, blocks: Blocks) -> Tensor:
+    """``values`` (N, C) averaged ``hops`` times over each point and its neighbours, weighted by the window."""
+    averages = {rows.start: _averaging(graph, rows, values) for rows in blocks.rows()}
+    for _ in range(hops):
+        (values,) = blocks.map(lambda rows, last=values: (averages[rows.start] @ last,))  # type: ignore[misc]
+    return values
+
+
+def _averaging(graph: Graph, rows: slice, like: Tensor) -> Tensor:
     """Some rows (n, N) of the sparse matrix of an averaging hop: they sum to 1, the point itself is a window of 1."""
     count, k = graph.neighbors[rows].shape
-    columns = torch.cat((torch.arange(rows.start, rows.stop)[:, None], graph.neighbors[rows]), 1)
-    weights = torch.cat((torch.ones(count, 1), graph.window[rows]), 1).double()
+    device = graph.neighbors.device
+    own = torch.arange(rows.start, rows.stop, device=device)[:, None]
+    columns = torch.cat((own, graph.neighbors[rows]), 1)
+    weights = torch.cat((torch.ones_like(own, dtype=like.dtype), graph.window[rows].to(like.dtype)), 1)
     weights /= weights.sum(1, keepdim=True)
-    starts = torch.arange(0, count * (k + 1) + 1, k + 1)
+    starts = torch.arange(0, count * (k + 1) + 1, k + 1, device=device)
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Sparse")
         return torch.sparse_csr_tensor(

@@ -14,7 +14,7 @@ from torch import Tensor
 from deburr.core.cloud import Floats
 from deburr.core.neighbors import cloud_spacing
 from deburr.nn.network import NOISE_FLOOR, Scene
-from deburr.nn.planes import Graph, Planes, build_graph, fit_planes
+from deburr.nn.planes import NOISE_HOPS, Graph, Planes, build_graph, fit_planes
 from deburr.train.landscapes import landscape_scene
 from deburr.train.recipe import Recipe
 from deburr.train.scene import CleanScene, displacement_target, scaled
@@ -35,7 +35,7 @@ def see(points: Floats, level: float) -> Scene:
     """What the network sees of ``points`` (N, 3) float64 at one noise level."""
     graph = build_graph(points, unit=1.0)
     noise = torch.full((len(points),), level) if level > 0 else torch.zeros(len(points))
-    return Scene(graph, fit_planes(graph), torch.maximum(noise, NOISE_FLOOR * graph.spacing))
+    return Scene(graph, fit_planes(graph, NOISE_HOPS), torch.maximum(noise, NOISE_FLOOR * graph.spacing))
 
 
 def add_noise(points: Floats, level: float, rng: np.random.Generator) -> Floats:
