@@ -148,7 +148,10 @@ def test_a_short_run_writes_weights_and_goes_on(tmp_path: Path) -> None:
 
     resumed = deburr.train.run(str(path), resume=True)
     assert resumed["chain"][0]["steps"] > first["chain"][0]["steps"]
-    second = deburr.train.run(str(path), init=recipe["output"])
+    first_weights = str(tmp_path / "first.safetensors")
+    Path(recipe["output"]).rename(first_weights)
+    path.write_text(json.dumps({**recipe, "restart": ["noise"]}))
+    second = deburr.train.run(str(path), init=first_weights)
     assert len(second["chain"]) == 2
 
     path.write_text(json.dumps({**recipe, "seed": 6}))
