@@ -122,5 +122,8 @@ def _open3d() -> Any:
     try:
         import open3d
     except (ImportError, OSError) as error:
-        raise ReadError(f"meshes need Open3D, which cannot be loaded ({error}); install what it names") from error
+        raise ReadError(
+            f"meshes need Open3D, which cannot be loaded ({error}); install what it names, "
+            "on Debian: apt install libegl1 libgl1 libx11-6"
+        ) from error
     return open3d
