@@ -30,6 +30,10 @@ class Blocks:
     ) -> None:
         self._count, self._size, self._pool, self._tick = count, size or max(count, 1), pool, tick
 
+    def of(self, count: int) -> Blocks:
+        """The same for another number of rows."""
+        return Blocks(count, self._size, self._pool, self._tick)
+
     def rows(self) -> list[slice]:
         """The ranges that cover all rows."""
         return [slice(a, min(a + self._size, self._count)) for a in range(0, self._count, self._size)]
@@ -45,13 +49,19 @@ class Blocks:
             with torch.inference_mode():  # which holds for one thread only
                 return work(rows)
 
-        wholes: tuple[Tensor, ...] = ()
-        for rows, parts in zip(ranges, self._pool.map(detached, ranges), strict=True):
+        # The first block tells the results' shapes; all others are put in their places by the threads that make them.
+        first = detached(ranges[0])
+        wholes = tuple(part.new_empty((self._count, *part.shape[1:])) for part in first)
+
+        def keep(rows: slice, parts: tuple[Tensor, ...]) -> int:
             with torch.inference_mode():
-                wholes = wholes or tuple(p.new_empty((self._count, *p.shape[1:])) for p in parts)
                 for whole, part in zip(wholes, parts, strict=True):
                     whole[rows] = part
-            self._tick(rows.stop - rows.start)
+            return rows.stop - rows.start
+
+        self._tick(keep(ranges[0], first))
+        for done in self._pool.map(lambda rows: keep(rows, detached(rows)), ranges[1:]):
+            self._tick(done)
         return wholes
 
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, fields
 from functools import cache
 from pathlib import Path
 
 import torch
+from torch import Tensor
 
 from deburr.core.cloud import Floats
 from deburr.core.errors import ReadError
@@ -19,15 +19,18 @@ from deburr.nn.device import torch_device
 from deburr.nn.models import PATCHES, Denoised, Settings
 from deburr.nn.network import NOISE_FLOOR, Scene, ScoreNetwork, Sizes
 from deburr.nn.noise_network import NoiseNetwork, pooled_noise
-from deburr.nn.planes import HOPS, NOISE_HOPS, Graph, Planes, build_graph, fit_planes
+from deburr.nn.planes import HOPS, Graph, Planes, build_graph, fit_planes, widening
 from deburr.nn.points import canonical, limited
 
 BUNDLED = Path(__file__).with_name("deburr.safetensors")
 #: Each step is told this share of the noise level before it; the weights are trained for it.
 STEP_LEVEL = 0.4
-STEPS = 2
+#: A second step is worth its time where the noise exceeds this many spacings.
+SECOND_STEP = 0.25
+#: Points whose scores are found at once, each part with some more around it.
+PART = 200_000
 #: Largest displacement, in standard deviations of the noise.
-REACH = 4.0
+REACH = 3.5
 
 
 @dataclass(frozen=True)
@@ -46,53 +49,77 @@ class Default:
         """See `deburr.nn.models.Model.denoise`. Equal points are denoised as one and stay equal."""
         distinct, back = canonical(xyz)
         unit = settings.frame.scale if settings.frame is not None else None
-        steps = settings.steps or STEPS
         device = torch_device(settings.device)
-        now, level = distinct, 0.0
         with worker_pool(threads()) as pool, worker_pool(1) as feeder:
-            size, tick = (settings.patches or PATCHES["blocks"]).size, self._ticker(len(distinct), steps, settings)
-            blocks = Blocks(len(distinct), size, pool, tick)
-            fed = blocks if device.type == "cpu" else Blocks(len(distinct), size, feeder, tick)
+            size, ticker = (settings.patches or PATCHES["blocks"]).size, _Ticker(len(distinct))
+            blocks = Blocks(len(distinct), size, pool, ticker.tick)
+            fed = blocks if device.type == "cpu" else Blocks(len(distinct), size, feeder, ticker.tick)
+            graph = build_graph(distinct, unit)
+            unit = graph.unit
+            told = None if settings.noise is None else settings.noise / unit
+            planes, level = self._level(graph, blocks) if told is None else (fit_planes(graph, widening(told), blocks), told)
+            steps = settings.steps or (2 if level > SECOND_STEP else 1)
+            ticker.expect(steps, self)
+            now, uncertainty = distinct, level
             for step in range(steps):
-                graph = build_graph(now, unit)
-                unit = graph.unit
-                estimating = step == 0 and settings.noise is None
-                planes = fit_planes(graph, NOISE_HOPS if estimating else HOPS, blocks)
-                if step == 0:
-                    level = self._level(graph, planes, blocks) if settings.noise is None else settings.noise / unit
+                if step:
+                    graph = build_graph(now, unit)
+                    planes = fit_planes(graph, widening(level * STEP_LEVEL**step), blocks)
                 noise = (NOISE_FLOOR * graph.spacing).clamp_min(level * STEP_LEVEL**step)
-                score = self.score.to(device)(Scene(graph, planes, noise).to(device), fed)[0]
-                now = now + unit * score.cpu().double().numpy()
-        assert unit is not None, "there is at least one step"
+                score, gate = self._score(Scene(graph, planes, noise), device, fed)
+                now = now + unit * score.double().numpy()
+                if step == 0:
+                    uncertainty = level * (1 - gate.double().numpy()) ** 0.5
         limit = settings.max_displacement if settings.max_displacement is not None else REACH * level * unit
         away = limited((now - distinct) * settings.strength, limit)
         figures = {
             "noise": level * unit,
-            "noise_source": "given" if settings.noise is not None else "estimated",
+            "noise_source": "given" if told is not None else "estimated",
             "spacing": unit,
             "steps": steps,
             "max_displacement": limit,
         }
         return Denoised((distinct + away)[back], figures)
 
-    def _ticker(self, count: int, steps: int, settings: Settings) -> Callable[[int], None]:
-        """Tells how far all steps have come, whenever it is told that a block is finished."""
-        walks = max(HOPS) + len(HOPS) + ScoreNetwork.WALKS + 2 * len(self.score.layers)
-        estimate = max(NOISE_HOPS) - max(HOPS) + 1 + NoiseNetwork.WALKS
-        total = count * (steps * walks + (estimate if settings.noise is None else 0))
-        done = 0
+    def _score(self, scene: Scene, device: torch.device, blocks: Blocks) -> tuple[Tensor, Tensor]:
+        """Scores (N, 3) and gates (N,). Part after part with what its points see, or memory would bound the cloud."""
+        network, count = self.score.to(device), len(scene.noise)
+        score, gate = torch.empty(count, 3), torch.empty(count)
+        for start in range(0, count, PART):
+            rows = slice(start, min(start + PART, count))
+            seen = scene.graph.around(rows, len(network.layers) + 1)
+            inner = (seen >= rows.start) & (seen < rows.stop)
+            found = network(scene.part(seen).to(device), blocks.of(len(seen)))
+            score[rows], gate[rows] = (part.cpu()[inner] for part in found[:2])
+        return score, gate
 
-        def tick(points: int) -> None:
-            nonlocal done
-            done += points
-            advance("denoising", done, total)
+    def _level(self, graph: Graph, blocks: Blocks) -> tuple[Planes, float]:
+        """The noise level, and planes as wide as it asks for: noise above the spacing hides in narrower ones."""
+        wider = 1
+        while True:
+            planes = fit_planes(graph, wider, blocks)
+            with torch.inference_mode():
+                guess, weight = self.noise(graph, planes, blocks)
+                level = float(pooled_noise(guess, weight, graph.spacing).exp())
+            if widening(level) <= wider:
+                return planes, level
+            wider *= 2
 
-        return tick
 
-    def _level(self, graph: Graph, planes: Planes, blocks: Blocks | None = None) -> float:
-        with torch.inference_mode():
-            guess, scale = self.noise(graph, planes, blocks)
-            return pooled_noise(guess, scale, graph.spacing)
+class _Ticker:
+    """Tells how far all steps have come, whenever it is told that a block is finished."""
+
+    def __init__(self, count: int) -> None:
+        self._count, self._total, self._done = count, 0, 0
+
+    def expect(self, steps: int, model: Default) -> None:
+        """Work on all points ``steps`` times, besides what is done already."""
+        walks = max(HOPS) + len(HOPS) + ScoreNetwork.WALKS + 2 * len(model.score.layers)
+        self._total = self._done + self._count * (steps * walks - max(HOPS) - len(HOPS))
+
+    def tick(self, points: int) -> None:
+        self._done += points
+        advance("denoising", min(self._done, self._total), self._total or 40 * self._count)
 
 
 def estimate_noise(xyz: Floats) -> float:
@@ -100,7 +127,7 @@ def estimate_noise(xyz: Floats) -> float:
     graph = build_graph(canonical(xyz)[0])
     with worker_pool(threads()) as pool:
         blocks = Blocks(len(graph.spacing), PATCHES["blocks"].size, pool)
-        return Default.load()._level(graph, fit_planes(graph, NOISE_HOPS, blocks), blocks) * graph.unit
+        return Default.load()._level(graph, blocks)[1] * graph.unit
 
 
 @cache

@@ -5,8 +5,12 @@ Every point j gets a local score, the gradient of a local quadratic energy plus 
     S_j(x) = sum_k w_jk ((m_jk - x) . n_jk) n_jk + v_j,
 
 with planes (m, n) at several scales and w, v from the network. The score at a point is the learned average of its
-neighbours' scores there, e_i = sum_j a_ij S_j(x_i). As S is linear in x, that costs a few products a neighbour where
-the published network evaluates a deep network.
+neighbours' scores there, and a vector of its own along the surface, where regular samples tell more than planes do,
+
+    e_i = g_i (sum_j a_ij S_j(x_i) + u_i),
+
+gated by how much is known. As S is linear in x, that costs a few products a neighbour where the published network
+evaluates a deep network.
 
 All inputs are lengths and products of vectors, which no rotation changes; vectors are only weighted and added. So
 turning the cloud turns the result. The noise level is an input, and the output is bounded in units of it.
@@ -14,10 +18,11 @@ turning the cloud turns the result. The noise level is an input, and the output 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from deburr.nn.blocks import Blocks
 from deburr.nn.planes import HOPS, Graph, Planes
@@ -29,8 +34,9 @@ NOISE_FLOOR = 0.005
 #: No score is longer than this many standard deviations of the noise.
 LIMIT = 4.0
 
-_NODE_INPUTS = len(HOPS) * 8 + (len(HOPS) - 1) * 3 + 1
+_NODE_INPUTS = len(HOPS) * 8 + (len(HOPS) - 1) * 3 + 2
 _EDGE_INPUTS = 14
+_EDGE_HIDDEN = 24
 
 
 @dataclass(frozen=True)
@@ -52,12 +58,18 @@ class Scene:
     planes: Planes
     noise: Tensor
 
+    def part(self, rows: Tensor) -> Scene:
+        """The scene of ``rows`` (M,) alone; see `Graph.part`."""
+        return Scene(self.graph.part(rows), self.planes.part(rows), self.noise[rows])
+
     def to(self, device: torch.device) -> Scene:
-        """The same on ``device``, but for ``graph.points``, which the network does not read."""
-        graph, planes = self.graph, self.planes
-        names = ("neighbors", "offsets", "window", "spacing")
-        graph = replace(graph, **{name: getattr(graph, name).to(device) for name in names})
-        planes = Planes(planes.means.to(device), planes.normals.to(device), planes.variances.to(device))
+        """The same on ``device``."""
+
+        def moved(part: Graph | Planes) -> dict[str, Tensor]:
+            values = {field.name: getattr(part, field.name) for field in fields(part)}
+            return {name: value.to(device) for name, value in values.items() if isinstance(value, Tensor)}
+
+        graph, planes = replace(self.graph, **moved(self.graph)), replace(self.planes, **moved(self.planes))
         return Scene(graph, planes, self.noise.to(device))
 
 
@@ -75,8 +87,7 @@ def node_inputs(scene: Scene, rows: slice) -> Tensor:
     """(n, _NODE_INPUTS) float32: how thick, flat and far the planes at each scale are, against noise and spacing."""
     planes = scene.planes
     noise, spacing = scene.noise[rows, None], scene.graph.spacing[rows, None]
-    scales = slice(len(HOPS))
-    variances, normals, means = (p[rows, scales] for p in (planes.variances, planes.normals, planes.means))
+    variances, normals, means = planes.variances[rows], planes.normals[rows], planes.means[rows]
     low, middle, high = variances.unbind(-1)
     height = (means * normals).sum(-1)
     foot = height[..., None] * normals
@@ -94,26 +105,49 @@ def node_inputs(scene: Scene, rows: slice) -> Tensor:
         (normals[:, 1:] * normals[:, :-1]).sum(-1).abs(),
         _squash((foot[:, 1:] - foot[:, :-1]).norm(dim=-1) / noise),
         torch.log(noise / spacing),
+        torch.full_like(noise, planes.wider).log2(),
     ]
     return torch.cat(parts, 1)
 
 
-def edge_inputs(scene: Scene, rows: slice) -> Tensor:
-    """(n, K, _EDGE_INPUTS) float32: how neighbours lie to each other's planes at two scales."""
-    graph, planes = scene.graph, scene.planes
-    noise, spacing = scene.noise[rows, None], graph.spacing[rows, None]
-    neighbors, offsets, window = graph.neighbors[rows], graph.offsets[rows], graph.window[rows]
-    parts = [window, graph.spacing[neighbors] / spacing]
-    for scale in (_FINE, _COARSE):
-        own = planes.normals[rows, scale]
-        theirs = planes.normals[:, scale][neighbors]
-        above_own = (offsets @ own[..., None]).squeeze(-1).abs()
-        above_theirs = (offsets * theirs).sum(-1).abs()
-        parts += [(theirs @ own[..., None]).squeeze(-1).abs()]
-        parts += [_squash(above_own / noise), _squash(above_theirs / noise)]
-        parts += [above_own / spacing, above_theirs / spacing]
-        parts += [_squash(planes.variances[:, scale, 0].sqrt()[neighbors] / noise)]
-    return torch.stack(parts, -1)
+def edge_table(scene: Scene, rows: slice) -> Tensor:
+    """(n, 9) float32: what neighbours read of a point, its spacing, and thickness and normal at two scales."""
+    planes, scales = scene.planes, (_FINE, _COARSE)
+    thickness, normals = planes.variances[rows][:, scales, 0].sqrt(), planes.normals[rows][:, scales]
+    return torch.cat((scene.graph.spacing[rows, None], thickness, normals.flatten(1)), 1)
+
+
+def edge_inputs(scene: Scene, table: Tensor, offsets: Tensor, rows: slice) -> Tensor:
+    """(_EDGE_INPUTS, n, K) float32: how neighbours lie to each other's planes at two scales.
+
+    table (N, 9) from `edge_table`, offsets (3, n, K). Vectors are taken apart into coordinates: long rows of them are
+    what processors are fast at.
+    """
+    by_noise, by_spacing = 1 / scene.noise[rows, None], 1 / scene.graph.spacing[rows, None]
+    mine, theirs = table[rows].t()[..., None], scene.graph.gather(table, rows).permute(2, 0, 1).contiguous()
+    parts = [scene.graph.window[rows], theirs[0] * by_spacing]
+    for scale in (0, 1):
+        normals = slice(3 + 3 * scale, 6 + 3 * scale)
+        above_mine, above_theirs = _dot(offsets, mine[normals]).abs(), _dot(offsets, theirs[normals]).abs()
+        parts += [_dot(theirs[normals], mine[normals]).abs()]
+        parts += [_squash(above_mine * by_noise), _squash(above_theirs * by_noise)]
+        parts += [above_mine * by_spacing, above_theirs * by_spacing, _squash(theirs[1 + scale] * by_noise)]
+    return torch.stack(parts)
+
+
+def _dot(a: Tensor, b: Tensor) -> Tensor:
+    """Products of vectors (3, ...), their coordinates first."""
+    return torch.addcmul(torch.addcmul(a[0] * b[0], a[1], b[1]), a[2], b[2])
+
+
+def weighted_sums(graph: Graph, values: Tensor, kernels: list[Tensor], rows: slice) -> Tensor:
+    """(n, heads, C): sums of the neighbours' ``values`` (N, C), weighted by each head's ``kernels`` (n, K)."""
+    if torch.is_grad_enabled():
+        return torch.stack(kernels, 1) @ graph.gather(values, rows)
+    # The same without writing the neighbours' values out; its backward pass is slow.
+    neighbors = graph.neighbors[rows]
+    sums = [functional.embedding_bag(neighbors, values, mode="sum", per_sample_weights=kernel) for kernel in kernels]
+    return torch.stack(sums, 1)
 
 
 class Layer(nn.Module):
@@ -132,34 +166,32 @@ class Layer(nn.Module):
         self.carry = nn.Linear(mixed, sizes.vectors, bias=False)
 
     def forward(
-        self, own: Tensor, gathered: Tensor, arrows: Tensor, kernels: Tensor, reach: Tensor, feet: Tensor
+        self, own: Tensor, averaged: Tensor, arrows: Tensor, reach: Tensor, feet: Tensor
     ) -> tuple[Tensor, Tensor]:
-        """New features (n, C) and vectors (n, V, 3).
+        """New features (n, C) and vectors (n, 3, V).
 
-        own (n, C) features; gathered (n, K, values + 3 V) the neighbours' values and vectors; arrows (n, V, 3) own
-        vectors; kernels (n, heads, K); reach (n, heads, 3) kernel-weighted offsets; feet (n, 2, 3) unit normals.
+        own (n, C) features; averaged (n, heads, values + 3 V) the neighbours' values and vectors; arrows (n, 3, V) own
+        vectors; reach (n, 3, heads) kernel-weighted offsets; feet (n, 2, 3) unit normals.
         """
-        count, width = len(own), self.value.out_features
-        averaged = kernels @ gathered
-        vectors = torch.cat((averaged[..., width:].reshape(count, -1, 3), reach, arrows), 1)
-        mixed = self.mix(vectors.transpose(1, 2)).transpose(1, 2)
-        half = mixed.shape[1] // 2
+        count, heads, width, kinds = len(own), averaged.shape[1], self.value.out_features, arrows.shape[2]
+        theirs = averaged[..., width:].view(count, heads, 3, kinds).transpose(1, 2).reshape(count, 3, heads * kinds)
+        mixed = self.mix(torch.cat((theirs, reach, arrows), 2))
+        half = mixed.shape[2] // 2
         invariants = torch.cat(
             (
-                _lengths(mixed),
-                (mixed[:, :half] * mixed[:, half:]).sum(-1),
-                (mixed @ feet.transpose(1, 2)).abs().reshape(count, -1),
+                ((mixed * mixed).sum(1) + 1e-6).sqrt(),
+                (mixed[..., :half] * mixed[..., half:]).sum(1),
+                (feet @ mixed).abs().transpose(1, 2).reshape(count, -1),
             ),
             1,
         )
         out = self.update(torch.cat((own, averaged[..., :width].reshape(count, -1), invariants), 1))
-        features, gates = out.split((own.shape[1], arrows.shape[1]), 1)
-        moved = arrows + torch.tanh(gates)[..., None] * self.carry(mixed.transpose(1, 2)).transpose(1, 2)
-        return own + features, moved
+        features, gates = out.split((own.shape[1], kinds), 1)
+        return own + features, arrows + torch.tanh(gates)[:, None] * self.carry(mixed)
 
 
 class ScoreNetwork(nn.Module):
-    """Planes and noise level in, the score times the noise's variance out: the way to the surface."""
+    """Planes and noise level in, the score times the noise's variance out: the way to where the point came from."""
 
     def __init__(self, sizes: Sizes = Sizes()) -> None:
         super().__init__()
@@ -167,43 +199,55 @@ class ScoreNetwork(nn.Module):
         channels, scales = sizes.channels, len(HOPS)
         self.enter = nn.Sequential(nn.Linear(_NODE_INPUTS, channels), nn.SiLU(), nn.Linear(channels, channels))
         self.start = nn.Linear(2 * scales, sizes.vectors, bias=False)
-        self.kernel = nn.Sequential(nn.Linear(_EDGE_INPUTS, 32), nn.SiLU(), nn.Linear(32, sizes.heads + 1))
+        self.edges = nn.Linear(_EDGE_INPUTS, _EDGE_HIDDEN)
+        self.kernel = nn.Linear(_EDGE_HIDDEN, sizes.heads + 1)
         self.layers = nn.ModuleList(Layer(sizes) for _ in range(sizes.layers))
         self.leave = nn.Sequential(
-            nn.Linear(channels, channels), nn.SiLU(), nn.Linear(channels, scales + 1 + sizes.vectors + 2)
+            nn.Linear(channels, channels), nn.SiLU(), nn.Linear(channels, scales + 1 + 2 * sizes.vectors + 2)
         )
 
     #: How often `forward` walks over the points, besides once a layer.
-    WALKS = 4
+    WALKS = 5
 
     def forward(self, scene: Scene, blocks: Blocks | None = None) -> tuple[Tensor, Tensor, Tensor]:
-        """Scores at the points (N, 3); and each neighbour's score there (N, K + 1, 3) with its weight, for training.
+        """Scores at the points (N, 3), gates (N,); and each neighbour's score there (N, K + 1, 3), for training.
 
-        Without ``blocks`` all points are computed at once, as training needs it.
+        The gate is the share of the way that the evidence allows to go, 0 to 1. Without ``blocks`` all points are
+        computed at once, as training needs it.
         """
         blocks = blocks or Blocks(len(scene.noise))
         features, arrows = blocks.map(lambda rows: self._enter(scene, rows))
-        kernels, reach, trust = blocks.map(lambda rows: self._kernels(scene, rows))
+        (table,) = blocks.map(lambda rows: (edge_table(scene, rows),))
+        *kernels, trust, reach = blocks.map(lambda rows: self._kernels(scene, table, rows))
         for layer in self.layers:
             assert isinstance(layer, Layer)
             features, arrows = self._advance(layer, scene, features, arrows, kernels, reach, blocks)
-        (local,) = blocks.map(lambda rows: (self._local(scene, features, arrows, rows),))
-        return self._ensemble(scene, local, trust, blocks)
+        local, own = blocks.map(lambda rows: self._local(scene, features, arrows, rows))
+        score, gate, each = blocks.map(lambda rows: self._ensemble(scene, local, own, trust, rows))
+        return score, gate, each
 
     def _enter(self, scene: Scene, rows: slice) -> tuple[Tensor, Tensor]:
-        scales = slice(len(HOPS))
-        means, normals = scene.planes.means[rows, scales], scene.planes.normals[rows, scales]
+        means, normals = scene.planes.means[rows], scene.planes.normals[rows]
         feet = (means * normals).sum(-1, keepdim=True) * normals
         vectors = torch.cat((means, feet), 1) / scene.graph.spacing[rows, None, None]
-        return self.enter(node_inputs(scene, rows)), self.start(vectors.transpose(1, 2)).transpose(1, 2)
+        return self.enter(node_inputs(scene, rows)), self.start(vectors.transpose(1, 2))
 
-    def _kernels(self, scene: Scene, rows: slice) -> tuple[Tensor, Tensor, Tensor]:
-        logits = self.kernel(edge_inputs(scene, rows)).clamp(-12, 12)
-        weights = logits.exp() * scene.graph.window[rows, :, None]
-        heads = weights[..., :-1].transpose(1, 2)
+    def _kernels(self, scene: Scene, table: Tensor, rows: slice) -> tuple[Tensor, ...]:
+        """Each head's weights (n, K), the trust in the neighbours' scores (n, K), and (n, 3, heads) the heads' reach.
+
+        Edges are the last axes here: so the products run over long rows, and every head's weights are contiguous.
+        """
+        offsets = scene.graph.offsets(rows).permute(2, 0, 1).contiguous()
+        inputs = edge_inputs(scene, table, offsets, rows)
+        shape = inputs.shape[1:]
+        hidden = torch.addmm(self.edges.bias[:, None], self.edges.weight, inputs.view(_EDGE_INPUTS, -1))
+        logits = torch.addmm(self.kernel.bias[:, None], self.kernel.weight, functional.silu(hidden))
+        weights = logits.clamp(-12, 12).exp().view(-1, *shape) * scene.graph.window[rows]
+        heads = weights[:-1]
         heads = heads / (heads.sum(-1, keepdim=True) + 1e-6)
-        reach = heads @ scene.graph.offsets[rows] / scene.graph.spacing[rows, None, None]
-        return heads, reach, weights[..., -1]
+        reach = torch.stack([torch.linalg.vecdot(heads, along) for along in offsets]).permute(2, 0, 1)
+        reach = reach / scene.graph.spacing[rows, None, None]
+        return (*heads, weights[-1], reach)
 
     def _advance(
         self,
@@ -211,53 +255,48 @@ class ScoreNetwork(nn.Module):
         scene: Scene,
         features: Tensor,
         arrows: Tensor,
-        kernels: Tensor,
+        kernels: list[Tensor],
         reach: Tensor,
         blocks: Blocks,
     ) -> tuple[Tensor, ...]:
         (values,) = blocks.map(lambda rows: (torch.cat((layer.value(features[rows]), arrows[rows].flatten(1)), 1),))
 
         def advance(rows: slice) -> tuple[Tensor, Tensor]:
-            gathered = values[scene.graph.neighbors[rows]]
+            averaged = weighted_sums(scene.graph, values, [kernel[rows] for kernel in kernels], rows)
             normals = scene.planes.normals[rows][:, (_FINE, _COARSE)]
-            result: tuple[Tensor, Tensor] = layer(
-                features[rows], gathered, arrows[rows], kernels[rows], reach[rows], normals
-            )
+            result: tuple[Tensor, Tensor] = layer(features[rows], averaged, arrows[rows], reach[rows], normals)
             return result
 
         return blocks.map(advance)
 
-    def _local(self, scene: Scene, features: Tensor, arrows: Tensor, rows: slice) -> Tensor:
-        """(n, 11): S_j(x) = b + A (x_j - x) as A (6, symmetric) and b (3), the point's weight and its gate."""
+    def _local(self, scene: Scene, features: Tensor, arrows: Tensor, rows: slice) -> tuple[Tensor, Tensor]:
+        """(n, 10): S_j(x) = b + A (x_j - x) as A (6, symmetric) and b (3), and its weight; (n, 4): what concerns the
+        point alone, a vector and its gate."""
         scales, vectors = len(HOPS), self.sizes.vectors
-        mix, free, rest = self.leave(features[rows]).split((scales + 1, vectors, 2), 1)
+        mix, free, rest = self.leave(features[rows]).split((scales + 1, 2 * vectors, 2), 1)
         share = mix.softmax(1)[:, :scales]
-        normals, noise = scene.planes.normals[rows, :scales], scene.noise[rows, None]
-        height = (scene.planes.means[rows, :scales] * normals).sum(-1)
-        pull = ((share * height)[..., None] * normals).sum(1) + noise * (free[:, None] @ arrows[rows]).squeeze(1)
+        normals, noise = scene.planes.normals[rows], scene.noise[rows, None]
+        height = (scene.planes.means[rows] * normals).sum(-1)
+        shared, own = (noise[:, None] * (free.view(-1, 2, vectors) @ arrows[rows].transpose(1, 2))).unbind(1)
+        pull = ((share * height)[..., None] * normals).sum(1) + shared
         x, y, z = normals.unbind(-1)
         products = torch.stack((x * x, y * y, z * z, x * y, x * z, y * z), -1)
         matrix = (share[..., None] * products).sum(1)
-        return torch.cat((matrix, pull, rest[:, :1].clamp(-12, 12).exp(), torch.sigmoid(rest[:, 1:] + 2)), 1)
+        gate = torch.sigmoid(rest[:, 1:] + 2)
+        return torch.cat((matrix, pull, rest[:, :1].clamp(-12, 12).exp()), 1), torch.cat((own, gate), 1)
 
-    def _ensemble(self, scene: Scene, local: Tensor, trust: Tensor, blocks: Blocks) -> tuple[Tensor, Tensor, Tensor]:
-        def ensemble(rows: slice) -> tuple[Tensor, ...]:
-            theirs, own = local[scene.graph.neighbors[rows]], local[rows]
-            scored = torch.cat((own[:, None, 6:9], theirs[..., 6:9] + _apply(theirs, scene.graph.offsets[rows])), 1)
-            weight = torch.cat((own[:, None, 9], trust[rows] * theirs[..., 9]), 1)
-            weight = weight / weight.sum(1, keepdim=True)
-            score = own[:, 10:] * (weight[:, None] @ scored).squeeze(1)
-            limit = LIMIT * scene.noise[rows, None]
-            score = score * limit / torch.maximum(_lengths(score / limit)[:, None] * limit, limit)
-            # What training learns from is 200 bytes a point, which a large cloud need not keep.
-            return (score, scored, weight) if torch.is_grad_enabled() else (score, scored[:, :0], weight[:, :0])
-
-        score, scored, weight = blocks.map(ensemble)
-        return score, scored, weight
-
-
-def _apply(local: Tensor, offsets: Tensor) -> Tensor:
-    """A d for symmetric A in the first six columns of ``local`` (..., 11) and d (..., 3)."""
-    xx, yy, zz, xy, xz, yz = local[..., :6].unbind(-1)
-    x, y, z = offsets.unbind(-1)
-    return torch.stack((xx * x + xy * y + xz * z, xy * x + yy * y + yz * z, xz * x + yz * y + zz * z), -1)
+    def _ensemble(self, scene: Scene, local: Tensor, own: Tensor, trust: Tensor, rows: slice) -> tuple[Tensor, ...]:
+        mine, theirs = local[rows], scene.graph.gather(local, rows).permute(2, 0, 1).contiguous()
+        x, y, z = scene.graph.offsets(rows).permute(2, 0, 1).contiguous()
+        xx, yy, zz, xy, xz, yz, *pull, certain = theirs
+        turned = (xx * x + xy * y + xz * z, xy * x + yy * y + yz * z, xz * x + yz * y + zz * z)
+        scored = [torch.cat((mine[:, 6 + i, None], pull[i] + turned[i]), 1) for i in range(3)]
+        weight = torch.cat((mine[:, 9:], trust[rows] * certain), 1)
+        weight = weight / weight.sum(1, keepdim=True)
+        shared = torch.stack([torch.linalg.vecdot(weight, along) for along in scored], 1)
+        gate = own[rows, 3]
+        score = gate[:, None] * (shared + own[rows, :3])
+        limit = LIMIT * scene.noise[rows, None]
+        score = score * limit / torch.maximum(_lengths(score / limit)[:, None] * limit, limit)
+        # What training learns from is 200 bytes a point, which a large cloud need not keep.
+        return score, gate, torch.stack(scored, -1) if torch.is_grad_enabled() else score[:, :0]

@@ -8,7 +8,8 @@ input makes a small change of the output. Nothing depends on the order of the po
 from __future__ import annotations
 
 import warnings
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from math import pi
 
 import numpy as np
@@ -22,10 +23,12 @@ from deburr.nn.blocks import Blocks
 
 #: Most units between neighbours: the products of such lengths still fit into float32.
 MOST_UNITS = 1e18
+#: Points whose neighbours are searched at once: their distances and rows need not all be held.
+_SEARCHED = 65_536
 #: Averaging hops after which a plane is taken; t hops weigh about 10 t points on a surface.
 HOPS = (1, 2, 4, 8, 16)
-#: The noise level is read at one scale more: noise above the spacing fills the smaller ones.
-NOISE_HOPS = (*HOPS, 32)
+#: Where the noise exceeds these many spacings, all hops are twice, and four times, as many: it fills smaller scales.
+WIDER = (0.7, 1.4)
 
 
 @dataclass(frozen=True)
@@ -34,8 +37,7 @@ class Graph:
 
     unit : that unit's length in the coordinates handed over.
     points : (N, 3) float64, about the cloud's median.
-    neighbors : (N, K) int64, each point's K nearest others.
-    offsets : (N, K, 3) float32, neighbour minus point.
+    neighbors : (N, K) int32, each point's K nearest others.
     window : (N, K) float32, 1 - d^2 / r^2, which falls to 0 at the K-th neighbour.
     spacing : (N,) float32, r_16 sqrt(pi / 16), averaged over the neighbours.
     """
@@ -43,23 +45,54 @@ class Graph:
     unit: float
     points: Tensor
     neighbors: Tensor
-    offsets: Tensor
     window: Tensor
     spacing: Tensor
+
+    def gather(self, values: Tensor, rows: slice) -> Tensor:
+        """(n, K, ...): ``values`` (N, ...) of the neighbours of some rows."""
+        neighbors = self.neighbors[rows]
+        return values.index_select(0, neighbors.reshape(-1)).view(*neighbors.shape, *values.shape[1:])
+
+    def offsets(self, rows: slice) -> Tensor:
+        """(n, K, 3) float32, neighbour minus point."""
+        return (self.gather(self.points, rows) - self.points[rows, None]).float()
+
+    def around(self, rows: slice, hops: int) -> Tensor:
+        """(M,) int64, ascending: ``rows`` and what is reached from there in ``hops`` steps along the graph."""
+        inside = torch.zeros(len(self.spacing), dtype=torch.bool, device=self.spacing.device)
+        inside[rows] = True
+        found = inside.nonzero()[:, 0]
+        for _ in range(hops):
+            inside[self.neighbors[found].reshape(-1).long()] = True
+            found = inside.nonzero()[:, 0]
+        return found
+
+    def part(self, rows: Tensor) -> Graph:
+        """The graph of ``rows`` (M,) alone. Neighbours outside are replaced by any: who reads them gets nonsense."""
+        place = torch.zeros(len(self.spacing), dtype=torch.int32, device=self.spacing.device)
+        place[rows] = torch.arange(len(rows), dtype=torch.int32, device=rows.device)
+        neighbors = place[self.neighbors[rows].long()]
+        return Graph(self.unit, self.points[rows], neighbors, self.window[rows], self.spacing[rows])
 
 
 @dataclass(frozen=True)
 class Planes:
-    """Local planes at S scales; whoever needs fewer reads the first.
+    """Local planes at S scales.
 
     means : (N, S, 3) float32, weighted mean of the neighbourhood minus the point.
     normals : (N, S, 3) float32, unit vectors of least variance; their sign means nothing.
     variances : (N, S, 3) float32, ascending eigenvalues of the weighted covariance.
+    wider : how often as many hops as `HOPS` were taken.
     """
 
     means: Tensor
     normals: Tensor
     variances: Tensor
+    wider: int = 1
+
+    def part(self, rows: Tensor) -> Planes:
+        """The planes of ``rows`` alone."""
+        return Planes(self.means[rows], self.normals[rows], self.variances[rows], self.wider)
 
 
 def build_graph(xyz: Floats, unit: float | None = None) -> Graph:
@@ -71,24 +104,34 @@ def build_graph(xyz: Floats, unit: float | None = None) -> Graph:
     # the moments of all other points drown in rounding.
     points = xyz - np.median(xyz, axis=0)
     k = min(SPACING_K, len(points) - 1)
-    distances, rows = Neighbors(points).nearest(points, k + 1)
-    own = point_spacing(distances[:, -1], k)
+    own = np.empty(len(points))
+    neighbors = np.empty((len(points), k), dtype=np.int32)
+    window = np.empty((len(points), k), dtype=np.float32)
+    search = Neighbors(points)
+    for start in range(0, len(points), _SEARCHED):
+        rows = slice(start, start + _SEARCHED)
+        distances, found = search.nearest(points[rows], k + 1)
+        own[rows] = point_spacing(distances[:, -1], k)
+        neighbors[rows] = found[:, 1:]
+        squared = distances[:, 1:] ** 2
+        window[rows] = 1 - squared / squared[:, -1:]
     unit = float(np.median(own)) if unit is None else unit
     if own.max() > MOST_UNITS * unit:
         raise RunError(
             f"a point lies {own.max():.3g} units from the others, {own.max() / unit:.0e} times the usual spacing; "
             "remove such points, or flag them with filters.outlier first"
         )
-    offsets = torch.from_numpy(((points[rows[:, 1:]] - points[:, None, :]) / unit).astype(np.float32))
-    neighbors = torch.from_numpy(rows[:, 1:].copy())
-    squared = distances[:, 1:] ** 2
-    window = torch.from_numpy((1 - squared / squared[:, -1:]).astype(np.float32))
-    spacing = torch.from_numpy((own / unit).astype(np.float32))
-    spacing = (spacing + (window * spacing[neighbors]).sum(1)) / (1 + window.sum(1))
-    return Graph(unit, torch.from_numpy(points / unit), neighbors, offsets, window, spacing)
+    raw = torch.from_numpy((own / unit).astype(np.float32))
+    graph = Graph(unit, torch.from_numpy(points / unit), torch.from_numpy(neighbors), torch.from_numpy(window), raw)
+    return replace(graph, spacing=spread(graph, raw[:, None], 1, Blocks(len(raw)))[:, 0])
 
 
-def fit_planes(graph: Graph, hops: tuple[int, ...] = HOPS, blocks: Blocks | None = None) -> Planes:
+def widening(noise: float) -> int:
+    """How many times `HOPS` the planes are averaged for where the noise is ``noise`` spacings."""
+    return 2 ** sum(noise > limit for limit in WIDER)
+
+
+def fit_planes(graph: Graph, wider: int = 1, blocks: Blocks | None = None) -> Planes:
     """Weighted mean and covariance of ever wider neighbourhoods, by repeated averaging over the graph.
 
     One hop replaces the moments of every point by the window-weighted mean of its own and its neighbours'. The moments
@@ -97,38 +140,50 @@ def fit_planes(graph: Graph, hops: tuple[int, ...] = HOPS, blocks: Blocks | None
     """
     blocks = blocks or Blocks(len(graph.spacing))
     moments = torch.cat((graph.points, _products(graph.points)), 1)
-    found: list[tuple[Tensor, ...]] = []
-
-    def plane(rows: slice) -> tuple[Tensor, ...]:
-        mean = moments[rows, :3]
-        values, axis = smallest_axis(moments[rows, 3:] - _products(mean))
-        return (mean - graph.points[rows]).float(), axis.float(), values.float()
-
+    # All scales are written into one place: twice that would be most of what a large cloud needs.
+    shape = (len(moments), len(HOPS), 3)
+    planes = Planes(*(torch.empty(shape, device=moments.device) for _ in range(3)), wider)
+    average = averaging(graph, moments.dtype, blocks)
     done = 0
-    for hop in hops:
-        moments, done = spread(graph, moments, hop - done, blocks), hop
-        found.append(blocks.map(plane))
-    means, normals, variances = (torch.stack([f[part] for f in found], 1) for part in range(3))
-    return Planes(means, normals, variances)
+    for scale, hop in enumerate(HOPS):
+        moments, done = average(moments, hop * wider - done), hop * wider
+
+        def plane(rows: slice, moments: Tensor = moments, scale: int = scale) -> tuple[Tensor, ...]:
+            mean = moments[rows, :3]
+            planes.variances[rows, scale], planes.normals[rows, scale] = smallest_axis(moments[rows, 3:] - _products(mean))
+            planes.means[rows, scale] = mean - graph.points[rows]
+            return ()
+
+        blocks.map(plane)
+    return planes
 
 
 def spread(graph: Graph, values: Tensor, hops: int, blocks: Blocks) -> Tensor:
     """``values`` (N, C) averaged ``hops`` times over each point and its neighbours, weighted by the window."""
-    averages = {rows.start: _averaging(graph, rows, values) for rows in blocks.rows()}
-    for _ in range(hops):
-        (values,) = blocks.map(lambda rows, last=values: (averages[rows.start] @ last,))  # type: ignore[misc]
-    return values
+    return averaging(graph, values.dtype, blocks)(values, hops)
 
 
-def _averaging(graph: Graph, rows: slice, like: Tensor) -> Tensor:
+def averaging(graph: Graph, dtype: torch.dtype, blocks: Blocks) -> Callable[[Tensor, int], Tensor]:
+    """What `spread` does, prepared for more than one call."""
+    matrices = {rows.start: _matrix(graph, rows, dtype) for rows in blocks.rows()}
+
+    def average(values: Tensor, hops: int) -> Tensor:
+        for _ in range(hops):
+            (values,) = blocks.map(lambda rows, last=values: (matrices[rows.start] @ last,))  # type: ignore[misc]
+        return values
+
+    return average
+
+
+def _matrix(graph: Graph, rows: slice, dtype: torch.dtype) -> Tensor:
     """Some rows (n, N) of the sparse matrix of an averaging hop: they sum to 1, the point itself is a window of 1."""
     count, k = graph.neighbors[rows].shape
     device = graph.neighbors.device
-    own = torch.arange(rows.start, rows.stop, device=device)[:, None]
+    own = torch.arange(rows.start, rows.start + count, device=device, dtype=torch.int32)[:, None]
     columns = torch.cat((own, graph.neighbors[rows]), 1)
-    weights = torch.cat((torch.ones_like(own, dtype=like.dtype), graph.window[rows].to(like.dtype)), 1)
+    weights = torch.cat((torch.ones_like(own, dtype=dtype), graph.window[rows].to(dtype)), 1)
     weights /= weights.sum(1, keepdim=True)
-    starts = torch.arange(0, count * (k + 1) + 1, k + 1, device=device)
+    starts = torch.arange(0, count * (k + 1) + 1, k + 1, device=device, dtype=torch.int32)
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Sparse")
         return torch.sparse_csr_tensor(
@@ -143,27 +198,32 @@ def _products(v: Tensor) -> Tensor:
 
 
 def smallest_axis(covariance: Tensor) -> tuple[Tensor, Tensor]:
-    """Eigenvalues (..., 3), ascending, and the unit eigenvector (..., 3) of the smallest.
+    """Eigenvalues (N, 3), ascending, and the unit eigenvector (N, 3) of the smallest.
 
-    ``covariance`` (..., 6) float64: xx, yy, zz, xy, xz, yz of symmetric 3 x 3 matrices. The roots of the characteristic
+    ``covariance`` (N, 6) float64: xx, yy, zz, xy, xz, yz of symmetric 3 x 3 matrices. The roots of the characteristic
     cubic by its cosine solution; the eigenvector as the longest cross product of two rows of C - l I.
     """
-    c = covariance
-    mean = c[..., :3].sum(-1) / 3
-    a, b, d = (c[..., i] - mean for i in range(3))
-    e, f, g = c[..., 3], c[..., 4], c[..., 5]
-    norm = ((a * a + b * b + d * d) / 6 + (e * e + f * f + g * g) / 3).clamp_min(1e-60).sqrt()
-    determinant = a * (b * d - g * g) - e * (e * d - g * f) + f * (e * g - b * f)
-    angle = (determinant / (2 * norm**3)).clamp(-1, 1).acos() / 3
-    high = mean + 2 * norm * angle.cos()
-    low = mean + 2 * norm * (angle + 2 * pi / 3).cos()
-    values = torch.stack((low, 3 * mean - high - low, high), -1).clamp_min(0)
-    x, y, z = c[..., 0] - low, c[..., 1] - low, c[..., 2] - low
-    rows = [torch.stack(r, -1) for r in ((x, e, f), (e, y, g), (f, g, z))]
-    crosses = torch.stack([torch.linalg.cross(rows[i], rows[j]) for i, j in ((0, 1), (0, 2), (1, 2))], -2)
-    lengths = (crosses * crosses).sum(-1)
-    longest = lengths.argmax(-1, keepdim=True)
-    axis = torch.take_along_dim(crosses, longest[..., None], -2).squeeze(-2)
-    squared = lengths.gather(-1, longest)
-    up = torch.tensor([0.0, 0.0, 1.0], dtype=axis.dtype).expand_as(axis)
-    return values, torch.where(squared > 1e-60, axis / squared.clamp_min(1e-60).sqrt(), up)
+    a, b, c, e, f, g = covariance.t().contiguous()
+    mean = (a + b + c) / 3
+    a, b, c = a - mean, b - mean, c - mean
+    norm = ((a * a + b * b + c * c) / 6 + (e * e + f * f + g * g) / 3).clamp_min_(1e-60).sqrt_()
+    determinant = a * (b * c - g * g) - e * (e * c - g * f) + f * (e * g - b * f)
+    angle = (determinant / (2 * norm**3)).clamp_(-1, 1).acos_() / 3
+    high = 2 * norm * angle.cos()
+    low = 2 * norm * (angle + 2 * pi / 3).cos()
+    values = torch.stack((mean + low, mean - high - low, mean + high), -1).clamp_min_(0)
+    x, y, z = a - low, b - low, c - low
+    axis, squared = _cross((x, e, f), (e, y, g))
+    for pair in (((x, e, f), (f, g, z)), ((e, y, g), (f, g, z))):
+        other, length = _cross(*pair)
+        longer = length > squared
+        axis, squared = torch.where(longer, other, axis), torch.where(longer, length, squared)
+    flat = squared > 1e-60
+    up = torch.tensor([[0.0], [0.0], [1.0]], dtype=axis.dtype, device=axis.device)
+    return values, torch.where(flat, axis * squared.clamp_min_(1e-60).rsqrt(), up).t()
+
+
+def _cross(u: tuple[Tensor, ...], v: tuple[Tensor, ...]) -> tuple[Tensor, Tensor]:
+    """The product (3, N) of two vectors of (N,) coordinates, and its squared length (N,)."""
+    product = torch.stack((u[1] * v[2] - u[2] * v[1], u[2] * v[0] - u[0] * v[2], u[0] * v[1] - u[1] * v[0]))
+    return product, (product * product).sum(0)

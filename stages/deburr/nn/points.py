@@ -3,23 +3,51 @@
 from __future__ import annotations
 
 import numpy as np
+import numpy.typing as npt
 
 from deburr.core.cloud import Floats
 from deburr.core.neighbors import Indices
 
 
 def canonical(points: Floats) -> tuple[Floats, Indices]:
-    """The different points of ``points`` (N, 3) in lexicographic order, and (N,) each point's row among them.
+    """The different points of ``points`` (N, 3) along a Z-order curve, and (N,) each point's row among them.
 
-    Everything after this depends on geometry alone, not on the order of the file.
+    Everything after this depends on geometry alone, not on the order of the file; and neighbours in space, which are
+    read together, lie near each other in memory.
     """
-    order = np.lexsort(points.T[::-1])
+    codes = _z_order(points)
+    order = np.argsort(codes)
+    same = np.flatnonzero(np.diff(codes[order]) == 0)
+    if len(same):
+        # Few cells hold several points; within each, coordinates decide.
+        some = np.unique(np.concatenate((same, same + 1)))
+        rows = order[some]
+        order[some] = rows[np.lexsort((*points[rows].T[::-1], codes[rows]))]
     ordered = points[order]
     new = np.ones(len(points), dtype=np.bool_)
     new[1:] = (ordered[1:] != ordered[:-1]).any(axis=1)
     back = np.empty(len(points), dtype=np.intp)
     back[order] = np.cumsum(new) - 1
     return ordered[new], back
+
+
+def _z_order(points: Floats) -> npt.NDArray[np.uint64]:
+    """(N,) the bits of each point's cell in a grid of 2^21 cells a side, x, y and z in turn."""
+    low = points.min(axis=0)
+    cells = ((points - low) * ((2**21 - 1) / max(float(np.ptp(points, axis=0).max()), 1e-300))).astype(np.uint64)
+    for shift, mask in _SPREAD:
+        cells = (cells | (cells << np.uint64(shift))) & np.uint64(mask)
+    return np.asarray(cells[:, 0] << np.uint64(2) | cells[:, 1] << np.uint64(1) | cells[:, 2])
+
+
+#: Shifts and masks that leave two empty bits between any two of the 21 lowest (Morton 1966).
+_SPREAD = (
+    (32, 0x001F00000000FFFF),
+    (16, 0x001F0000FF0000FF),
+    (8, 0x100F00F00F00F00F),
+    (4, 0x10C30C30C30C30C3),
+    (2, 0x1249249249249249),
+)
 
 
 def count_distinct(points: Floats, enough: int) -> int:

@@ -38,9 +38,7 @@ def run(recipe_path: str, init: str | None = None, resume: bool = False) -> dict
     trainer, chain = Trainer(recipe), list[dict[str, Any]]()
     if init is not None:
         tensors, card = weights.read(init, model="deburr")
-        kept = {name: t for name, t in tensors.items() if name.partition(".")[0] not in recipe.restart}
-        begun = {n: t for n, t in trainer.networks.state_dict().items() if n.partition(".")[0] in recipe.restart}
-        weights.fit(init, trainer.networks, {**kept, **begun})
+        weights.fit(init, trainer.networks, tensors)
         chain = [*card.get("chain", [])]
         trainer.begin_average()
     if resume:

@@ -14,11 +14,19 @@ from torch import Tensor
 from deburr.core.cloud import Floats
 from deburr.core.neighbors import cloud_spacing
 from deburr.nn.network import NOISE_FLOOR, Scene
-from deburr.nn.planes import NOISE_HOPS, Graph, Planes, build_graph, fit_planes
+from deburr.nn.planes import Graph, Planes, build_graph, fit_planes, widening
 from deburr.train.landscapes import landscape_scene
 from deburr.train.recipe import Recipe
-from deburr.train.scene import CleanScene, displacement_target, scaled
+from deburr.train.scene import CleanScene, cropped, displacement_target, scaled
 from deburr.train.solids import solid_scene
+
+
+#: Most points of a scene that one step learns from; larger scenes give a new part of themselves each time.
+_MOST = 6000
+#: More noise than this, in spacings, leaves nothing of a solid of few points.
+_SPARSE = 1.5
+#: Share of scenes with less noise than the recipe's range: users' clouds may be clean.
+_NEARLY_CLEAN = 0.08
 
 
 @dataclass(frozen=True)
@@ -31,11 +39,12 @@ class Example:
     first_level: float
 
 
-def see(points: Floats, level: float) -> Scene:
-    """What the network sees of ``points`` (N, 3) float64 at one noise level."""
+def see(points: Floats, level: float, wider: int | None = None) -> Scene:
+    """What the network sees of ``points`` (N, 3) float64 at one noise level; ``wider``: see `fit_planes`."""
     graph = build_graph(points, unit=1.0)
     noise = torch.full((len(points),), level) if level > 0 else torch.zeros(len(points))
-    return Scene(graph, fit_planes(graph, NOISE_HOPS), torch.maximum(noise, NOISE_FLOOR * graph.spacing))
+    planes = fit_planes(graph, wider or widening(level))
+    return Scene(graph, planes, torch.maximum(noise, NOISE_FLOOR * graph.spacing))
 
 
 def add_noise(points: Floats, level: float, rng: np.random.Generator) -> Floats:
@@ -81,8 +90,13 @@ class Pool:
             self._next_landscape += 1
         else:
             scene, (low, high) = self._ready[int(rng.integers(len(self._ready)))], recipe.solid_noise
+            if len(scene.points) <= 2 * _MOST:
+                high = min(high, _SPARSE)
+        scene = cropped(scene, _MOST, rng)
         scene = scaled(scene, 1 / cloud_spacing(scene.points))
         level = float(np.exp(rng.uniform(np.log(low), np.log(high))))
+        if rng.random() < _NEARLY_CLEAN:
+            level = float(np.exp(rng.uniform(np.log(NOISE_FLOOR), np.log(max(low, 2 * NOISE_FLOOR)))))
         noisy = add_noise(scene.points, level, rng)
         return Example(scene, noisy, level, level)
 
@@ -93,18 +107,18 @@ def target(example: Example, objective: str) -> Tensor:
 
 
 def merged(scenes: list[Scene]) -> Scene:
-    """Several scenes as one whose graph has as many parts."""
+    """Several scenes, equally wide planes, as one whose graph has as many parts."""
     starts = np.cumsum([0] + [len(s.noise) for s in scenes])
     graphs = [s.graph for s in scenes]
     graph = Graph(
         1.0,
         torch.cat([g.points for g in graphs]),
         torch.cat([g.neighbors + int(start) for g, start in zip(graphs, starts, strict=False)]),
-        torch.cat([g.offsets for g in graphs]),
         torch.cat([g.window for g in graphs]),
         torch.cat([g.spacing for g in graphs]),
     )
-    planes = Planes(*(torch.cat([getattr(s.planes, f) for s in scenes]) for f in ("means", "normals", "variances")))
+    parts = (torch.cat([getattr(s.planes, f) for s in scenes]) for f in ("means", "normals", "variances"))
+    planes = Planes(*parts, scenes[0].planes.wider)
     return Scene(graph, planes, torch.cat([s.noise for s in scenes]))
 
 

@@ -143,7 +143,9 @@ def _scan_grid(extent: float, rng: np.random.Generator) -> Floats:
     """(N, 2): where an airborne scanner's pulses fall; lines with unequal spacings, one or two strips, jitter."""
     strips = []
     for _ in range(int(rng.integers(1, 3))):
-        ratio = np.exp(rng.uniform(-0.9, 0.9))
+        # Some scanners leave their lines far apart: a spinning one with few rings, a fast aircraft.
+        uneven = 1.6 if rng.random() < 0.2 else 0.9
+        ratio = np.exp(rng.uniform(-uneven, uneven))
         step = np.array([ratio, 1 / ratio]) * rng.uniform(0.8, 1.5)
         counts = np.ceil(1.5 * extent / step).astype(int)
         grid = np.stack(np.meshgrid(np.arange(counts[0]), np.arange(counts[1]), indexing="ij"), -1).reshape(-1, 2)
@@ -158,7 +160,7 @@ def _thinned(part: _Part, share: float, rng: np.random.Generator) -> Floats:
     return np.asarray(part.points[rng.random(len(part.points)) < share / _DENSITY])
 
 
-def landscape_scene(seed: int, smallest: int = 1500, largest: int = 6000) -> CleanScene:
+def landscape_scene(seed: int, smallest: int = 1500, largest: int = 12_000) -> CleanScene:
     """A scan of open country with known truth, airborne (from above) or terrestrial (density falls with distance)."""
     rng = np.random.default_rng([seed, 2])
     extent = float(np.sqrt(np.exp(rng.uniform(np.log(smallest), np.log(largest)))))

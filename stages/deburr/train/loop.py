@@ -17,16 +17,21 @@ from torch import Tensor
 from deburr.core.errors import RunError
 from deburr.core.neighbors import threads
 from deburr.core.progress import advance
-from deburr.nn.default import STEP_LEVEL
+from deburr.nn.default import SECOND_STEP, STEP_LEVEL
 from deburr.nn.device import torch_device
 from deburr.nn.network import NOISE_FLOOR, Scene, ScoreNetwork, Sizes
-from deburr.nn.noise_network import NoiseNetwork
+from deburr.nn.noise_network import NoiseNetwork, pooled_noise
+from deburr.nn.planes import widening
 from deburr.train.examples import Example, Pool, batches, merged, see, target
 from deburr.train.recipe import Recipe
 
 log = logging.getLogger(__name__)
 
 _AVERAGE = 0.998
+#: What a first pass leaves is a fraction of the noise; this weight lets both passes count.
+_SECOND = 3.0
+#: Spread of the logarithm of the level that the network is told: an estimate is never exact.
+_TOLD_ERROR = 0.15
 _CHECKPOINT_SECONDS = 60.0
 
 
@@ -41,7 +46,8 @@ class Trainer:
         self.device = torch_device(recipe.device)
         self.networks = torch.nn.ModuleDict({"score": ScoreNetwork(sizes), "noise": NoiseNetwork()}).to(self.device)
         self.begin_average()
-        self.optimizer = torch.optim.AdamW(self.networks.parameters(), lr=recipe.learning_rate, weight_decay=1e-4)
+        trained = [p for name in recipe.networks for p in self.networks[name].parameters()]
+        self.optimizer = torch.optim.AdamW(trained, lr=recipe.learning_rate, weight_decay=1e-4)
         self.step, self.seconds = 0, 0.0
 
     def learn(self, examples: list[Example], rng: np.random.Generator) -> dict[str, float]:
@@ -50,20 +56,23 @@ class Trainer:
         warm = min(1.0, (self.step + 1) / 100)
         for group in self.optimizer.param_groups:
             group["lr"] = float(self.recipe.learning_rate * warm * (0.5 + 0.5 * np.cos(np.pi * share)) + 1e-6)
+        # Planes are as wide as the noise asks for, and sometimes wider or narrower: estimates start with the narrowest.
+        told = [e.level * float(np.exp(rng.normal(0, _TOLD_ERROR))) for e in examples]
+        wider = widening(told[0]) if rng.random() < 0.75 else int(rng.choice([1, 1, 2, 4]))
         scenes, levels = [], []
         for index, example in enumerate(examples):
-            told = example.level * float(np.exp(rng.normal(0, 0.12)))
-            scene = see(example.points, told)
-            if rng.random() < self.recipe.second_pass:
+            scene = see(example.points, told[index], wider)
+            if rng.random() < self.recipe.second_pass * (example.level > SECOND_STEP / 2):
                 examples[index] = example = self._passed(example, scene)
-                scene = see(example.points, STEP_LEVEL * told)
+                scene = see(example.points, STEP_LEVEL * told[index], wider)
             scenes.append(scene)
             levels.append(torch.full((len(example.points),), example.first_level))
         truth = torch.cat([target(e, self.recipe.objective) for e in examples])
-        fresh = torch.cat([torch.full((len(e.points),), e.level == e.first_level) for e in examples])
+        fresh = torch.tensor([e.level == e.first_level for e in examples])
         loss, figures = self._loss(
             merged(scenes).to(self.device),
             *(part.to(self.device) for part in (torch.cat(levels), truth, fresh)),
+            [len(e.points) for e in examples],
         )
         self.optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
@@ -80,21 +89,33 @@ class Trainer:
             score = self.networks["score"](scene.to(self.device))[0]
         return replace(example, points=example.points + score.cpu().double().numpy(), level=STEP_LEVEL * example.level)
 
-    def _loss(self, scene: Scene, level: Tensor, truth: Tensor, fresh: Tensor) -> tuple[Tensor, dict[str, float]]:
-        score, each, _ = self.networks["score"](scene)
-        # What a first pass leaves is a fraction of the noise; weighted so, both passes count alike.
-        importance = torch.where(fresh, 1.0, 4.0)
-        main = (((score / level[:, None] - truth) ** 2).sum(1) * importance).mean()
-        # Every neighbour's own score at the point is held to the target as well (Luo & Hu 2021, eq. 5).
-        window = torch.cat((torch.ones_like(level)[:, None], scene.graph.window), 1)
-        error = ((each / level[:, None, None] - truth[:, None]) ** 2).sum(-1).clamp_max(30.0)
-        local = ((error * window).sum(1) / window.sum(1) * importance).mean()
-        guess, scale = self.networks["noise"](scene.graph, scene.planes)
-        known = torch.log((level / scene.graph.spacing).clamp_min(NOISE_FLOOR))
-        likelihood = ((guess - known).abs() / scale.exp() + scale)[fresh]
-        noise = likelihood.mean() if len(likelihood) else main.new_zeros(())
-        figures = {"score": main.item(), "local": local.item(), "noise": noise.item()}
-        return main + 0.2 * local + 0.2 * noise, figures
+    def _loss(
+        self, scene: Scene, level: Tensor, truth: Tensor, fresh: Tensor, counts: list[int]
+    ) -> tuple[Tensor, dict[str, float]]:
+        losses: dict[str, Tensor] = {}
+        if "score" in self.recipe.networks:
+            score, _, each = self.networks["score"](scene)
+            importance = torch.where(fresh, 1.0, _SECOND).repeat_interleave(torch.tensor(counts, device=fresh.device))
+            losses["score"] = (((score / level[:, None] - truth) ** 2).sum(1) * importance).mean()
+            # Every neighbour's own score at the point is held to the target as well (Luo & Hu 2021, eq. 5).
+            window = torch.cat((torch.ones_like(level)[:, None], scene.graph.window), 1)
+            error = ((each / level[:, None, None] - truth[:, None]) ** 2).sum(-1).clamp_max(30.0)
+            losses["local"] = 0.2 * ((error * window).sum(1) / window.sum(1) * importance).mean()
+        if "noise" in self.recipe.networks:
+            losses["noise"] = 0.2 * self._noise_loss(scene, level, fresh, counts)
+        return sum(losses.values(), level.new_zeros(())), {name: loss.item() for name, loss in losses.items()}
+
+    def _noise_loss(self, scene: Scene, level: Tensor, fresh: Tensor, counts: list[int]) -> Tensor:
+        """The noise network answers for the mean over a scene, and a little for each guess, so that none runs wild."""
+        guess, weight = self.networks["noise"](scene.graph, scene.planes)
+        parts = zip(*(p.split(counts) for p in (guess, weight, scene.graph.spacing, level)), fresh, strict=True)
+        total = level.new_zeros(())
+        for guesses, weights, spacing, first, new in parts:
+            known = torch.log(first)
+            off = (pooled_noise(guesses, weights, spacing) - known[0]).abs()
+            each = (guesses - (known - spacing.log()).clamp_min(float(np.log(NOISE_FLOOR)))).abs().mean()
+            total = total + new * (off.float() + 0.1 * each) / len(counts)
+        return total
 
     def begin_average(self) -> None:
         """Let the average start from the weights as they are now."""

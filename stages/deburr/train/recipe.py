@@ -27,7 +27,7 @@ class Recipe(BaseModel):
     batch: int = Field(2, ge=1, description="scenes a step")
     learning_rate: float = Field(2e-3, gt=0)
     second_pass: float = Field(0.4, ge=0, le=1, description="share of scenes denoised once before they are learnt from")
-    restart: tuple[Literal["score", "noise"], ...] = Field((), description="networks that --init leaves out")
+    networks: tuple[Literal["score", "noise"], ...] = Field(("score", "noise"), description="what is trained")
     device: Literal["auto", "cpu", "cuda"] = "cpu"
     threads: int | None = Field(None, ge=1, description="processor threads; default: all")
     channels: int = Field(48, ge=8)

@@ -33,6 +33,18 @@ def scaled(scene: CleanScene, factor: float) -> CleanScene:
     return CleanScene(scene.points * factor, scene.solitary, surface)
 
 
+def cropped(scene: CleanScene, most: int, rng: np.random.Generator) -> CleanScene:
+    """The ``most`` points of a larger scene that are nearest to a random one of them, and the surface around them."""
+    if len(scene.points) <= most:
+        return scene
+    center = scene.points[int(rng.integers(len(scene.points)))]
+    away = np.linalg.norm(scene.points - center, axis=1)
+    radius = np.partition(away, most)[most]
+    inside, near = away < radius, np.linalg.norm(scene.surface.points - center, axis=1) < 1.3 * radius
+    surface = Surface(scene.surface.points[near], scene.surface.normals[near])
+    return CleanScene(scene.points[inside], scene.solitary[inside], surface)
+
+
 def nearest_on_surface(surface: Surface, points: Floats) -> Floats:
     """The nearest place on the surface to each of ``points`` (N, 3): the nearest sample, slid along its plane.
 

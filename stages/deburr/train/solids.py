@@ -171,13 +171,15 @@ def sample_surface(distance: Distance, count: int, rng: np.random.Generator) -> 
 
 
 def solid_scene(seed: int, smallest: int = 1500, largest: int = 7000) -> CleanScene:
-    """A scanned solid: 1500-7000 points, of Poisson-disk, uniform or uneven density."""
+    """A scanned solid: 1500-7000 points, or 20,000-50,000; of Poisson-disk, uniform or uneven density."""
     rng = np.random.default_rng([seed, 1])
+    many = rng.random() < 0.4
     surface = Surface(np.empty((0, 3)), np.empty((0, 3)))
-    while len(surface.points) < 20_000:
-        surface = sample_surface(solid(rng), 50_000, rng)
+    while len(surface.points) < (60_000 if many else 20_000):
+        surface = sample_surface(solid(rng), 150_000 if many else 50_000, rng)
     dense = surface.points
-    count = int(np.exp(rng.uniform(np.log(smallest), np.log(largest))))
+    low, high = (20_000, 50_000) if many else (smallest, largest)
+    count = int(np.exp(rng.uniform(np.log(low), np.log(high))))
     kind = rng.random()
     if kind < 0.6:
         # A maximal Poisson-disk set owns about 1 / 0.82^2 of a radius squared a point.
