@@ -1,51 +1,102 @@
-"""Chamfer distance on the validation shapes, as a share of the unprocessed input's: `python benchmarks/accuracy.py`.
+"""Chamfer distance on shapes, as a share of the unprocessed input's: `python benchmarks/accuracy.py`.
 
-The noise level is not told to any row.
+With --procedural on shapes of the benchmarks' own, and with the mean squared distance of the points to the surface.
+The noise level is told to no row, unless --noise-told.
 """
 
 from __future__ import annotations
 
 import argparse
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
-from protocol import LEVELS, Floats, chamfer, guided_filter, local_plane, noisy, shapes
+import published
+from procedural import SHAPES, Shape, procedural
+from protocol import LEVELS, Ours, chamfer, estimates, head, line, noisy, parser, rows, shapes
 
-from deburr.nn.models import Settings, load
+from deburr.core.cloud import Floats
 
 
-def rows(weights: str | None, published: str | None) -> dict[str, Callable[[Floats], Floats]]:
-    """Every denoiser by name."""
-    ours = load("deburr", weights)
-    found: dict[str, Callable[[Floats], Floats]] = {
-        "deburr": lambda p: ours.denoise(p, Settings()).xyz,
-        "local plane, k = 16": local_plane,
-        "guided filter, k = 16": guided_filter,
-    }
-    if published:
-        theirs = load("spd", published)
-        found["SPD as published"] = lambda p: theirs.denoise(p, Settings()).xyz
-    return found
+@dataclass(frozen=True)
+class Case:
+    """A clean cloud, its noisy twins by level, and the exact squared distance to the surface where there is one."""
+
+    name: str
+    clean: Floats
+    noisy: dict[float, Floats]
+    to_surface: Callable[[Floats], float] | None
+
+
+def cases(asked: argparse.Namespace) -> list[Case]:
+    """The validation shapes or the procedural ones."""
+    if not asked.procedural:
+        count = 4 if asked.quick else asked.shapes
+        clouds = list(shapes(asked.points))[:: max(40 // count, 1)][:count]
+        return [Case(name, c, {level: noisy(c, level) for level in LEVELS}, None) for name, c in clouds]
+    names = tuple(SHAPES)[::4] if asked.quick else tuple(SHAPES)
+    return [_case(shape) for shape in procedural(asked.points, names)]
+
+
+def _case(shape: Shape) -> Case:
+    twins = {level: shape.noisy(level) for level in LEVELS}
+    return Case(shape.name, shape.clean, twins, lambda p: float((shape.mesh.distances(p) ** 2).mean()))
+
+
+def measure(cases: list[Case], denoise: Callable[[Floats], Floats], level: float) -> tuple[float, ...]:
+    """Mean Chamfer distance, and mean squared distance to the surface if all cases know theirs."""
+    found = []
+    for case in cases:
+        now = denoise(case.noisy[level])
+        found.append([chamfer(now, case.clean), *([case.to_surface(now)] if case.to_surface else [])])
+    return tuple(np.mean(found, axis=0))
 
 
 def main() -> None:
     """Print one table."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--points", type=int, default=10_000, choices=(10_000, 50_000))
-    parser.add_argument("--shapes", type=int, default=40, help="how many of the 40")
-    parser.add_argument("--weights", help="safetensors file of model deburr; default: the bundled")
-    parser.add_argument("--published", help="imported weights of model spd, for a row of its own")
-    asked = parser.parse_args()
-    clouds = list(shapes(asked.points))[:: max(40 // asked.shapes, 1)][: asked.shapes]
-    print(f"Chamfer, share of the input's; {len(clouds)} shapes of {asked.points} points; noise not told")
-    print(f"{'noise':<24}" + "".join(f"{level:>8.0%}" for level in LEVELS))
-    print(f"{'input':<24}" + "".join(f"{1:>8.3f}" for _ in LEVELS))
-    for name, denoise in rows(asked.weights, asked.published).items():
-        print(f"{name:<24}", end="", flush=True)
-        for level in LEVELS:
-            shares = np.array([(chamfer(denoise(x := noisy(c, level)), c), chamfer(x, c)) for _, c in clouds])
-            print(f"{shares[:, 0].mean() / shares[:, 1].mean():>8.3f}", end="", flush=True)
-        print()
+    command = parser(__doc__)
+    command.add_argument("--points", type=int, default=10_000, help="10000 or 50000; any number with --procedural")
+    command.add_argument("--shapes", type=int, default=40, help="how many of the 40")
+    command.add_argument("--procedural", action="store_true", help="shapes of the benchmarks' own, with their surfaces")
+    command.add_argument("--noise-told", action="store_true", help="a row more, to which the true level is told")
+    command.add_argument("--by-shape", action="store_true", help="a row for every shape, ours alone")
+    command.add_argument("--published", help="weights of model spd: measured anew (slow) for published.json")
+    asked = command.parse_args()
+    if asked.published:
+        published.measure(asked.published)
+    clouds = cases(asked)
+    title = f"share of the input's; {len(clouds)} shapes of {asked.points} points; surface: mean squared distance"
+    what = ["Chamfer"] + (["surface"] if clouds[0].to_surface else [])
+    columns = [f"{w} {level:.0%}" for w in what for level in LEVELS]
+    head(
+        title,
+        columns,
+        13,
+    )
+    base = np.array([measure(clouds, lambda p: p, level) for level in LEVELS])
+    line("input", [1.0] * len(columns), 13)
+    ours, table = rows(asked)
+    for name, denoise in table.items():
+        line(name, _shares(clouds, denoise, base), 13)
+    guesses = np.array(ours.guesses).reshape(len(LEVELS), -1)
+    if asked.noise_told:
+        line("deburr, noise told", _told(clouds, ours, base), 13)
+    estimates({f"{level}": list(g / level) for level, g in zip(LEVELS, guesses, strict=True)}, 13)
+    if asked.by_shape:
+        for case in clouds:
+            one = np.array([measure([case], lambda p: p, level) for level in LEVELS])
+            line("  " + case.name, _shares([case], ours, one), 13)
+    published.show(ours)
+
+
+def _shares(clouds: list[Case], denoise: Callable[[Floats], Floats], base: Floats) -> list[float]:
+    found = np.array([measure(clouds, denoise, level) for level in LEVELS])
+    return list((found / base).T.ravel())
+
+
+def _told(clouds: list[Case], ours: Ours, base: Floats) -> list[float]:
+    found = np.array([measure(clouds, Ours(ours.model, level), level) for level in LEVELS])
+    return list((found / base).T.ravel())
 
 
 if __name__ == "__main__":

@@ -1,36 +1,81 @@
-"""Real tiles with 3 cm of noise added: `python benchmarks/lidar.py`. Distances in cm; the noise level is not told."""
+"""Simulated scans with their exact truth, and real tiles with 3 cm of noise added: `python benchmarks/lidar.py`.
+
+Scenes: RMS distance to the true surface (plane, edge) or to the own place (thin, vegetation), as a share of the noisy
+input's; the largest displacement over the noise; and how far the clean scan is moved (median) over its spacing.
+The noise level is told to no row, unless --noise-told.
+"""
 
 from __future__ import annotations
 
-import argparse
+from collections.abc import Callable
 
-from protocol import guided_filter, local_plane, own_and_plane, real_tile
+import numpy as np
+from protocol import TILES, Ours, estimates, head, line, own_and_plane, parser, real_tile, rms, rows
+from scenes import SCENES, scenes
+from simulator import Scan
 
-from deburr.nn.models import Settings, load
+from deburr.core.cloud import Floats
 
-TILES = {"AHN3": "3dfier_ahn3_cropped_1.laz", "Lone Star": "pdal_lone-star.laz"}
+STRATA = ("plane", "edge", "thin", "vegetation")
+COLUMNS = (*STRATA, "max move", "clean")
+
+
+def measure(scan: Scan, denoise: Callable[[Floats], Floats]) -> list[float]:
+    """One row of the scenes' table; not a number for a stratum that the scene has not."""
+    x = scan.noisy()
+    now = denoise(x)
+    before, after = scan.errors(x), scan.errors(now)
+    shares = [rms(after[name]) / rms(before[name]) if len(before[name]) else float("nan") for name in STRATA]
+    furthest = float(np.linalg.norm(now - x, axis=1).max()) / scan.noise
+    return [*shares, furthest, stir(scan.clean, denoise) / scan.spacing]
+
+
+def stir(clean: Floats, denoise: Callable[[Floats], Floats]) -> float:
+    """How far the median point of a clean cloud is moved."""
+    return float(np.median(np.linalg.norm(denoise(clean) - clean, axis=1)))
 
 
 def main() -> None:
-    """Print one table."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--weights", help="safetensors file of model deburr; default: the bundled")
-    model = load("deburr", parser.parse_args().weights)
-    print("own: RMS distance to the own clean place; plane: RMS distance to the clean local plane, where flat; cm")
-    print(f"{'':<24}" + "".join(f"{tile + ' own':>16}{tile + ' plane':>18}" for tile in TILES))
-    clouds = {tile: real_tile(name) for tile, name in TILES.items()}
-    table = {
-        "input": lambda p: p,
-        "deburr": lambda p: model.denoise(p, Settings()).xyz,
-        "local plane, k = 16": local_plane,
-        "guided filter, k = 16": guided_filter,
-    }
+    """Print the table of the scenes, then that of the real tiles."""
+    command = parser(__doc__)
+    command.add_argument("--by-scene", action="store_true", help="every row for every scene, not for deburr alone")
+    command.add_argument("--noise-told", action="store_true", help="a row more, to which the true level is told")
+    command.add_argument("--scenes", nargs="+", choices=[make.__name__ for make in SCENES], help="only these")
+    asked = command.parse_args()
+    names = tuple(asked.scenes) if asked.scenes else ("suburb", "yard") if asked.quick else None
+    scans = list(scenes(names))
+    ours, table = rows(asked)
+    head("simulated scans; share of the input's", COLUMNS, 11)
+    levels = []
     for name, denoise in table.items():
-        print(f"{name:<24}", end="", flush=True)
-        for clean, x in clouds.values():
-            own, plane = own_and_plane(clean, denoise(x))
-            print(f"{100 * own:>16.2f}{100 * plane:>18.2f}", end="", flush=True)
-        print()
+        found = []
+        for scan in scans:
+            ours.guesses.clear()
+            found.append(measure(scan, denoise))
+            if denoise is ours:
+                levels.append(ours.guesses[0] / scan.noise)
+            if asked.by_scene or denoise is ours:
+                line(f"  {name}: {scan.name}"[:32], found[-1], 11)
+        _summary(name, found)
+    if asked.noise_told:
+        _summary("deburr, noise told", [measure(scan, Ours(ours.model, scan.noise)) for scan in scans])
+    estimates({"scenes": levels}, 11)
+    if not asked.scenes:
+        _tiles(ours, table)
+
+
+def _summary(name: str, found: list[list[float]]) -> None:
+    line(name, list(np.nanmean(found, axis=0)), 11)
+    line(f"{name}, worst scene"[:32], list(np.nanmax(found, axis=0)), 11)
+
+
+def _tiles(ours: Ours, table: dict[str, Callable[[Floats], Floats]]) -> None:
+    clouds = {tile: real_tile(name) for tile, name in TILES.items()}
+    head("\nreal tiles + 3 cm; RMS distance, cm", [f"{tile} {what}" for tile in TILES for what in ("own", "plane")], 16)
+    for name, denoise in {"input": lambda p: p, **table}.items():
+        found = [100 * d for clean, x in clouds.values() for d in own_and_plane(clean, denoise(x))]
+        line(name, found, 16, 2)
+    estimates({tile: [level / 0.03] for tile, level in zip(TILES, ours.guesses[-2:], strict=True)}, 16)
 
 
 if __name__ == "__main__":

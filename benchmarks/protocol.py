@@ -1,20 +1,71 @@
-"""The protocols every benchmark shares: how noise is added, what is measured, and the classical rows beside ours."""
+"""What the benchmarks share: the rows, how noise is added to foreign data, what is measured, the tables."""
 
 from __future__ import annotations
 
+import argparse
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
+from classical import Denoise, classical, planes
 from scipy.spatial import cKDTree
 
-Floats = npt.NDArray[np.float64]
+from deburr.core.cloud import Floats
+from deburr.core.neighbors import Neighbors, threads
+from deburr.nn.models import Model, Settings, load
 
 DATA = Path(os.environ.get("DEBURR_DATA", Path(__file__).parents[2] / "shared")) / "data"
 LEVELS = (0.01, 0.02, 0.03)
+TILES = {"AHN3": "3dfier_ahn3_cropped_1.laz", "Lone Star": "pdal_lone-star.laz"}
+
+
+def parser(description: str | None) -> argparse.ArgumentParser:
+    """The options that every benchmark takes."""
+    made = argparse.ArgumentParser(description=description)
+    made.add_argument("--weights", help="safetensors file of model deburr; default: the bundled")
+    made.add_argument("--quick", action="store_true", help="a cheaper subset of the rows and the data")
+    made.add_argument("--ours", action="store_true", help="only the row of deburr")
+    return made
+
+
+@dataclass
+class Ours:
+    """The row of deburr. ``told`` is the noise handed over, None: estimated; ``guesses`` collects the estimates."""
+
+    model: Model
+    told: float | None = None
+    guesses: list[float] = field(default_factory=list)
+
+    def __call__(self, points: Floats) -> Floats:
+        """Denoise (N, 3)."""
+        done = self.model.denoise(points, Settings(noise=self.told))
+        self.guesses.append(float(done.figures["noise"]))
+        return done.xyz
+
+
+def rows(asked: argparse.Namespace) -> tuple[Ours, dict[str, Denoise]]:
+    """Ours, and every row by name, ours first."""
+    ours = Ours(load("deburr", asked.weights))
+    return ours, {"deburr": ours, **({} if asked.ours else classical(asked.quick))}
+
+
+def head(title: str, columns: Sequence[str], width: int = 9) -> None:
+    """Print a table's title and its columns' names."""
+    print(title)
+    print(" " * 32 + "".join(f"{column:>{width}}" for column in columns), flush=True)
+
+
+def line(name: str, values: Sequence[float], width: int = 9, digits: int = 3) -> None:
+    """Print one row of a table."""
+    print(f"{name:<32}" + "".join(f"{value:>{width}.{digits}f}" for value in values), flush=True)
+
+
+def estimates(ratios: dict[str, list[float]], width: int = 9) -> None:
+    """Print the estimated noise over the true noise: median, smallest and largest, by column."""
+    for name, pick in (("median", np.median), ("smallest", np.min), ("largest", np.max)):
+        line(f"estimated / true noise, {name}", [float(pick(each)) for each in ratios.values()], width)
 
 
 def unit_sphere(points: Floats) -> Floats:
@@ -37,54 +88,39 @@ def noisy(clean: Floats, level: float) -> Floats:
 
 def chamfer(a: Floats, b: Floats) -> float:
     """Mean squared nearest-neighbour distance one way plus the other, x 1e4."""
-    there, back = cKDTree(b).query(a)[0], cKDTree(a).query(b)[0]
+    there = cKDTree(b).query(a, workers=threads())[0]
+    back = cKDTree(a).query(b, workers=threads())[0]
     return float(((there**2).mean() + (back**2).mean()) * 1e4)
 
 
-def neighbourhoods(points: Floats, k: int) -> tuple[Floats, Floats, Any]:
-    """Mean (N, 3), eigenvalues (N, 3) and eigenvectors (N, 3, 3), ascending, of each point's ``k`` nearest points."""
-    rows = cKDTree(points).query(points, k=k, workers=-1)[1]
-    around = points[rows]
-    mean = around.mean(1)
-    away = around - mean[:, None]
-    values, vectors = np.linalg.eigh(np.einsum("nki,nkj->nij", away, away) / k)
-    return mean, values, vectors
+def rms(distances: Floats) -> float:
+    """Root mean square of (N,) or (N, 3); of nothing: not a number."""
+    squares = distances**2 if distances.ndim == 1 else (distances**2).sum(1)
+    return float(np.sqrt(squares.mean())) if len(squares) else float("nan")
 
 
-def local_plane(points: Floats, k: int = 16) -> Floats:
-    """Each point projected on the plane of its ``k`` nearest points, itself among them."""
-    mean, _, vectors = neighbourhoods(points, k)
-    normal = vectors[:, :, 0]
-    return np.asarray(points - ((points - mean) * normal).sum(1, keepdims=True) * normal)
+def real_cloud(name: str) -> Floats:
+    """The coordinates (N, 3) of a file of the data folder."""
+    from deburr.readers.las import LasReader
+
+    return LasReader.model_validate({"filename": str(DATA / "lidar" / name)}).read().xyz
 
 
-def guided_filter(points: Floats, k: int = 16, eps: float = 0.5) -> Floats:
-    """Guided point cloud filtering: p = A p + b with A = C (C + e I)^-1, e = ``eps`` x the mean variance."""
-    rows = cKDTree(points).query(points, k=k, workers=-1)[1]
-    around = points[rows]
-    mean = around.mean(1)
-    away = around - mean[:, None]
-    covariance = np.einsum("nki,nkj->nij", away, away) / k
-    ridge = eps * np.trace(covariance, axis1=1, axis2=2).mean() / 3 * np.eye(3)
-    gain = np.linalg.solve(covariance + ridge, covariance)
-    return np.asarray(np.einsum("nij,nj->ni", gain.transpose(0, 2, 1), points - mean) + mean)
+def centre_of(xyz: Floats, count: int) -> Floats:
+    """The ``count`` points nearest in plan to the median x and y, minus their mean."""
+    away = ((xyz[:, :2] - np.median(xyz[:, :2], axis=0)) ** 2).sum(1)
+    part = xyz[np.argsort(away, kind="stable")[:count]]
+    return np.asarray(part - part.mean(0))
 
 
 def real_tile(name: str) -> tuple[Floats, Floats]:
     """The clean and noisy (3 cm) 50,000 points of the data's README."""
-    import laspy
-
-    las = laspy.read(DATA / "lidar" / name)
-    xyz = np.stack((las.x, las.y, las.z), 1).astype(np.float64)
-    away = ((xyz[:, :2] - np.median(xyz[:, :2], axis=0)) ** 2).sum(1)
-    clean = xyz[np.argsort(away, kind="stable")[:50_000]]
-    clean = clean - clean.mean(0)
-    return clean, clean + np.random.default_rng(0).normal(0, 0.03, clean.shape)
+    clean = centre_of(real_cloud(name), 50_000)
+    return clean, noisy(clean, 0.03)
 
 
 def own_and_plane(clean: Floats, now: Floats) -> tuple[float, float]:
     """RMS distance to the own clean place, and to the clean cloud's planes where it is flat; in the cloud's unit."""
-    mean, values, vectors = neighbourhoods(clean, 16)
+    mean, values, vectors = planes(clean[Neighbors(clean).nearest(clean, 16)[1]])
     flat = values[:, 0] < 0.01 * values.sum(1)
-    off = ((now - mean) * vectors[:, :, 0]).sum(1)[flat]
-    return float(np.sqrt(((now - clean) ** 2).sum(1).mean())), float(np.sqrt((off**2).mean()))
+    return rms(now - clean), rms(((now - mean) * vectors[:, :, 0]).sum(1)[flat])

@@ -12,9 +12,11 @@ import pytest
 from click.testing import CliRunner, Result
 
 from deburr.core.cloud import PointCloud
+from deburr.filters.spd import Spd
 from deburr.pipeline import load, run
 from deburr.pipeline.cli import cli
 from deburr.pipeline.describe import markdown, stages
+from deburr.readers.las import LasReader
 from deburr.train.recipe import Recipe
 from deburr.writers.las import LasWriter
 
@@ -51,17 +53,35 @@ def test_the_stage_table_is_the_codes() -> None:
     assert between.strip() == made.strip(), "put the output of 'pipeline stages --markdown' between the markers"
 
 
+def test_the_knobs_are_the_codes() -> None:
+    between = README.split("<!-- knobs: begin -->\n")[1].split("<!-- knobs: end -->")[0]
+    rows = [[cell.strip().strip("`") for cell in line.split("|")[1:-1]] for line in between.splitlines()[2:]]
+    assert {len(row) for row in rows} == {4}
+    told = {row[0]: row[3] for row in rows}
+    expert = {"model", "weights", "step_size", "step_decay", "neighbors"}
+    fields = Spd.model_fields
+    assert told.keys() == fields.keys() - expert - {"tag", "user_data"}
+    for name, default in told.items():
+        value = fields[name].default
+        if value is not None:
+            assert default == (json.dumps(value) if not isinstance(value, str) else value), name
+
+
 def test_its_json_runs(folder: Path) -> None:
     pipelines = [json.loads(block) for block in blocks("json")]
-    assert len(pipelines) == 5
-    for spec in pipelines[:4]:
+    assert len(pipelines) == 7
+    for spec in pipelines[:6]:
         result = run(spec)
         output = load(spec).writers[0].filename
         assert (folder / output).stat().st_size > 0
         assert len(result.cloud) == 400
-    paired = result.report["stages"][2]["figures"]
+        if "reference" in str(spec):
+            paired = result.report["stages"][2]["figures"]
     assert paired["now"]["own_rms"] != paired["as_read"]["own_rms"]
-    Recipe.model_validate(pipelines[4])
+    Recipe.model_validate(pipelines[6])
+    first, again = (LasReader(filename=name).read() for name in ("noisy.laz", "noisy_again.laz"))
+    assert first.xyz.tobytes() == again.xyz.tobytes()
+    assert first.dims.keys() == again.dims.keys()
 
 
 def test_its_python_runs(folder: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,13 +13,15 @@ import torch
 from pydantic import ValidationError
 
 from deburr.core.cloud import PointCloud
-from deburr.core.errors import ReadError, RunError
+from deburr.core.errors import ReadError, RunError, SpecError
 from deburr.core.stage import Stage
 from deburr.filters.normalize import Normalize
 from deburr.filters.patch import Patch
 from deburr.filters.spd import Spd
+from deburr.nn.models import KINDS, Denoised, Settings
 from deburr.nn.published_net import SpdNet
 from deburr.nn.weights import save
+from deburr.pipeline import load, run
 
 
 @pytest.fixture(scope="module")
@@ -167,3 +170,170 @@ def test_noise_wider_than_the_cloud_is_refused() -> None:
 def test_degrees_are_told_of() -> None:
     cloud = PointCloud(sheet()).note("readers.las", {"units": "degree"})
     assert "x and y are in degrees" in Spd().run(cloud).history[-1].warnings[0]
+
+
+# What may move ------------------------------------------------------------------------------------------------------
+
+CLASSES = np.resize(np.array([2, 5, 6], np.uint8), 300)
+
+
+def classified(**dims: Any) -> PointCloud:
+    return PointCloud(sheet(), {"Classification": CLASSES, **dims})
+
+
+@pytest.mark.parametrize(
+    ("options", "rows"),
+    [
+        ({"classes": [2, 6]}, CLASSES != 5),
+        ({"where": "Classification == 2 || X > 5"}, (CLASSES == 2) | (sheet()[:, 0] > 5)),
+        ({"where": "!(Classification == 2)", "classes": [2, 5]}, CLASSES == 5),
+    ],
+)
+def test_only_the_points_asked_for_move_and_as_if_all_did(options: dict[str, Any], rows: Any) -> None:
+    """The others are seen as neighbours: what moves, moves as it does without the option."""
+    cloud = classified()
+    whole = Spd(noise=0.1).run(cloud)
+    part = Spd.model_validate({"noise": 0.1, **options}).run(cloud)
+    assert whole.moved.mean() > 0.9
+    assert part.xyz[rows].tobytes() == whole.xyz[rows].tobytes()
+    assert part.xyz[~rows].tobytes() == cloud.xyz[~rows].tobytes()
+    assert part.history[-1].figures["points_held"] == (~rows).sum()
+    assert "points_held" not in whole.history[-1].figures
+
+
+def test_noise_classes_do_not_move_even_where_asked() -> None:
+    cloud = PointCloud(sheet(), {"Classification": np.where(CLASSES == 5, 7, CLASSES).astype(np.uint8)})
+    out = Spd(noise=0.1, where="Classification >= 6").run(cloud)
+    assert out.moved[CLASSES == 6].mean() > 0.9
+    assert not out.moved[CLASSES != 6].any()
+    assert out.history[-1].figures["points_left_out"] == 100
+    assert out.history[-1].figures["points_held"] == 100
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"classes": [9]}, "no point may move; check 'classes'"),
+        ({"classes": [2], "where": "Z > 100"}, "no point may move; check 'classes' and 'where'"),
+    ],
+)
+def test_a_choice_of_no_point_is_told(options: dict[str, Any], said: str) -> None:
+    out = Spd.model_validate({**options, "dimensions": ["Displacement"]}).run(classified())
+    assert not out.moved.any()
+    assert out.history[-1].warnings == (said,)
+    assert not out.dims["Displacement"].any()
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"classes": [2]}, "option 'classes' needs the dimension 'Classification', which the cloud has not; remove it"),
+        ({"where": "z > 3"}, "option 'where': position 1: the cloud has no dimension 'z'; did you mean 'Z'?"),
+    ],
+)
+def test_a_missing_dimension_is_refused(options: dict[str, Any], said: str) -> None:
+    with pytest.raises(RunError) as caught:
+        Spd.model_validate(options).run(PointCloud(sheet()))
+    assert str(caught.value) == said
+
+
+# What is told -------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Sinking:
+    """A model that lowers every point by 0.3 and knows how sure it is: less and less."""
+
+    noise: float = 0.5
+
+    def denoise(self, xyz: Any, settings: Settings) -> Denoised:
+        left = np.linspace(0.0, self.noise, len(xyz))
+        return Denoised(xyz - [0, 0, 0.3 * settings.strength], {"noise": self.noise, "spacing": 1.0}, left)
+
+
+@pytest.fixture
+def sinking(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("deburr.filters.spd.load", lambda name, weights: Sinking())
+    telling = replace(KINDS["deburr"], dimensions=frozenset({"Displacement", "Uncertainty"}))
+    monkeypatch.setitem(KINDS, "deburr", telling)
+
+
+def test_displacement_is_what_was_applied() -> None:
+    cloud = classified()
+    out = Spd(noise=0.1, strength=0.7, max_displacement=0.05, classes=[2], dimensions=["Displacement"]).run(cloud)
+    column = out.dims["Displacement"]
+    assert column.dtype == np.float32
+    np.testing.assert_allclose(column, np.linalg.norm(out.xyz - cloud.xyz, axis=1), rtol=1e-6)
+    assert (column[CLASSES != 2] == 0).all()
+    assert (column[CLASSES == 2] > 0).mean() > 0.9
+    assert column.max() <= np.float32(0.05)
+    assert list(out.dims) == ["Classification", "Displacement"]
+
+
+@pytest.mark.usefixtures("sinking")
+@pytest.mark.parametrize("strength", [0.0, 0.25, 1.0])
+def test_uncertainty_is_what_is_left(strength: float) -> None:
+    """u at full strength, the noise where nothing was applied, in between by the variances; NaN for unseen points."""
+    unseen = PointCloud(sheet(), {"Classification": np.where(CLASSES == 5, 18, CLASSES).astype(np.uint8)})
+    out = Spd(strength=strength, classes=[2], dimensions=["Uncertainty", "Displacement"]).run(unseen)
+    column = out.dims["Uncertainty"]
+    assert column.dtype == np.float32
+    assert np.isnan(column[CLASSES == 5]).all()
+    whole = np.linspace(0.0, 0.5, 200)
+    expected = np.sqrt(whole**2 + (1 - strength) ** 2 * (0.25 - whole**2))[CLASSES[CLASSES != 5] == 2]
+    np.testing.assert_allclose(column[CLASSES == 2], expected, rtol=1e-6, atol=1e-8)
+    np.testing.assert_allclose(column[CLASSES == 6], 0.5, rtol=1e-6)
+    np.testing.assert_allclose(out.dims["Displacement"][CLASSES == 2], 0.3 * strength, rtol=1e-6)
+
+
+@pytest.mark.usefixtures("sinking")
+def test_a_dimension_of_the_input_is_replaced_and_that_is_told() -> None:
+    out = Spd(dimensions=["Uncertainty"]).run(classified(Uncertainty=np.zeros(300, np.uint8)))
+    assert out.dims["Uncertainty"].dtype == np.float32
+    assert out.history[-1].warnings == (
+        "the dimension 'Uncertainty' that the cloud had is replaced; it tells of this stage alone",
+    )
+
+
+def test_too_few_points_have_a_displacement_and_no_uncertainty() -> None:
+    out = Spd(dimensions=["Uncertainty", "Displacement"]).run(PointCloud(sheet(10)))
+    assert (out.dims["Displacement"] == 0).all()
+    assert np.isnan(out.dims["Uncertainty"]).all()
+
+
+@pytest.mark.usefixtures("sinking")
+@pytest.mark.parametrize("name", ["out.laz", "out.ply"])
+def test_the_dimensions_survive_a_file(tmp_path: Path, name: str) -> None:
+    options = {"type": "filters.spd", "dimensions": ["Uncertainty", "Displacement"], "keep_original": True}
+    result = run([options, str(tmp_path / name)], points=sheet(), dims={"Classification": CLASSES})
+    again = run([str(tmp_path / name), "filters.restore"]).cloud
+    for dim in ("Uncertainty", "Displacement"):
+        assert again.dims[dim].tobytes() == result.cloud.dims[dim].tobytes()
+        assert again.dims[dim].dtype == np.float32
+    assert again.xyz.tobytes() == sheet().tobytes()
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"where": "Z >"}, "option 'where': position 4: expected a number, a dimension or '(', found the end"),
+        ({"where": "Classification = 2"}, "option 'where': position 16: '=' is not understood; write '=='"),
+        ({"where": 3}, "option 'where' must be text, not 3"),
+        ({"classes": 2}, "option 'classes' must be a list of at least 1 values, each a whole number from 0 to 255"),
+        ({"classes": [2, 300]}, "option 'classes' must be a list"),
+        ({"classes": []}, "option 'classes' must be a list"),
+        ({"classes": [2, 18]}, "option 'classes' names 18, which means noise and is never moved; remove it"),
+        ({"dimensions": ["Displacment"]}, "each 'Displacement' or 'Uncertainty', not [\"Displacment\"]"),
+        ({"keep_original": "perhaps"}, "option 'keep_original' must be true or false, not 'perhaps'"),
+        (
+            {"model": "spd", "weights": "w", "dimensions": ["Uncertainty"]},
+            "model 'spd' cannot tell the dimension 'Uncertainty'; it can tell 'Displacement'",
+        ),
+    ],
+)
+def test_validate_says_what_is_wrong(options: dict[str, Any], said: str) -> None:
+    with pytest.raises(SpecError) as caught:
+        load(["in.laz", {"type": "filters.spd", **options}, "out.laz"])
+    (error,) = caught.value.errors
+    assert error.startswith("stage 2 (filters.spd): ")
+    assert said in error

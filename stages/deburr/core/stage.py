@@ -17,8 +17,8 @@ class Stage(BaseModel):
 
     ``type`` is the JSON type (`filters.spd`), which is also the module's name below ``deburr``. ``scope`` says what a
     stage must see to treat one point: that point, a neighbourhood, or all of them (the default: a forgotten flag must
-    cost speed, never correctness). ``needs`` and ``gives`` name dimensions, ``files`` the options that name files which
-    the stage reads: no writer of the same pipeline may replace them.
+    cost speed, never correctness). ``needs``, ``gives`` and ``takes`` (away) name dimensions, ``files`` the options
+    that name files which the stage reads: no writer of the same pipeline may replace them.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
@@ -27,6 +27,7 @@ class Stage(BaseModel):
     scope: ClassVar[Scope] = "cloud"
     needs: ClassVar[frozenset[str]] = frozenset()
     gives: ClassVar[frozenset[str]] = frozenset()
+    takes: ClassVar[frozenset[str]] = frozenset()
     files: ClassVar[frozenset[str]] = frozenset()
 
     tag: str | None = Field(None, description="a name for this stage, for --stage.TAG.option overrides")

@@ -6,12 +6,15 @@ from collections.abc import Iterator, Mapping
 from typing import Annotated, ClassVar, Literal
 
 import numpy as np
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
-from deburr.core.cloud import PointCloud
+from deburr.core.cloud import NOISE_CLASSES, Bools, Dims, Floats, PointCloud
 from deburr.core.errors import RunError
 from deburr.core.stage import Filter, Stage
-from deburr.nn.models import KINDS, Settings, load
+from deburr.core.where import parse
+from deburr.filters._moves import displacement, movable, uncertainty_left
+from deburr.filters._original import keep_original
+from deburr.nn.models import KINDS, Denoised, Kind, Settings, load
 from deburr.nn.points import count_distinct
 
 #: Noise given beyond this many spacings is nothing that the network was trained on; most likely it is in another unit.
@@ -22,10 +25,19 @@ LEAST_NOISE = 0.01
 Positive = Annotated[float, Field(gt=0)]
 
 
+def _readable(where: str) -> str:
+    parse(where)
+    return where
+
+
 class Spd(Filter):
     """Move points to where the score (the gradient of the log density) leads, and change nothing else.
 
-    Point i in is point i out. Points that are withheld or of class 7 or 18 are neither used nor moved.
+    Point i in is point i out. Points that are withheld or of class 7 or 18 are neither used nor moved. ``classes`` and
+    ``where`` choose the points that may move (both must agree, if both are given). The others are part of the surface
+    all the same: the network sees them as neighbours, and the noise is estimated from all.
+    ``where`` is an expression as in PDAL: ``Classification == 2 && ReturnNumber == 1``, ``!(Z > 3 || Red < 100)``, with
+    the coordinates X, Y, Z, any dimension, + - * / and parentheses.
     Source: Luo & Hu, "Score-Based Point Cloud Denoising", ICCV 2021.
     """
 
@@ -52,6 +64,22 @@ class Spd(Filter):
         json_schema_extra={"unit": "cloud units"},
     )
     device: Literal["auto", "cpu", "cuda"] = Field("cpu", description="where the network runs; auto: a GPU if any")
+    classes: list[Annotated[int, Field(ge=0, le=255)]] | None = Field(
+        None, min_length=1, description="only points of these ASPRS classes may move (2 ground, 6 building, ...)"
+    )
+    where: Annotated[str, AfterValidator(_readable)] | None = Field(
+        None, description='only points that meet this may move: "Classification == 2 && Z > 3"'
+    )
+    keep_original: bool = Field(
+        False, description="keep the coordinates as OriginalX, OriginalY, OriginalZ, which filters.restore puts back"
+    )
+    dimensions: list[Literal["Displacement", "Uncertainty"]] | None = Field(
+        None,
+        min_length=1,
+        description="dimensions to add: Displacement, how far each point was moved; Uncertainty, the standard "
+        "deviation that is left in its place (float32)",
+        json_schema_extra={"unit": "cloud units"},
+    )
 
     def check(self, before: tuple[Stage, ...]) -> list[str]:
         """Refuse options and stages that the chosen model would ignore."""
@@ -65,6 +93,7 @@ class Spd(Filter):
         tunable = set().union(*(k.options for k in KINDS.values()))
         for option in sorted(tunable & self.model_fields_set - kind.options):
             errors.append(f"option '{option}' has no effect on model '{self.model}'; remove it")
+        errors += self._impossible(kind)
         for stage in before:
             uses = {"filters.normalize": kind.frames, "filters.patch": kind.patch_methods}.get(stage.type_name)
             method = getattr(stage, "method", None)
@@ -76,20 +105,23 @@ class Spd(Filter):
         return errors
 
     def run(self, cloud: PointCloud) -> PointCloud:
-        """Denoise the active points. Raises `RunError` for weights that do not serve, or noise beyond all measure."""
-        least = KINDS[self.model].min_points
-        active = cloud.active
+        """Denoise the active points.
+
+        Raises `RunError` for weights that do not serve, noise beyond all measure, a dimension that is missing.
+        """
+        if self.keep_original:
+            cloud = keep_original(cloud)
+        active, may = cloud.active, movable(cloud, self.classes, self.where)
         points = cloud.xyz[active]
         figures: dict[str, object] = {
             "model": self.model,
             "points": len(points),
             "points_left_out": len(cloud) - len(points),
         }
-        distinct = count_distinct(points, least)
-        if distinct < least:
-            # Fewer different points than a neighbourhood span no surface: there is nothing to estimate.
-            few = f"{distinct} different points are too few to denoise (at least {least}); left unchanged"
-            return cloud.note(self.type_name, figures, few)
+        if self.classes is not None or self.where is not None:
+            figures["points_held"] = int(active.sum() - may.sum())
+        if useless := self._useless(points, may):
+            return self._told(cloud, cloud.xyz, {}).note(self.type_name, figures, useless, *self._replaced(cloud))
         widest = float(np.ptp(points, axis=0).max())
         if self.noise != "auto" and self.noise > widest:
             raise RunError(
@@ -98,9 +130,58 @@ class Spd(Filter):
             )
         denoised = load(self.model, self.weights).denoise(points, self._settings(cloud))
         xyz = cloud.xyz.copy()
-        xyz[active] = denoised.xyz
+        xyz[may] = denoised.xyz[may[active]]
         figures |= denoised.figures
-        return cloud.with_xyz(xyz).note(self.type_name, figures, *self._doubts(cloud, figures))
+        doubts = [*self._doubts(cloud, figures), *self._replaced(cloud)]
+        left = self._uncertainty(denoised, active, may)
+        return self._told(cloud, xyz, left).note(self.type_name, figures, *doubts)
+
+    def _useless(self, points: Floats, may: Bools) -> str | None:
+        """Why there is nothing to do with the active ``points``, if so."""
+        least = KINDS[self.model].min_points
+        distinct = count_distinct(points, least)
+        if distinct < least:
+            # Fewer different points than a neighbourhood span no surface: there is nothing to estimate.
+            return f"{distinct} different points are too few to denoise (at least {least}); left unchanged"
+        if not may.any():
+            asked = [name for name in ("classes", "where") if getattr(self, name) is not None]
+            return f"no point may move; check {' and '.join(repr(name) for name in asked)}"
+        return None
+
+    def _told(self, cloud: PointCloud, xyz: Floats, columns: Dims) -> PointCloud:
+        """``cloud`` at ``xyz``, with the dimensions that were asked for; what ``columns`` does not tell is NaN."""
+        added = dict(columns)
+        for name in self.dimensions or ():
+            if name == "Displacement":
+                added[name] = displacement(cloud.xyz, xyz)
+            elif name not in added:
+                added[name] = np.full(len(cloud), np.nan, dtype=np.float32)
+        moved = cloud if xyz is cloud.xyz else cloud.with_xyz(xyz)
+        return moved.with_dims(added) if added else moved
+
+    def _uncertainty(self, denoised: Denoised, active: Bools, may: Bools) -> Dims:
+        """The dimension Uncertainty, if it is asked for: NaN for points that the network has not seen."""
+        if "Uncertainty" not in (self.dimensions or ()):
+            return {}
+        if denoised.uncertainty is None:
+            raise RunError(f"model '{self.model}' gives no Uncertainty; remove it from 'dimensions'")
+        noise = denoised.figures["noise"]
+        column = np.full(len(active), np.nan, dtype=np.float32)
+        column[active] = uncertainty_left(denoised.uncertainty, noise, np.where(may[active], self.strength, 0.0))
+        return {"Uncertainty": column}
+
+    def _impossible(self, kind: Kind) -> Iterator[str]:
+        """What the choice of points and dimensions asks for in vain, one sentence each."""
+        for number in sorted(set(self.classes or ()) & set(NOISE_CLASSES)):
+            yield f"option 'classes' names {number}, which means noise and is never moved; remove it"
+        for name in sorted(set(self.dimensions or ()) - kind.dimensions):
+            known = " or ".join(f"'{other}'" for other in sorted(kind.dimensions))
+            yield f"model '{self.model}' cannot tell the dimension '{name}'; it can tell {known}"
+
+    def _replaced(self, cloud: PointCloud) -> Iterator[str]:
+        """Warnings of dimensions of the input that are overwritten."""
+        for name in sorted(set(self.dimensions or ()) & cloud.dims.keys()):
+            yield f"the dimension '{name}' that the cloud had is replaced; it tells of this stage alone"
 
     def _doubts(self, cloud: PointCloud, figures: Mapping[str, object]) -> Iterator[str]:
         """Warnings of results that are hardly what was wanted, one sentence each."""

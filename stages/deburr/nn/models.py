@@ -37,10 +37,18 @@ class Settings:
 
 @dataclass(frozen=True)
 class Denoised:
-    """``xyz`` (N, 3) float64, row i being input row i, and figures for the run report (units in their names)."""
+    """What a model returns.
+
+    xyz : (N, 3) float64, row i being input row i.
+    figures : for the run report, units in their names.
+    uncertainty : (N,) float64, the standard deviation per coordinate that the whole displacement (strength 1) leaves in
+        each point's place, in the units of ``xyz``; None from a model that cannot tell. A model that can tells its
+        ``noise`` among the figures.
+    """
 
     xyz: Floats
     figures: Mapping[str, Any] = field(default_factory=dict)
+    uncertainty: Floats | None = None
 
 
 #: What is seen together where filters.patch does not say: blocks whose neighbours' features about fill a core's cache;
@@ -58,7 +66,10 @@ class Model(Protocol):
 
 @dataclass(frozen=True)
 class Kind:
-    """What a model uses of a spec; `filters.spd` refuses a stage or an option that its model would ignore."""
+    """What a model uses of a spec; `filters.spd` refuses a stage or an option that its model would ignore.
+
+    ``dimensions`` are those that it can fill: Displacement any model, Uncertainty one that returns it.
+    """
 
     name: str
     description: str
@@ -67,6 +78,7 @@ class Kind:
     options: frozenset[str]
     bundled: bool
     min_points: int
+    dimensions: frozenset[str] = frozenset({"Displacement"})
 
 
 KINDS: dict[str, Kind] = {

@@ -84,9 +84,11 @@ def _version_and_format(
 
 
 def _layout(writer: LasWriter, cloud: PointCloud, source: LasSource | None, number: int, warnings: list[str]) -> Layout:
-    """The source's extra bytes as they are, then the dimensions that have no other place."""
+    """The source's extra bytes that are dimensions still, as they are, then those that have no other place."""
     wanted, _ = parse_extra_dims(writer.extra_dims)
     extras = source.layout.extras if source is not None else ()
+    # What a stage removed is not to come back; what has no name has no dimension that could be removed.
+    extras = tuple(e for e in extras if e.name is None or e.name in cloud.dims)
     trailing = source.layout.trailing if source is not None else 0
     if writer.extra_dims != "all":
         lost = [e.name for e in extras if e.name and e.name not in wanted]

@@ -1,0 +1,49 @@
+"""filters.restore: undoes a denoising."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import ClassVar
+
+import numpy as np
+from pydantic import Field
+
+from deburr.core.cloud import PointCloud
+from deburr.core.errors import RunError, did_you_mean
+from deburr.core.stage import Filter, Scope
+from deburr.filters._original import ORIGINAL, kept_original
+
+
+class Restore(Filter):
+    """Put every point back to where it was before filters.spd moved it with ``keep_original``, to the last bit.
+
+    Then the dimensions OriginalX, OriginalY and OriginalZ, which told where, are removed. Written as LAS in the scale
+    and offset that the denoised file had, the points get their first integers again.
+    """
+
+    type_name: ClassVar[str] = "filters.restore"
+    scope: ClassVar[Scope] = "point"
+    needs: ClassVar[frozenset[str]] = frozenset(ORIGINAL)
+    takes: ClassVar[frozenset[str]] = frozenset(ORIGINAL)
+
+    remove: list[str] | None = Field(
+        None, min_length=1, description='more dimensions to remove, such as ["Displacement", "Uncertainty"]'
+    )
+
+    def run(self, cloud: PointCloud) -> PointCloud:
+        """Undo the movement. Raises `RunError` where the original coordinates are not there."""
+        xyz = kept_original(cloud)
+        for name in self.remove or ():
+            if name not in cloud.dims:
+                hint = did_you_mean(name, cloud.dims) or "; correct the name"
+                raise RunError(f"option 'remove': the cloud has no dimension '{name}'{hint}")
+        gone = {*ORIGINAL, *(self.remove or ())}
+        back = np.linalg.norm(cloud.xyz - xyz, axis=1)
+        figures = {
+            "points": len(cloud),
+            "points_moved_back": int((cloud.xyz != xyz).any(axis=1).sum()),
+            "displacement_max": float(back.max(initial=0.0)),
+            "units": "cloud units",
+        }
+        dims = {name: column for name, column in cloud.dims.items() if name not in gone}
+        return replace(cloud, xyz=xyz, dims=dims).note(self.type_name, figures)
