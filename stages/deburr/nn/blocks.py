@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -13,69 +15,117 @@ from torch import Tensor
 Work = Callable[[slice], tuple[Tensor, ...]]
 
 
+@dataclass(frozen=True)
+class Helpers:
+    """Threads that work beside the caller's."""
+
+    count: int
+    pool: ThreadPoolExecutor
+
+
+@dataclass(frozen=True)
 class Blocks:
-    """Rows 0 to ``count``, all at once or ``size`` at a time on the threads of ``pool``.
+    """Rows 0 to ``count``, all at once, or ``size`` at a time on the caller's thread and those of ``helpers``.
 
     One thread a block: threads that share every product of one block wait for each other at each of them, and on a
     busy machine that made two threads ten times slower than one. Every result row depends on its own inputs alone,
-    so neither the size of the blocks nor the threads change a result.
+    so neither the size of the blocks nor the threads change a result. ``tick`` is told how many rows are finished.
     """
 
-    def __init__(
-        self,
-        count: int,
-        size: int | None = None,
-        pool: ThreadPoolExecutor | None = None,
-        tick: Callable[[int], None] = lambda _: None,
-    ) -> None:
-        self._count, self._size, self._pool, self._tick = count, size or max(count, 1), pool, tick
+    count: int
+    size: int | None = None
+    helpers: Helpers | None = None
+    tick: Callable[[int], None] = lambda _: None
 
     def of(self, count: int) -> Blocks:
         """The same for another number of rows."""
-        return Blocks(count, self._size, self._pool, self._tick)
+        return replace(self, count=count)
 
     def rows(self) -> list[slice]:
         """The ranges that cover all rows."""
-        return [slice(a, min(a + self._size, self._count)) for a in range(0, self._count, self._size)]
+        size = self.size or max(self.count, 1)
+        return [slice(a, min(a + size, self.count)) for a in range(0, self.count, size)]
 
-    def map(self, work: Work) -> tuple[Tensor, ...]:
-        """The results of ``work`` for all rows. ``tick`` is told the rows of every finished block."""
-        ranges = self.rows()
-        if self._pool is None:
-            assert len(ranges) == 1, "several blocks need a pool"
-            return work(ranges[0])
+    def map(self, work: Work, into: tuple[Tensor, ...] | None = None) -> tuple[Tensor, ...]:
+        """The results of ``work`` for all rows; with a gradient only where they are all computed at once.
 
-        def detached(rows: slice) -> tuple[Tensor, ...]:
-            with torch.inference_mode():  # which holds for one thread only
-                return work(rows)
-
-        # The first block tells the results' shapes; all others are put in their places by the threads that make them.
-        first = detached(ranges[0])
-        wholes = tuple(part.new_empty((self._count, *part.shape[1:])) for part in first)
-
-        def keep(rows: slice, parts: tuple[Tensor, ...]) -> int:
+        ``into``: where they may be put, to spare memory; ``work`` then reads these in its own rows alone.
+        """
+        if self.size is None:
+            return work(slice(0, self.count))
+        ready = slice(0, 0)
+        if into is None:
+            # The first block tells the results' shapes.
+            ready = self.rows()[0]
             with torch.inference_mode():
-                for whole, part in zip(wholes, parts, strict=True):
-                    whole[rows] = part
-            return rows.stop - rows.start
+                first = work(ready)
+                into = tuple(part.new_empty((self.count, *part.shape[1:])) for part in first)
 
-        self._tick(keep(ranges[0], first))
-        for done in self._pool.map(lambda rows: keep(rows, detached(rows)), ranges[1:]):
-            self._tick(done)
-        return wholes
+        def keep(rows: slice) -> None:
+            for whole, part in zip(into, first if rows == ready else work(rows), strict=True):
+                whole[rows] = part
+
+        self._do(keep)
+        return into
+
+    def write(self, work: Callable[[slice, Tensor], object], like: Tensor) -> Tensor:
+        """What ``work`` writes for some rows into its second argument; for all rows, in the shape of ``like``."""
+        if self.size is None:
+            whole = torch.empty_like(like)
+            work(slice(0, self.count), whole)
+            return whole
+        with torch.inference_mode():
+            whole = torch.empty_like(like)
+        self._do(lambda rows: work(rows, whole[rows]))
+        return whole
+
+    def _do(self, work: Callable[[slice], object]) -> None:
+        waiting, finished = deque(self.rows()), list[int]()
+
+        def take() -> bool:
+            try:
+                rows = waiting.popleft()
+            except IndexError:  # another thread took the last
+                return False
+            with torch.inference_mode():  # which holds for one thread only
+                work(rows)
+            finished.append(rows.stop - rows.start)
+            return True
+
+        def help_out() -> None:
+            # A task a thread, not a block: to hand a block over costs as much as to compute on it.
+            while take():
+                pass
+
+        helpers = self.helpers
+        tasks = [helpers.pool.submit(help_out) for _ in range(min(helpers.count, len(waiting) - 1))] if helpers else []
+        told = 0
+        try:
+            while take():
+                told = self._tell(finished, told)
+        finally:
+            waiting.clear()  # or an interrupted run would go on to its end
+            for task in tasks:
+                task.result()
+        self._tell(finished, told)
+
+    def _tell(self, finished: list[int], told: int) -> int:
+        """Tick for all blocks finished but the first ``told``; how many these are now."""
+        now = len(finished)
+        self.tick(sum(finished[told:now]))
+        return now
 
 
 @contextmanager
-def worker_pool(workers: int) -> Iterator[ThreadPoolExecutor]:
-    """``workers`` threads, each of which computes its operations alone: `threads` for the processor, 1 feeds a GPU.
-
-    What still waits is dropped when the block is left, so that an interrupted run stops at once.
-    """
+def helping(threads: int) -> Iterator[Helpers | None]:
+    """What `Blocks` needs to use ``threads`` threads, each of which computes its operations alone."""
     before = torch.get_num_threads()
     torch.set_num_threads(1)
-    pool = ThreadPoolExecutor(workers)
     try:
-        yield pool
+        if threads == 1:
+            yield None
+        else:
+            with ThreadPoolExecutor(threads - 1) as pool:
+                yield Helpers(threads - 1, pool)
     finally:
-        pool.shutdown(cancel_futures=True)
         torch.set_num_threads(before)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from functools import cache
 from pathlib import Path
 
@@ -14,7 +14,7 @@ from deburr.core.errors import ReadError
 from deburr.core.neighbors import threads
 from deburr.core.progress import advance
 from deburr.nn import weights as weights_file
-from deburr.nn.blocks import Blocks, worker_pool
+from deburr.nn.blocks import Blocks, helping
 from deburr.nn.device import torch_device
 from deburr.nn.models import PATCHES, Denoised, Settings
 from deburr.nn.network import NOISE_FLOOR, Scene, ScoreNetwork, Sizes
@@ -50,10 +50,11 @@ class Default:
         distinct, back = canonical(xyz)
         unit = settings.frame.scale if settings.frame is not None else None
         device = torch_device(settings.device)
-        with worker_pool(threads()) as pool, worker_pool(1) as feeder:
+        with helping(threads()) as helpers:
             size, ticker = (settings.patches or PATCHES["blocks"]).size, _Ticker(len(distinct))
-            blocks = Blocks(len(distinct), size, pool, ticker.tick)
-            fed = blocks if device.type == "cpu" else Blocks(len(distinct), size, feeder, ticker.tick)
+            blocks = Blocks(len(distinct), size, helpers, ticker.tick)
+            # One thread feeds a GPU.
+            fed = blocks if device.type == "cpu" else replace(blocks, helpers=None)
             graph = build_graph(distinct, unit)
             unit = graph.unit
             told = None if settings.noise is None else settings.noise / unit
@@ -114,7 +115,7 @@ class _Ticker:
 
     def expect(self, steps: int, model: Default) -> None:
         """Work on all points ``steps`` times, besides what is done already."""
-        walks = max(HOPS) + len(HOPS) + ScoreNetwork.WALKS + 2 * len(model.score.layers)
+        walks = max(HOPS) + len(HOPS) + ScoreNetwork.WALKS + len(model.score.layers)
         self._total = self._done + self._count * (steps * walks - max(HOPS) - len(HOPS))
 
     def tick(self, points: int) -> None:
@@ -125,8 +126,8 @@ class _Ticker:
 def estimate_noise(xyz: Floats) -> float:
     """The noise's standard deviation per coordinate in ``xyz`` (N, 3) float64, in its units; needs 32 points."""
     graph = build_graph(canonical(xyz)[0])
-    with worker_pool(threads()) as pool:
-        blocks = Blocks(len(graph.spacing), PATCHES["blocks"].size, pool)
+    with helping(threads()) as helpers:
+        blocks = Blocks(len(graph.spacing), PATCHES["blocks"].size, helpers)
         return Default.load()._level(graph, blocks)[1] * graph.unit
 
 

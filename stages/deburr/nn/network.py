@@ -19,6 +19,7 @@ turning the cloud turns the result. The noise level is an input, and the output 
 from __future__ import annotations
 
 from dataclasses import dataclass, fields, replace
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -141,13 +142,13 @@ def _dot(a: Tensor, b: Tensor) -> Tensor:
 
 
 def weighted_sums(graph: Graph, values: Tensor, kernels: list[Tensor], rows: slice) -> Tensor:
-    """(n, heads, C): sums of the neighbours' ``values`` (N, C), weighted by each head's ``kernels`` (n, K)."""
+    """(n, heads C): sums of the neighbours' ``values`` (N, C), weighted by each head's ``kernels`` (n, K)."""
     if torch.is_grad_enabled():
-        return torch.stack(kernels, 1) @ graph.gather(values, rows)
+        return (torch.stack(kernels, 1) @ graph.gather(values, rows)).flatten(1)
     # The same without writing the neighbours' values out; its backward pass is slow.
     neighbors = graph.neighbors[rows]
     sums = [functional.embedding_bag(neighbors, values, mode="sum", per_sample_weights=kernel) for kernel in kernels]
-    return torch.stack(sums, 1)
+    return torch.cat(sums, 1)
 
 
 class Layer(nn.Module):
@@ -155,6 +156,7 @@ class Layer(nn.Module):
 
     def __init__(self, sizes: Sizes) -> None:
         super().__init__()
+        self.sizes = sizes
         mixed = 2 * sizes.vectors
         found = sizes.heads * (sizes.vectors + 1) + sizes.vectors
         self.value = nn.Linear(sizes.channels, sizes.values)
@@ -165,29 +167,52 @@ class Layer(nn.Module):
         )
         self.carry = nn.Linear(mixed, sizes.vectors, bias=False)
 
+    def told(self, features: Tensor, arrows: Tensor) -> Tensor:
+        """(n, values + 3 V): what neighbours are told of points with ``features`` (n, C) and ``arrows`` (n, 3, V)."""
+        return torch.cat((self.value(features), arrows.flatten(1)), 1)
+
     def forward(
         self, own: Tensor, averaged: Tensor, arrows: Tensor, reach: Tensor, feet: Tensor
     ) -> tuple[Tensor, Tensor]:
         """New features (n, C) and vectors (n, 3, V).
 
-        own (n, C) features; averaged (n, heads, values + 3 V) the neighbours' values and vectors; arrows (n, 3, V) own
-        vectors; reach (n, 3, heads) kernel-weighted offsets; feet (n, 2, 3) unit normals.
+        own (n, C) features; averaged (n, heads (values + 3 V)) what the neighbours told; arrows (n, 3, V) own vectors;
+        reach (n, 3, heads) kernel-weighted offsets; feet (n, 2, 3) unit normals.
         """
-        count, heads, width, kinds = len(own), averaged.shape[1], self.value.out_features, arrows.shape[2]
-        theirs = averaged[..., width:].view(count, heads, 3, kinds).transpose(1, 2).reshape(count, 3, heads * kinds)
-        mixed = self.mix(torch.cat((theirs, reach, arrows), 2))
-        half = mixed.shape[2] // 2
+        channels, heads, kinds = self.sizes.channels, self.sizes.heads, self.sizes.vectors
+        first, *others = self.update
+        from_own, _, from_invariants = first.weight.split((channels, heads * self.sizes.values, 7 * kinds), 1)
+        _, from_reach, from_arrows = self.mix.weight.split((heads * kinds, heads, kinds), 1)
+        both = averaged @ self._from_neighbors().t()
+        hidden, mixed = both[:, :channels], both[:, channels:].view(-1, 3, 2 * kinds)
+        mixed = mixed + functional.linear(reach, from_reach) + functional.linear(arrows, from_arrows)
         invariants = torch.cat(
             (
                 ((mixed * mixed).sum(1) + 1e-6).sqrt(),
-                (mixed[..., :half] * mixed[..., half:]).sum(1),
-                (feet @ mixed).abs().transpose(1, 2).reshape(count, -1),
+                (mixed[..., :kinds] * mixed[..., kinds:]).sum(1),
+                (feet @ mixed).abs().transpose(1, 2).flatten(1),
             ),
             1,
         )
-        out = self.update(torch.cat((own, averaged[..., :width].reshape(count, -1), invariants), 1))
-        features, gates = out.split((own.shape[1], kinds), 1)
+        hidden = hidden + torch.addmm(first.bias, own, from_own.t()) + invariants @ from_invariants.t()
+        for module in others:
+            hidden = module(hidden)
+        features, gates = hidden.split((channels, kinds), 1)
         return own + features, arrows + torch.tanh(gates)[:, None] * self.carry(mixed)
+
+    def _from_neighbors(self) -> Tensor:
+        """(C + 6 V, heads (values + 3 V)): the parts of `update` and `mix` that read what neighbours told, as one.
+
+        One product with the averages as they come is half the work of sorting them into values and vectors first.
+        """
+        channels, heads, values, kinds = self.sizes.channels, self.sizes.heads, self.sizes.values, self.sizes.vectors
+        update = self.update[0].weight[:, channels : channels + heads * values].reshape(channels, heads, values)
+        mix = self.mix.weight[:, : heads * kinds].reshape(2 * kinds, heads, kinds)
+        turned = torch.einsum("cd,mhv->cmhdv", torch.eye(3, device=mix.device), mix)
+        turned = turned.reshape(6 * kinds, heads, 3 * kinds)
+        upper = torch.cat((update, update.new_zeros(channels, heads, 3 * kinds)), 2)
+        lower = torch.cat((turned.new_zeros(6 * kinds, heads, values), turned), 2)
+        return torch.cat((upper, lower)).flatten(1)
 
 
 class ScoreNetwork(nn.Module):
@@ -207,7 +232,7 @@ class ScoreNetwork(nn.Module):
         )
 
     #: How often `forward` walks over the points, besides once a layer.
-    WALKS = 5
+    WALKS = 3
 
     def forward(self, scene: Scene, blocks: Blocks | None = None) -> tuple[Tensor, Tensor, Tensor]:
         """Scores at the points (N, 3), gates (N,); and each neighbour's score there (N, K + 1, 3), for training.
@@ -216,21 +241,28 @@ class ScoreNetwork(nn.Module):
         computed at once, as training needs it.
         """
         blocks = blocks or Blocks(len(scene.noise))
-        features, arrows = blocks.map(lambda rows: self._enter(scene, rows))
-        (table,) = blocks.map(lambda rows: (edge_table(scene, rows),))
+        table, features, arrows, told = blocks.map(lambda rows: self._enter(scene, rows))
         *kernels, trust, reach = blocks.map(lambda rows: self._kernels(scene, table, rows))
-        for layer in self.layers:
-            assert isinstance(layer, Layer)
-            features, arrows = self._advance(layer, scene, features, arrows, kernels, reach, blocks)
-        local, own = blocks.map(lambda rows: self._local(scene, features, arrows, rows))
+        spare = torch.empty_like(told)
+        for index in range(len(self.layers) - 1):
+            state = (features, arrows, told)
+            features, arrows, told = blocks.map(
+                lambda rows, index=index, state=state: self._advance(index, scene, state, kernels, reach, rows),  # type: ignore[misc]
+                (features, arrows, spare),
+            )
+            spare = state[2]
+        state = (features, arrows, told)
+        local, own = blocks.map(lambda rows: self._finish(scene, state, kernels, reach, rows))
         score, gate, each = blocks.map(lambda rows: self._ensemble(scene, local, own, trust, rows))
         return score, gate, each
 
-    def _enter(self, scene: Scene, rows: slice) -> tuple[Tensor, Tensor]:
+    def _enter(self, scene: Scene, rows: slice) -> tuple[Tensor, ...]:
+        """The edge table, features, vectors, and what neighbours are told first."""
         means, normals = scene.planes.means[rows], scene.planes.normals[rows]
         feet = (means * normals).sum(-1, keepdim=True) * normals
         vectors = torch.cat((means, feet), 1) / scene.graph.spacing[rows, None, None]
-        return self.enter(node_inputs(scene, rows)), self.start(vectors.transpose(1, 2))
+        features, arrows = self.enter(node_inputs(scene, rows)), self.start(vectors.transpose(1, 2))
+        return edge_table(scene, rows), features, arrows, self.layers[0].told(features, arrows)  # type: ignore[operator]
 
     def _kernels(self, scene: Scene, table: Tensor, rows: slice) -> tuple[Tensor, ...]:
         """Each head's weights (n, K), the trust in the neighbours' scores (n, K), and (n, 3, heads) the heads' reach.
@@ -249,35 +281,39 @@ class ScoreNetwork(nn.Module):
         reach = reach / scene.graph.spacing[rows, None, None]
         return (*heads, weights[-1], reach)
 
-    def _advance(
+    def _layer(
         self,
-        layer: Layer,
+        index: int,
         scene: Scene,
-        features: Tensor,
-        arrows: Tensor,
+        state: tuple[Tensor, Tensor, Tensor],
         kernels: list[Tensor],
         reach: Tensor,
-        blocks: Blocks,
-    ) -> tuple[Tensor, ...]:
-        (values,) = blocks.map(lambda rows: (torch.cat((layer.value(features[rows]), arrows[rows].flatten(1)), 1),))
+        rows: slice,
+    ) -> tuple[Tensor, Tensor]:
+        features, arrows, told = state
+        averaged = weighted_sums(scene.graph, told, [kernel[rows] for kernel in kernels], rows)
+        normals = scene.planes.normals[rows][:, _FINE : _COARSE + 1 : _COARSE - _FINE]
+        now: tuple[Tensor, Tensor] = self.layers[index](features[rows], averaged, arrows[rows], reach[rows], normals)
+        return now
 
-        def advance(rows: slice) -> tuple[Tensor, Tensor]:
-            averaged = weighted_sums(scene.graph, values, [kernel[rows] for kernel in kernels], rows)
-            normals = scene.planes.normals[rows][:, (_FINE, _COARSE)]
-            result: tuple[Tensor, Tensor] = layer(features[rows], averaged, arrows[rows], reach[rows], normals)
-            return result
+    def _advance(self, index: int, *rest: Any) -> tuple[Tensor, ...]:
+        """What the layer after ``index`` needs."""
+        features, arrows = self._layer(index, *rest)
+        return features, arrows, self.layers[index + 1].told(features, arrows)  # type: ignore[operator]
 
-        return blocks.map(advance)
+    def _finish(self, scene: Scene, state: tuple[Tensor, Tensor, Tensor], *rest: Any) -> tuple[Tensor, ...]:
+        """What `_ensemble` needs."""
+        return self._local(scene, *self._layer(len(self.layers) - 1, scene, state, *rest), rest[-1])
 
     def _local(self, scene: Scene, features: Tensor, arrows: Tensor, rows: slice) -> tuple[Tensor, Tensor]:
         """(n, 10): S_j(x) = b + A (x_j - x) as A (6, symmetric) and b (3), and its weight; (n, 4): what concerns the
         point alone, a vector and its gate."""
         scales, vectors = len(HOPS), self.sizes.vectors
-        mix, free, rest = self.leave(features[rows]).split((scales + 1, 2 * vectors, 2), 1)
+        mix, free, rest = self.leave(features).split((scales + 1, 2 * vectors, 2), 1)
         share = mix.softmax(1)[:, :scales]
         normals, noise = scene.planes.normals[rows], scene.noise[rows, None]
         height = (scene.planes.means[rows] * normals).sum(-1)
-        shared, own = (noise[:, None] * (free.view(-1, 2, vectors) @ arrows[rows].transpose(1, 2))).unbind(1)
+        shared, own = (noise[:, None] * (free.view(-1, 2, vectors) @ arrows.transpose(1, 2))).unbind(1)
         pull = ((share * height)[..., None] * normals).sum(1) + shared
         x, y, z = normals.unbind(-1)
         products = torch.stack((x * x, y * y, z * z, x * y, x * z, y * z), -1)

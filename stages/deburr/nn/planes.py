@@ -11,6 +11,7 @@ import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from math import pi
+from typing import Any
 
 import numpy as np
 import torch
@@ -61,11 +62,13 @@ class Graph:
         """(M,) int64, ascending: ``rows`` and what is reached from there in ``hops`` steps along the graph."""
         inside = torch.zeros(len(self.spacing), dtype=torch.bool, device=self.spacing.device)
         inside[rows] = True
-        found = inside.nonzero()[:, 0]
+        last = self.neighbors[rows]
         for _ in range(hops):
-            inside[self.neighbors[found].reshape(-1).long()] = True
-            found = inside.nonzero()[:, 0]
-        return found
+            reached = last.reshape(-1)
+            new = reached[~inside.index_select(0, reached)].unique().long()
+            inside[new] = True
+            last = self.neighbors[new]
+        return inside.nonzero()[:, 0]
 
     def part(self, rows: Tensor) -> Graph:
         """The graph of ``rows`` (M,) alone. Neighbours outside are replaced by any: who reads them gets nonsense."""
@@ -166,13 +169,33 @@ def spread(graph: Graph, values: Tensor, hops: int, blocks: Blocks) -> Tensor:
 def averaging(graph: Graph, dtype: torch.dtype, blocks: Blocks) -> Callable[[Tensor, int], Tensor]:
     """What `spread` does, prepared for more than one call."""
     matrices = {rows.start: _matrix(graph, rows, dtype) for rows in blocks.rows()}
+    back: list[Tensor] = []
 
     def average(values: Tensor, hops: int) -> Tensor:
+        if torch.is_grad_enabled() and values.requires_grad:
+            # PyTorch would turn the matrix round anew in every backward pass.
+            back[:] = back or [matrices[0].t().to_sparse_csr()]
+            for _ in range(hops):
+                values = _Average.apply(values, matrices[0], back[0])
+            return values
         for _ in range(hops):
-            (values,) = blocks.map(lambda rows, last=values: (matrices[rows.start] @ last,))  # type: ignore[misc]
+            values = blocks.write(lambda rows, out, last=values: torch.mm(matrices[rows.start], last, out=out), values)  # type: ignore[misc]
         return values
 
     return average
+
+
+class _Average(torch.autograd.Function):
+    """A sparse matrix times values (N, C), with a gradient for the values alone."""
+
+    @staticmethod
+    def forward(context: Any, values: Tensor, matrix: Tensor, back: Tensor) -> Tensor:
+        context.save_for_backward(back)
+        return matrix @ values
+
+    @staticmethod
+    def backward(context: Any, gradient: Tensor) -> tuple[Tensor, None, None]:
+        return context.saved_tensors[0] @ gradient.contiguous(), None, None
 
 
 def _matrix(graph: Graph, rows: slice, dtype: torch.dtype) -> Tensor:

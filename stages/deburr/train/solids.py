@@ -112,8 +112,19 @@ def _cut(a: Distance, b: Distance) -> Distance:
     return lambda p: np.asarray(np.maximum(a(p), -b(p)))
 
 
+def _rippled(a: Distance, rng: np.random.Generator) -> Distance:
+    """Waves along one or two directions, down to the finest that a scan can tell from noise."""
+    waves = int(rng.integers(1, 3))
+    length = np.exp(rng.uniform(np.log(0.08), np.log(0.6), waves))
+    vector = rng.normal(size=(waves, 3))
+    vector *= (2 * np.pi / (length * np.linalg.norm(vector, axis=1)))[:, None]
+    # The slope stays below 0.7, so that the surface does not fold.
+    height = length * rng.uniform(0.02, 0.11, waves) / waves
+    return lambda p: np.asarray(a(p) + (height * np.sin(p @ vector.T)).sum(1))
+
+
 def solid(rng: np.random.Generator) -> Distance:
-    """A random solid of one to seven primitives, about inside the unit sphere."""
+    """A random solid of one to seven primitives, about inside the unit sphere; some are rippled."""
     whole = _placed(_primitive(rng), rng)
     for _ in range(int(rng.integers(0, 7))):
         part = _placed(_primitive(rng), rng)
@@ -121,7 +132,7 @@ def solid(rng: np.random.Generator) -> Distance:
             whole = _cut(whole, part)
         else:
             whole = _joined(whole, part, float(rng.choice([0.0, rng.uniform(0.02, 0.2)])))
-    return whole
+    return _rippled(whole, rng) if rng.random() < 0.3 else whole
 
 
 def _gradient(distance: Distance, p: Floats, step: float = 1e-5) -> Floats:
