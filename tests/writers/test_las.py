@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import resource
 import struct
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -395,6 +395,22 @@ def test_new_dimensions_and_extra_dims(tmp_path: Path) -> None:
     assert "Depth" not in again.dims
     assert again.dims["score"].dtype == np.float32
     assert any("Depth" in w for w in written.history[-1].warnings)
+
+
+def test_a_dimension_that_a_stage_removed_does_not_come_back(tmp_path: Path) -> None:
+    path, again = tmp_path / "in.las", tmp_path / "out.las"
+    dims = {name: np.arange(5, dtype=kind) for name, kind in (("A", "u1"), ("B", "f8"), ("C", "i2"))}
+    LasWriter(filename=str(path)).write(PointCloud(np.zeros((5, 3)), dims))
+    cloud = LasReader(filename=str(path)).read()
+    left = {name: column for name, column in cloud.dims.items() if name != "B"}
+    LasWriter(filename=str(again)).write(replace(cloud, dims=left))
+    read = LasReader(filename=str(again)).read()
+    assert list(read.dims) == list(left)
+    assert read.dims["A"].tolist() == read.dims["C"].tolist() == [0, 1, 2, 3, 4]
+    assert parse(again).records.shape[1] == parse(path).records.shape[1] - 8
+    none = {name: column for name, column in left.items() if name not in "AC"}
+    LasWriter(filename=str(again)).write(replace(cloud, dims=none))
+    assert parse(again).kept_vlrs == [v for v in parse(path).kept_vlrs if v[0][2:].startswith(b"LASF_Projection")]
 
 
 def test_undescribed_extra_bytes_are_described_once_others_follow(tmp_path: Path) -> None:

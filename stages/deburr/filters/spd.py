@@ -77,7 +77,7 @@ class Spd(Filter):
         None,
         min_length=1,
         description="dimensions to add: Displacement, how far each point was moved; Uncertainty, the standard "
-        "deviation that is left in its place (float32)",
+        "deviation of the noise that is left across the surface (float32)",
         json_schema_extra={"unit": "cloud units"},
     )
 

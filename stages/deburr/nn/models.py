@@ -41,9 +41,9 @@ class Denoised:
 
     xyz : (N, 3) float64, row i being input row i.
     figures : for the run report, units in their names.
-    uncertainty : (N,) float64, the standard deviation per coordinate that the whole displacement (strength 1) leaves in
-        each point's place, in the units of ``xyz``; None from a model that cannot tell. A model that can tells its
-        ``noise`` among the figures.
+    uncertainty : (N,) float64, the standard deviation, across the surface, of the noise that the whole displacement
+        (strength 1) leaves in each point, in the units of ``xyz``; all of it where the model knows no surface. None
+        from a model that cannot tell; one that can has its ``noise`` among the figures.
     """
 
     xyz: Floats
