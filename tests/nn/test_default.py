@@ -13,12 +13,13 @@ from deburr.core.cloud import Frame, Patches
 from deburr.core.errors import ReadError
 from deburr.core.neighbors import cloud_spacing
 from deburr.core.progress import listening
-from deburr.nn import weights
+from deburr.nn import default, weights
+from deburr.nn.blocks import Blocks
 from deburr.nn.default import BUNDLED, Default, estimate_noise
 from deburr.nn.models import Settings
 from deburr.nn.network import LIMIT, Scene, ScoreNetwork, Sizes
 from deburr.nn.noise_network import NoiseNetwork
-from deburr.nn.planes import build_graph, fit_planes
+from deburr.nn.planes import HOPS, build_graph, fit_planes
 
 Array = np.ndarray
 
@@ -188,17 +189,41 @@ def test_score_is_bounded_by_the_noise_for_any_weights() -> None:
     assert float(score.detach().norm(dim=1).max()) <= LIMIT * 0.1 * 1.001
 
 
-def test_the_ensemble_is_the_weighted_mean_of_local_scores() -> None:
-    """e_i = sum_j a_ij S_j(x_i) with weights that add up to 1, before the gate."""
+def test_the_score_is_gated_and_the_gate_a_share() -> None:
+    """e_i = g_i (sum_j a_ij S_j(x_i) + u_i): without the own vectors u, a mean of the local scores, shortened by g."""
     torch.manual_seed(2)
     points = house(500)[1]
     graph = build_graph(points)
-    scores, each, share = ScoreNetwork()(Scene(graph, fit_planes(graph), torch.full((500,), 0.1)))
-    assert torch.allclose(share.sum(1), torch.ones(500), atol=1e-5)
-    mean = (share[..., None] * each).sum(1)
-    gate = (scores * mean).sum(1) / (mean * mean).sum(1)
-    assert bool(((gate > 0) & (gate <= 1 + 1e-4)).all())
-    assert torch.allclose(scores, gate[:, None] * mean, atol=1e-5)
+    network = ScoreNetwork()
+    vectors, scales = network.sizes.vectors, len(HOPS)
+    with torch.no_grad():
+        own = slice(scales + 1 + vectors, scales + 1 + 2 * vectors)
+        network.leave[-1].weight[own] = 0
+        network.leave[-1].bias[own] = 0
+    score, gate, each = network(Scene(graph, fit_planes(graph), torch.full((500,), 0.1)))
+    assert bool(((gate > 0) & (gate < 1)).all())
+    ungated = score / gate[:, None]
+    assert bool((ungated >= each.min(1).values - 1e-5).all())
+    assert bool((ungated <= each.max(1).values + 1e-5).all())
+
+
+def test_training_and_inference_compute_the_same() -> None:
+    """They sum over neighbours by different operations."""
+    torch.manual_seed(3)
+    points = house(900)[1]
+    graph = build_graph(points)
+    scene = Scene(graph, fit_planes(graph), torch.full((len(points),), 0.1))
+    network = ScoreNetwork()
+    learning = network(scene)[0].detach()
+    with torch.inference_mode():
+        assert torch.allclose(network(scene, Blocks(len(points), 100))[0], learning, atol=1e-6)
+
+
+def test_parts_leave_no_trace(model: Default, monkeypatch: pytest.MonkeyPatch) -> None:
+    points = house()[1]
+    base = model.denoise(points, Settings()).xyz
+    monkeypatch.setattr(default, "PART", 500)
+    assert np.abs(model.denoise(points, Settings()).xyz - base).max() < 1e-6
 
 
 def test_estimate_noise_in_the_clouds_units() -> None:

@@ -7,7 +7,8 @@ import pytest
 import torch
 
 from deburr.core.errors import RunError
-from deburr.nn.planes import HOPS, build_graph, fit_planes, smallest_axis
+from deburr.nn.blocks import Blocks
+from deburr.nn.planes import HOPS, Graph, build_graph, fit_planes, smallest_axis, spread, widening
 
 
 def sheet(count: int = 400, seed: int = 0) -> np.ndarray:
@@ -51,20 +52,25 @@ def test_graph_weights_end_at_the_last_neighbour_and_spacing_is_that_of_a_square
     assert float(graph.spacing[middle]) == pytest.approx(1.0, abs=1e-6)
 
 
-def test_hops_are_repeated_weighted_means() -> None:
-    """Two hops by loops over points: moments averaged over neighbours, averaged again."""
+def averaging_matrix(graph: Graph) -> np.ndarray:
+    """One averaging hop by loops over points, (N, N)."""
+    count = len(graph.points)
+    weights = np.eye(count)
+    for i in range(count):
+        for j, w in zip(graph.neighbors[i].tolist(), graph.window[i].tolist(), strict=True):
+            weights[i, j] += w
+    return np.asarray(weights / weights.sum(1, keepdims=True))
+
+
+@pytest.mark.parametrize("wider", [1, 2])
+def test_hops_are_repeated_weighted_means(wider: int) -> None:
     points = sheet(60)
     points[:, 2] = np.random.default_rng(1).normal(0, 0.1, 60)
     graph = build_graph(points, unit=1.0)
-    planes = fit_planes(graph, (1, 2))
+    planes = fit_planes(graph, wider)
     local = graph.points.numpy()
-    weights = np.zeros((60, 60))
-    for i in range(60):
-        weights[i, i] = 1.0
-        for j, w in zip(graph.neighbors[i].tolist(), graph.window[i].tolist(), strict=True):
-            weights[i, j] += w
-    weights /= weights.sum(1, keepdims=True)
-    for scale, w in enumerate((weights, weights @ weights)):
+    for scale, hops in enumerate(HOPS):
+        w = np.linalg.matrix_power(averaging_matrix(graph), wider * hops)
         for i in (0, 17, 59):
             mean = w[i] @ local
             covariance = (local - mean).T @ np.diag(w[i]) @ (local - mean)
@@ -72,6 +78,35 @@ def test_hops_are_repeated_weighted_means() -> None:
             values, vectors = np.linalg.eigh(covariance)
             assert planes.variances[i, scale].numpy() == pytest.approx(values, abs=1e-6)
             assert abs(float(vectors[:, 0] @ planes.normals[i, scale].numpy())) == pytest.approx(1.0, abs=1e-5)
+
+
+def test_the_gradient_of_averaging_is_its_transpose() -> None:
+    graph = build_graph(sheet(50), unit=1.0)
+    values = torch.randn(50, 3, requires_grad=True)
+    toward = torch.randn(50, 3)
+    (spread(graph, values, 3, Blocks(50)) * toward).sum().backward()
+    three = np.linalg.matrix_power(averaging_matrix(graph), 3)
+    assert values.grad is not None
+    assert values.grad.numpy() == pytest.approx(three.T @ toward.numpy(), abs=1e-5)
+
+
+def test_planes_widen_with_the_noise() -> None:
+    assert [widening(noise) for noise in (0.0, 0.5, 0.9, 1.5, 40.0)] == [1, 1, 2, 4, 4]
+
+
+def test_a_part_of_a_graph_holds_all_that_is_reached() -> None:
+    """Two hops from a few points by sets; inside, the part's neighbours are the whole's."""
+    graph = build_graph(sheet(400), unit=1.0)
+    expected = set(range(40, 60))
+    for _ in range(2):
+        expected |= {j for i in expected for j in graph.neighbors[i].tolist()}
+    seen = graph.around(slice(40, 60), 2)
+    assert seen.tolist() == sorted(expected)
+    part = graph.part(seen)
+    for new, old in enumerate(seen.tolist()):
+        if 40 <= old < 60:
+            assert seen[part.neighbors[new].long()].tolist() == graph.neighbors[old].tolist()
+            assert part.offsets(slice(new, new + 1)).equal(graph.offsets(slice(old, old + 1)))
 
 
 def test_planes_stay_exact_far_from_the_middle() -> None:

@@ -150,7 +150,7 @@ def test_a_short_run_writes_weights_and_goes_on(tmp_path: Path) -> None:
     assert resumed["chain"][0]["steps"] > first["chain"][0]["steps"]
     first_weights = str(tmp_path / "first.safetensors")
     Path(recipe["output"]).rename(first_weights)
-    path.write_text(json.dumps({**recipe, "restart": ["noise"]}))
+    path.write_text(json.dumps({**recipe, "networks": ["noise"], "second_pass": 0}))
     second = deburr.train.run(str(path), init=first_weights)
     assert len(second["chain"]) == 2
 

@@ -117,15 +117,23 @@ class Blocks:
 
 
 @contextmanager
-def helping(threads: int) -> Iterator[Helpers | None]:
-    """What `Blocks` needs to use ``threads`` threads, each of which computes its operations alone."""
+def worker_pool(workers: int) -> Iterator[ThreadPoolExecutor]:
+    """``workers`` threads, each of which computes its operations alone.
+
+    What still waits is dropped when the block is left, so that an interrupted run stops at once.
+    """
     before = torch.get_num_threads()
     torch.set_num_threads(1)
+    pool = ThreadPoolExecutor(workers)
     try:
-        if threads == 1:
-            yield None
-        else:
-            with ThreadPoolExecutor(threads - 1) as pool:
-                yield Helpers(threads - 1, pool)
+        yield pool
     finally:
+        pool.shutdown(cancel_futures=True)
         torch.set_num_threads(before)
+
+
+@contextmanager
+def helping(threads: int) -> Iterator[Helpers | None]:
+    """What `Blocks` needs to use ``threads`` threads, the caller's among them."""
+    with worker_pool(max(threads - 1, 1)) as pool:
+        yield Helpers(threads - 1, pool) if threads > 1 else None

@@ -72,7 +72,7 @@ class Default:
                 if step == 0:
                     uncertainty = level * (1 - gate.double().numpy()) ** 0.5
         limit = settings.max_displacement if settings.max_displacement is not None else REACH * level * unit
-        away = limited((now - distinct) * settings.strength, limit)
+        away = settings.strength * limited(now - distinct, limit)
         figures = {
             "noise": level * unit,
             "noise_source": "given" if told is not None else "estimated",
@@ -80,7 +80,7 @@ class Default:
             "steps": steps,
             "max_displacement": limit,
         }
-        return Denoised((distinct + away)[back], figures)
+        return Denoised((distinct + away)[back], figures, (unit * uncertainty)[back])
 
     def _score(self, scene: Scene, device: torch.device, blocks: Blocks) -> tuple[Tensor, Tensor]:
         """Scores (N, 3) and gates (N,). Part after part with what its points see, or memory would bound the cloud."""
@@ -91,7 +91,7 @@ class Default:
             seen = scene.graph.around(rows, len(network.layers) + 1)
             inner = (seen >= rows.start) & (seen < rows.stop)
             found = network(scene.part(seen).to(device), blocks.of(len(seen)))
-            score[rows], gate[rows] = (part.cpu()[inner] for part in found[:2])
+            score[rows], gate[rows] = (part.cpu()[inner] for part in found)
         return score, gate
 
     def _level(self, graph: Graph, blocks: Blocks) -> tuple[Planes, float]:

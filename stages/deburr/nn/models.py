@@ -92,6 +92,7 @@ KINDS: dict[str, Kind] = {
             options=frozenset({"noise", "steps", "strength", "max_displacement", "device"}),
             bundled=True,
             min_points=32,
+            dimensions=frozenset({"Displacement", "Uncertainty"}),
         ),
         Kind(
             name="spd",

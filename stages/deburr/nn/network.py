@@ -234,13 +234,26 @@ class ScoreNetwork(nn.Module):
     #: How often `forward` walks over the points, besides once a layer.
     WALKS = 3
 
-    def forward(self, scene: Scene, blocks: Blocks | None = None) -> tuple[Tensor, Tensor, Tensor]:
-        """Scores at the points (N, 3), gates (N,); and each neighbour's score there (N, K + 1, 3), for training.
+    def forward(self, scene: Scene, blocks: Blocks | None = None) -> tuple[Tensor, Tensor]:
+        """Scores at the points (N, 3) and gates (N,): the share of the way that the evidence allows to go, 0 to 1.
 
-        The gate is the share of the way that the evidence allows to go, 0 to 1. Without ``blocks`` all points are
-        computed at once, as training needs it.
+        Without ``blocks`` all points are computed at once.
         """
         blocks = blocks or Blocks(len(scene.noise))
+        local, own, trust = self._walk(scene, blocks)
+        score, gate = blocks.map(lambda rows: self._ensemble(scene, local, own, trust, rows))
+        return score, gate
+
+    def parts(self, scene: Scene) -> tuple[Tensor, Tensor, Tensor]:
+        """What training holds to targets: the two parts of each score (N, 3), from the neighbours and the point's own;
+        and every neighbour's score there (N, K + 1, 3)."""
+        rows = slice(0, len(scene.noise))
+        local, own, trust = self._walk(scene, Blocks(rows.stop))
+        scored, weight = self._scored(scene, local, trust, rows)
+        gate = own[:, 3:]
+        return gate * (weight[..., None] * scored).sum(1), gate * own[:, :3], scored
+
+    def _walk(self, scene: Scene, blocks: Blocks) -> tuple[Tensor, Tensor, Tensor]:
         table, features, arrows, told = blocks.map(lambda rows: self._enter(scene, rows))
         *kernels, trust, reach = blocks.map(lambda rows: self._kernels(scene, table, rows))
         spare = torch.empty_like(told)
@@ -253,8 +266,7 @@ class ScoreNetwork(nn.Module):
             spare = state[2]
         state = (features, arrows, told)
         local, own = blocks.map(lambda rows: self._finish(scene, state, kernels, reach, rows))
-        score, gate, each = blocks.map(lambda rows: self._ensemble(scene, local, own, trust, rows))
-        return score, gate, each
+        return local, own, trust
 
     def _enter(self, scene: Scene, rows: slice) -> tuple[Tensor, ...]:
         """The edge table, features, vectors, and what neighbours are told first."""
@@ -321,18 +333,20 @@ class ScoreNetwork(nn.Module):
         gate = torch.sigmoid(rest[:, 1:] + 2)
         return torch.cat((matrix, pull, rest[:, :1].clamp(-12, 12).exp()), 1), torch.cat((own, gate), 1)
 
-    def _ensemble(self, scene: Scene, local: Tensor, own: Tensor, trust: Tensor, rows: slice) -> tuple[Tensor, ...]:
+    def _scored(self, scene: Scene, local: Tensor, trust: Tensor, rows: slice) -> tuple[Tensor, Tensor]:
+        """Every neighbour's score at the points, the point's own first, (n, K + 1, 3), and its weight (n, K + 1)."""
         mine, theirs = local[rows], scene.graph.gather(local, rows).permute(2, 0, 1).contiguous()
         x, y, z = scene.graph.offsets(rows).permute(2, 0, 1).contiguous()
         xx, yy, zz, xy, xz, yz, *pull, certain = theirs
         turned = (xx * x + xy * y + xz * z, xy * x + yy * y + yz * z, xz * x + yz * y + zz * z)
         scored = [torch.cat((mine[:, 6 + i, None], pull[i] + turned[i]), 1) for i in range(3)]
         weight = torch.cat((mine[:, 9:], trust[rows] * certain), 1)
-        weight = weight / weight.sum(1, keepdim=True)
-        shared = torch.stack([torch.linalg.vecdot(weight, along) for along in scored], 1)
+        return torch.stack(scored).permute(1, 2, 0), weight / weight.sum(1, keepdim=True)
+
+    def _ensemble(self, scene: Scene, local: Tensor, own: Tensor, trust: Tensor, rows: slice) -> tuple[Tensor, ...]:
+        scored, weight = self._scored(scene, local, trust, rows)
+        shared = torch.linalg.vecdot(weight, scored.permute(2, 0, 1)).t()
         gate = own[rows, 3]
         score = gate[:, None] * (shared + own[rows, :3])
         limit = LIMIT * scene.noise[rows, None]
-        score = score * limit / torch.maximum(_lengths(score / limit)[:, None] * limit, limit)
-        # What training learns from is 200 bytes a point, which a large cloud need not keep.
-        return score, gate, torch.stack(scored, -1) if torch.is_grad_enabled() else score[:, :0]
+        return score * limit / torch.maximum(_lengths(score / limit)[:, None] * limit, limit), gate

@@ -14,7 +14,7 @@ from torch import Tensor
 from deburr.core.cloud import Floats
 from deburr.core.neighbors import cloud_spacing
 from deburr.nn.network import NOISE_FLOOR, Scene
-from deburr.nn.planes import Graph, Planes, build_graph, fit_planes, widening
+from deburr.nn.planes import build_graph, fit_planes, widening
 from deburr.train.landscapes import landscape_scene
 from deburr.train.recipe import Recipe
 from deburr.train.scene import CleanScene, cropped, displacement_target, scaled
@@ -104,22 +104,6 @@ class Pool:
 def target(example: Example, objective: str) -> Tensor:
     """(N, 3) float32, the displacement each point should make, in units of the noise before any pass."""
     return torch.from_numpy(displacement_target(example.truth, example.points, objective) / example.first_level).float()
-
-
-def merged(scenes: list[Scene]) -> Scene:
-    """Several scenes, equally wide planes, as one whose graph has as many parts."""
-    starts = np.cumsum([0] + [len(s.noise) for s in scenes])
-    graphs = [s.graph for s in scenes]
-    graph = Graph(
-        1.0,
-        torch.cat([g.points for g in graphs]),
-        torch.cat([g.neighbors + int(start) for g, start in zip(graphs, starts, strict=False)]),
-        torch.cat([g.window for g in graphs]),
-        torch.cat([g.spacing for g in graphs]),
-    )
-    parts = (torch.cat([getattr(s.planes, f) for s in scenes]) for f in ("means", "normals", "variances"))
-    planes = Planes(*parts, scenes[0].planes.wider)
-    return Scene(graph, planes, torch.cat([s.noise for s in scenes]))
 
 
 def batches(pool: Pool, recipe: Recipe, rng: np.random.Generator) -> Iterator[list[Example]]:

@@ -21,8 +21,7 @@ from deburr.nn.default import SECOND_STEP, STEP_LEVEL
 from deburr.nn.device import torch_device
 from deburr.nn.network import NOISE_FLOOR, Scene, ScoreNetwork, Sizes
 from deburr.nn.noise_network import NoiseNetwork, pooled_noise
-from deburr.nn.planes import widening
-from deburr.train.examples import Example, Pool, batches, merged, see, target
+from deburr.train.examples import Example, Pool, batches, see, target
 from deburr.train.recipe import Recipe
 
 log = logging.getLogger(__name__)
@@ -30,6 +29,10 @@ log = logging.getLogger(__name__)
 _AVERAGE = 0.998
 #: What a first pass leaves is a fraction of the noise; this weight lets both passes count.
 _SECOND = 3.0
+#: Weight of the way along the surface, which is mostly chance.
+_OWN = 0.3
+#: How often the noise is to be read from planes of another width than it asks for: estimates start at the narrowest.
+_OTHER_WIDTH = 0.4
 #: Spread of the logarithm of the level that the network is told: an estimate is never exact.
 _TOLD_ERROR = 0.15
 _CHECKPOINT_SECONDS = 60.0
@@ -56,26 +59,14 @@ class Trainer:
         warm = min(1.0, (self.step + 1) / 100)
         for group in self.optimizer.param_groups:
             group["lr"] = float(self.recipe.learning_rate * warm * (0.5 + 0.5 * np.cos(np.pi * share)) + 1e-6)
-        # Planes are as wide as the noise asks for, and sometimes wider or narrower: estimates start with the narrowest.
-        told = [e.level * float(np.exp(rng.normal(0, _TOLD_ERROR))) for e in examples]
-        wider = widening(told[0]) if rng.random() < 0.75 else int(rng.choice([1, 1, 2, 4]))
-        scenes, levels = [], []
-        for index, example in enumerate(examples):
-            scene = see(example.points, told[index], wider)
-            if rng.random() < self.recipe.second_pass * (example.level > SECOND_STEP / 2):
-                examples[index] = example = self._passed(example, scene)
-                scene = see(example.points, STEP_LEVEL * told[index], wider)
-            scenes.append(scene)
-            levels.append(torch.full((len(example.points),), example.first_level))
-        truth = torch.cat([target(e, self.recipe.objective) for e in examples])
-        fresh = torch.tensor([e.level == e.first_level for e in examples])
-        loss, figures = self._loss(
-            merged(scenes).to(self.device),
-            *(part.to(self.device) for part in (torch.cat(levels), truth, fresh)),
-            [len(e.points) for e in examples],
-        )
+        figures: dict[str, float] = {}
         self.optimizer.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
+        # One scene after another: together they would be no faster, and each may be seen at a width of its own.
+        for example in examples:
+            losses = self._losses(example, rng)
+            (sum(losses.values()) / len(examples)).backward()  # type: ignore[union-attr]
+            for name, loss in losses.items():
+                figures[name] = figures.get(name, 0.0) + loss.item() / len(examples)
         torch.nn.utils.clip_grad_norm_(self.networks.parameters(), 1.0)
         self.optimizer.step()
         self.step += 1
@@ -84,38 +75,55 @@ class Trainer:
             self.average[name].lerp_(value, 1 - keep)
         return figures
 
+    def _losses(self, example: Example, rng: np.random.Generator) -> dict[str, Tensor]:
+        told = example.level * float(np.exp(rng.normal(0, _TOLD_ERROR)))
+        wider = None
+        if "noise" in self.recipe.networks and rng.random() < _OTHER_WIDTH:
+            wider = int(rng.choice([1, 1, 2, 4]))
+        scene = see(example.points, told, wider)
+        losses = {}
+        if "noise" in self.recipe.networks:
+            losses["noise"] = 0.2 * self._noise_loss(scene.to(self.device), example.level)
+        if "score" in self.recipe.networks:
+            second = rng.random() < self.recipe.second_pass and example.level > SECOND_STEP / 2
+            if second:
+                example = self._passed(example, scene)
+                scene = see(example.points, STEP_LEVEL * told)
+            losses |= self._score_losses(example, scene.to(self.device))
+        return losses
+
     def _passed(self, example: Example, scene: Scene) -> Example:
         with torch.no_grad():
             score = self.networks["score"](scene.to(self.device))[0]
         return replace(example, points=example.points + score.cpu().double().numpy(), level=STEP_LEVEL * example.level)
 
-    def _loss(
-        self, scene: Scene, level: Tensor, truth: Tensor, fresh: Tensor, counts: list[int]
-    ) -> tuple[Tensor, dict[str, float]]:
-        losses: dict[str, Tensor] = {}
-        if "score" in self.recipe.networks:
-            score, _, each = self.networks["score"](scene)
-            importance = torch.where(fresh, 1.0, _SECOND).repeat_interleave(torch.tensor(counts, device=fresh.device))
-            losses["score"] = (((score / level[:, None] - truth) ** 2).sum(1) * importance).mean()
-            # Every neighbour's own score at the point is held to the target as well (Luo & Hu 2021, eq. 5).
-            window = torch.cat((torch.ones_like(level)[:, None], scene.graph.window), 1)
-            error = ((each / level[:, None, None] - truth[:, None]) ** 2).sum(-1).clamp_max(30.0)
-            losses["local"] = 0.2 * ((error * window).sum(1) / window.sum(1) * importance).mean()
-        if "noise" in self.recipe.networks:
-            losses["noise"] = 0.2 * self._noise_loss(scene, level, fresh, counts)
-        return sum(losses.values(), level.new_zeros(())), {name: loss.item() for name, loss in losses.items()}
+    def _score_losses(self, example: Example, scene: Scene) -> dict[str, Tensor]:
+        """Squared errors in units of the noise before any pass.
 
-    def _noise_loss(self, scene: Scene, level: Tensor, fresh: Tensor, counts: list[int]) -> Tensor:
+        What neighbours agree on is held to the clean surface, and the point's own vector to what is missing from there
+        to its own clean place: the sum's best is the mean of all own places that the points allow. Held to that mean
+        at once, the first would learn as slowly as the second, whose target is mostly chance.
+        """
+        shared, own, each = self.networks["score"].parts(scene)  # type: ignore[operator]
+        level = example.first_level
+        surface = target(example, "score").to(self.device)
+        home = target(example, self.recipe.objective).to(self.device) - surface
+        importance = 1.0 if example.level == level else _SECOND
+        main = ((shared / level - surface) ** 2).sum(1).mean()
+        along = ((own / level - home) ** 2).sum(1).mean()
+        # Every neighbour's own score at the point is held to the target as well (Luo & Hu 2021, eq. 5).
+        window = torch.cat((torch.ones_like(scene.noise)[:, None], scene.graph.window), 1)
+        error = ((each / level - surface[:, None]) ** 2).sum(-1).clamp_max(30.0)
+        local = ((error * window).sum(1) / window.sum(1)).mean()
+        return {"score": importance * main, "own": _OWN * along, "local": 0.2 * importance * local}
+
+    def _noise_loss(self, scene: Scene, level: float) -> Tensor:
         """The noise network answers for the mean over a scene, and a little for each guess, so that none runs wild."""
         guess, weight = self.networks["noise"](scene.graph, scene.planes)
-        parts = zip(*(p.split(counts) for p in (guess, weight, scene.graph.spacing, level)), fresh, strict=True)
-        total = level.new_zeros(())
-        for guesses, weights, spacing, first, new in parts:
-            known = torch.log(first)
-            off = (pooled_noise(guesses, weights, spacing) - known[0]).abs()
-            each = (guesses - (known - spacing.log()).clamp_min(float(np.log(NOISE_FLOOR)))).abs().mean()
-            total = total + new * (off.float() + 0.1 * each) / len(counts)
-        return total
+        spacing = scene.graph.spacing
+        off = (pooled_noise(guess, weight, spacing) - np.log(level)).abs()
+        each = (guess - (np.log(level) - spacing.log()).clamp_min(float(np.log(NOISE_FLOOR)))).abs().mean()
+        return off.float() + 0.1 * each
 
     def begin_average(self) -> None:
         """Let the average start from the weights as they are now."""
