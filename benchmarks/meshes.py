@@ -139,7 +139,7 @@ def outward(mesh: Mesh) -> Mesh:
 
 
 def even_sample(mesh: Mesh, count: int, seed: int) -> Floats:
-    """(count, 3): points on the surface, none nearer to another than about 0.8 of the mean spacing (Poisson disk)."""
+    """(count, 3): points on the surface, none nearer to another than about 0.7 of the mean spacing (Poisson disk)."""
     corners = mesh.vertices[mesh.triangles]
     areas = np.linalg.norm(np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]), axis=1) / 2
     rng = np.random.default_rng(seed)
@@ -147,7 +147,7 @@ def even_sample(mesh: Mesh, count: int, seed: int) -> Floats:
     u, v = rng.random((2, 6 * count, 1))
     u, v = np.where(u + v > 1, 1 - u, u), np.where(u + v > 1, 1 - v, v)
     dense = chosen[:, 0] + u * (chosen[:, 1] - chosen[:, 0]) + v * (chosen[:, 2] - chosen[:, 0])
-    radius = (0.64 * areas.sum() / count) ** 0.5
+    radius = (0.5 * areas.sum() / count) ** 0.5
     kept = apart(dense, radius)
     while len(kept) < count:
         radius *= 0.98

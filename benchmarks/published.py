@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from protocol import Ours, centre_of, chamfer, head, line, noisy, own_and_plane, real_cloud, shapes
+from protocol import DATA, Ours, centre_of, chamfer, head, line, noisy, own_and_plane, real_cloud, shapes
 
 from deburr.core.cloud import Floats
 from deburr.nn.models import Settings, load
@@ -58,8 +58,8 @@ def measure(weights: str) -> None:
 
 
 def show(ours: Ours) -> None:
-    """Print what is kept, and ours on the same clouds; nothing if nothing is kept."""
-    if not KEPT.exists():
+    """Print what is kept, and ours on the same clouds; nothing if nothing is kept or the clouds are not there."""
+    if not KEPT.exists() or not DATA.is_dir():
         return
     kept = json.loads(KEPT.read_text())
     names = [name for name in CLOUDS if name in kept["clouds"]]

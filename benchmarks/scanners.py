@@ -52,7 +52,7 @@ def mobile(
 ) -> Rays:
     """A spinning scanner of ``rings`` lasers, -25 to 15 degrees, driven from ``start`` to ``end`` in ``turns`` turns.
 
-    Its axis leans back by ``tilt`` degrees. The vehicle sways by a centimetre; its pose is known, as after registration."""
+    Its axis leans back by ``tilt`` degrees. The vehicle sways by a centimetre; its pose is known."""
     time = np.arange(turns * per_turn) / per_turn
     share = (time / turns)[:, None]
     sway = 0.01 * np.sin(time * rng.uniform(0.5, 1.0) + rng.uniform(0, 6))

@@ -24,8 +24,9 @@ def _rolling(extent: float, step: float, height: float, smooth: float, rng: Rng)
     return np.asarray(height * wild / wild.std())
 
 
-def _at(x: float, y: float, z: float = 0.0) -> Floats:
-    return np.array([x, y, z], dtype=np.float64)
+def _at(*place: float) -> Floats:
+    """(3,): x and y, and z unless it is 0."""
+    return np.array([*place, 0.0][:3], dtype=np.float64)
 
 
 def _straight(start: Floats, end: Floats) -> Floats:

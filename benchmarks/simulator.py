@@ -99,7 +99,7 @@ class World:
 
 @dataclass(frozen=True, eq=False)
 class Scan:
-    """A scanned scene: ``clean`` (N, 3), the ``beam`` (N, 3) that found each point (unit length, away from the scanner),
+    """A scanned scene: ``clean`` (N, 3), the ``beam`` (N, 3) that found each (unit length, away from the scanner),
     the ``stratum`` of each by name, the true ``surface``, and the standard deviation of the noise to add."""
 
     name: str
@@ -141,8 +141,9 @@ def scan(
 ) -> Scan:
     """Cast ``rays`` (origins (R, 3), directions (R, 3)) at the world.
 
-    Beams that leaves or thin things do not stop go on, for up to ``returns`` returns. Hits beyond ``reach`` and at grazing incidence (below 3 degrees) are lost. With
-    ``cell`` the scan is thinned to the first point in every cube of that size, as tripod scans mostly are."""
+    Beams that leaves or thin things do not stop go on, for up to ``returns`` returns. Hits beyond ``reach`` and at
+    grazing incidence (below 3 degrees) are lost. With ``cell`` the scan is thinned to the first point in every cube of
+    that size, as tripod scans mostly are."""
     corners, kinds = np.concatenate(world.corners), np.concatenate(world.kinds)
     middle = corners.reshape(-1, 3).mean(0)
     rng = np.random.default_rng([seed, 0])
