@@ -189,22 +189,21 @@ def test_score_is_bounded_by_the_noise_for_any_weights() -> None:
     assert float(score.detach().norm(dim=1).max()) <= LIMIT * 0.1 * 1.001
 
 
-def test_the_score_is_gated_and_the_gate_a_share() -> None:
-    """e_i = g_i (sum_j a_ij S_j(x_i) + u_i): without the own vectors u, a mean of the local scores, shortened by g."""
+def test_the_score_is_a_gated_mean_of_local_scores_and_a_vector_of_the_points_own() -> None:
+    """e_i = g_i (sum_j a_ij S_j(x_i) + u_i)."""
     torch.manual_seed(2)
     points = house(500)[1]
     graph = build_graph(points)
-    network = ScoreNetwork()
-    vectors, scales = network.sizes.vectors, len(HOPS)
-    with torch.no_grad():
-        own = slice(scales + 1 + vectors, scales + 1 + 2 * vectors)
-        network.leave[-1].weight[own] = 0
-        network.leave[-1].bias[own] = 0
-    score, gate, each = network(Scene(graph, fit_planes(graph), torch.full((500,), 0.1)))
+    scene, network = Scene(graph, fit_planes(graph), torch.full((500,), 0.1)), ScoreNetwork()
+    score, gate = (part.detach() for part in network(scene))
+    shared, own, each = (part.detach() for part in network.parts(scene))
     assert bool(((gate > 0) & (gate < 1)).all())
-    ungated = score / gate[:, None]
-    assert bool((ungated >= each.min(1).values - 1e-5).all())
-    assert bool((ungated <= each.max(1).values + 1e-5).all())
+    mean = shared / gate[:, None]
+    assert bool((mean >= each.min(1).values - 1e-5).all())
+    assert bool((mean <= each.max(1).values + 1e-5).all())
+    short = (shared + own).norm(dim=1) < LIMIT * 0.1
+    assert bool(short.any())
+    assert torch.allclose(score[short], (shared + own)[short], atol=1e-6)
 
 
 def test_training_and_inference_compute_the_same() -> None:
@@ -214,9 +213,12 @@ def test_training_and_inference_compute_the_same() -> None:
     graph = build_graph(points)
     scene = Scene(graph, fit_planes(graph), torch.full((len(points),), 0.1))
     network = ScoreNetwork()
-    learning = network(scene)[0].detach()
+    shared, own, _ = network.parts(scene)
     with torch.inference_mode():
-        assert torch.allclose(network(scene, Blocks(len(points), 100))[0], learning, atol=1e-6)
+        found = network(scene, Blocks(len(points), 100))[0]
+    short = (shared + own).norm(dim=1) < LIMIT * 0.1
+    assert bool(short.any())
+    assert torch.allclose(found[short], (shared + own)[short], atol=1e-6)
 
 
 def test_parts_leave_no_trace(model: Default, monkeypatch: pytest.MonkeyPatch) -> None:
