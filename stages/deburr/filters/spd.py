@@ -60,7 +60,7 @@ class Spd(Filter):
     strength: float = Field(1.0, ge=0, le=1, description="share of the displacement that is applied")
     max_displacement: Positive | None = Field(
         None,
-        description="no point moves further; default: four times the noise (deburr), no limit (spd)",
+        description="no point moves further; default: 3.5 times the noise (deburr), no limit (spd)",
         json_schema_extra={"unit": "cloud units"},
     )
     device: Literal["auto", "cpu", "cuda"] = Field("cpu", description="where the network runs; auto: a GPU if any")
