@@ -32,7 +32,8 @@ def test_a_result_may_overwrite_what_it_was_made_of() -> None:
 
 
 def test_written_rows_become_one_whole() -> None:
-    whole = Blocks(100, 7).write(lambda rows, out: out.copy_(torch.arange(rows.start, rows.stop)), torch.zeros(100))
+    whole = torch.zeros(100)
+    Blocks(100, 7).write(lambda rows, out: out.copy_(torch.arange(rows.start, rows.stop)), whole)
     assert whole.tolist() == list(range(100))
 
 

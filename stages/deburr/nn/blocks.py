@@ -68,14 +68,8 @@ class Blocks:
         self._do(keep)
         return into
 
-    def write(self, work: Callable[[slice, Tensor], object], like: Tensor) -> Tensor:
-        """What ``work`` writes for some rows into its second argument; for all rows, in the shape of ``like``."""
-        if self.size is None:
-            whole = torch.empty_like(like)
-            work(slice(0, self.count), whole)
-            return whole
-        with torch.inference_mode():
-            whole = torch.empty_like(like)
+    def write(self, work: Callable[[slice, Tensor], object], whole: Tensor) -> Tensor:
+        """``whole``, after ``work`` has written some rows at a time into its second argument, a view of it."""
         self._do(lambda rows: work(rows, whole[rows]))
         return whole
 

@@ -123,12 +123,15 @@ class _Ticker:
         advance("denoising", min(self._done, self._total), self._total or 40 * self._count)
 
 
-def estimate_noise(xyz: Floats) -> float:
-    """The noise's standard deviation per coordinate in ``xyz`` (N, 3) float64, in its units; needs 32 points."""
+def estimate_noise(xyz: Floats, model: Default | None = None) -> float:
+    """The noise's standard deviation per coordinate in ``xyz`` (N, 3) float64, in its units; needs 32 points.
+
+    ``model``: whose noise network to ask; default: the bundled one.
+    """
     graph = build_graph(canonical(xyz)[0])
     with helping(threads()) as helpers:
         blocks = Blocks(len(graph.spacing), PATCHES["blocks"].size, helpers)
-        return Default.load()._level(graph, blocks)[1] * graph.unit
+        return (model or Default.load())._level(graph, blocks)[1] * graph.unit
 
 
 @cache

@@ -18,8 +18,9 @@ turning the cloud turns the result. The noise level is an input, and the output 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
-from typing import Any
+from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
@@ -38,6 +39,9 @@ LIMIT = 4.0
 _NODE_INPUTS = len(HOPS) * 8 + (len(HOPS) - 1) * 3 + 2
 _EDGE_INPUTS = 14
 _EDGE_HIDDEN = 24
+
+#: A layer's new features and vectors for some rows.
+Pass = Callable[[slice], tuple[Tensor, Tensor]]
 
 
 @dataclass(frozen=True)
@@ -172,25 +176,28 @@ class Layer(nn.Module):
         return torch.cat((self.value(features), arrows.flatten(1)), 1)
 
     def forward(
-        self, own: Tensor, averaged: Tensor, arrows: Tensor, reach: Tensor, feet: Tensor
+        self, own: Tensor, averaged: Tensor, arrows: Tensor, reach: Tensor, feet: list[Tensor], from_neighbors: Tensor
     ) -> tuple[Tensor, Tensor]:
         """New features (n, C) and vectors (n, 3, V).
 
         own (n, C) features; averaged (n, heads (values + 3 V)) what the neighbours told; arrows (n, 3, V) own vectors;
-        reach (n, 3, heads) kernel-weighted offsets; feet (n, 2, 3) unit normals.
+        reach (n, 3, heads) kernel-weighted offsets; feet, unit normals (n, 3) at two scales; from_neighbors: what that is.
         """
         channels, heads, kinds = self.sizes.channels, self.sizes.heads, self.sizes.vectors
         first, *others = self.update
         from_own, _, from_invariants = first.weight.split((channels, heads * self.sizes.values, 7 * kinds), 1)
         _, from_reach, from_arrows = self.mix.weight.split((heads * kinds, heads, kinds), 1)
-        both = averaged @ self._from_neighbors().t()
+        both = averaged @ from_neighbors
         hidden, mixed = both[:, :channels], both[:, channels:].view(-1, 3, 2 * kinds)
         mixed = mixed + functional.linear(reach, from_reach) + functional.linear(arrows, from_arrows)
+        # Coordinate by coordinate: sums over an axis of three are slow.
+        x, y, z = (along.contiguous() for along in mixed.unbind(1))
+        above = [(x * foot[:, :1] + y * foot[:, 1:2] + z * foot[:, 2:]).abs() for foot in feet]
         invariants = torch.cat(
             (
-                ((mixed * mixed).sum(1) + 1e-6).sqrt(),
-                (mixed[..., :kinds] * mixed[..., kinds:]).sum(1),
-                (feet @ mixed).abs().transpose(1, 2).flatten(1),
+                (x * x + y * y + z * z + 1e-6).sqrt(),
+                x[:, :kinds] * x[:, kinds:] + y[:, :kinds] * y[:, kinds:] + z[:, :kinds] * z[:, kinds:],
+                torch.stack(above, 2).flatten(1),
             ),
             1,
         )
@@ -198,10 +205,10 @@ class Layer(nn.Module):
         for module in others:
             hidden = module(hidden)
         features, gates = hidden.split((channels, kinds), 1)
-        return own + features, arrows + torch.tanh(gates)[:, None] * self.carry(mixed)
+        return own + features, arrows + torch.tanh(gates).repeat(1, 3).view(-1, 3, kinds) * self.carry(mixed)
 
-    def _from_neighbors(self) -> Tensor:
-        """(C + 6 V, heads (values + 3 V)): the parts of `update` and `mix` that read what neighbours told, as one.
+    def from_neighbors(self) -> Tensor:
+        """(heads (values + 3 V), C + 6 V): the parts of `update` and `mix` that read what neighbours told, as one.
 
         One product with the averages as they come is half the work of sorting them into values and vectors first.
         """
@@ -212,7 +219,7 @@ class Layer(nn.Module):
         turned = turned.reshape(6 * kinds, heads, 3 * kinds)
         upper = torch.cat((update, update.new_zeros(channels, heads, 3 * kinds)), 2)
         lower = torch.cat((turned.new_zeros(6 * kinds, heads, values), turned), 2)
-        return torch.cat((upper, lower)).flatten(1)
+        return torch.cat((upper, lower)).flatten(1).t().contiguous()
 
 
 class ScoreNetwork(nn.Module):
@@ -257,23 +264,26 @@ class ScoreNetwork(nn.Module):
         table, features, arrows, told = blocks.map(lambda rows: self._enter(scene, rows))
         *kernels, trust, reach = blocks.map(lambda rows: self._kernels(scene, table, rows))
         spare = torch.empty_like(told)
-        for index in range(len(self.layers) - 1):
-            state = (features, arrows, told)
-            features, arrows, told = blocks.map(
-                lambda rows, index=index, state=state: self._advance(index, scene, state, kernels, reach, rows),  # type: ignore[misc]
-                (features, arrows, spare),
-            )
-            spare = state[2]
-        state = (features, arrows, told)
-        local, own = blocks.map(lambda rows: self._finish(scene, state, kernels, reach, rows))
+        for layer, after in pairwise(self.layers):
+            assert isinstance(layer, Layer)
+            assert isinstance(after, Layer)
+            work = self._pass(layer, scene, (features, arrows, told), kernels, reach)
+
+            def advance(rows: slice, work: Pass = work, after: Layer = after) -> tuple[Tensor, ...]:
+                now = work(rows)
+                return (*now, after.told(*now))
+
+            spare, (features, arrows, told) = told, blocks.map(advance, (features, arrows, spare))
+        last = self._pass(self.layers[-1], scene, (features, arrows, told), kernels, reach)  # type: ignore[arg-type]
+        local, own = blocks.map(lambda rows: self._local(scene, *last(rows), rows))
         return local, own, trust
 
     def _enter(self, scene: Scene, rows: slice) -> tuple[Tensor, ...]:
         """The edge table, features, vectors, and what neighbours are told first."""
         means, normals = scene.planes.means[rows], scene.planes.normals[rows]
         feet = (means * normals).sum(-1, keepdim=True) * normals
-        vectors = torch.cat((means, feet), 1) / scene.graph.spacing[rows, None, None]
-        features, arrows = self.enter(node_inputs(scene, rows)), self.start(vectors.transpose(1, 2))
+        vectors = torch.cat((means.transpose(1, 2), feet.transpose(1, 2)), 2) / scene.graph.spacing[rows, None, None]
+        features, arrows = self.enter(node_inputs(scene, rows)), self.start(vectors)
         return edge_table(scene, rows), features, arrows, self.layers[0].told(features, arrows)  # type: ignore[operator]
 
     def _kernels(self, scene: Scene, table: Tensor, rows: slice) -> tuple[Tensor, ...]:
@@ -289,33 +299,25 @@ class ScoreNetwork(nn.Module):
         weights = logits.clamp(-12, 12).exp().view(-1, *shape) * scene.graph.window[rows]
         heads = weights[:-1]
         heads = heads / (heads.sum(-1, keepdim=True) + 1e-6)
-        reach = torch.stack([torch.linalg.vecdot(heads, along) for along in offsets]).permute(2, 0, 1)
-        reach = reach / scene.graph.spacing[rows, None, None]
+        reach = torch.einsum("hnk,cnk->nch", heads, offsets) / scene.graph.spacing[rows, None, None]
         return (*heads, weights[-1], reach)
 
-    def _layer(
-        self,
-        index: int,
-        scene: Scene,
-        state: tuple[Tensor, Tensor, Tensor],
-        kernels: list[Tensor],
-        reach: Tensor,
-        rows: slice,
-    ) -> tuple[Tensor, Tensor]:
+    def _pass(
+        self, layer: Layer, scene: Scene, state: tuple[Tensor, Tensor, Tensor], kernels: list[Tensor], reach: Tensor
+    ) -> Pass:
+        """What makes of features (N, C), vectors (N, 3, V) and what neighbours are told the next, for some rows."""
         features, arrows, told = state
-        averaged = weighted_sums(scene.graph, told, [kernel[rows] for kernel in kernels], rows)
-        normals = scene.planes.normals[rows][:, _FINE : _COARSE + 1 : _COARSE - _FINE]
-        now: tuple[Tensor, Tensor] = self.layers[index](features[rows], averaged, arrows[rows], reach[rows], normals)
-        return now
+        from_neighbors = layer.from_neighbors()
 
-    def _advance(self, index: int, *rest: Any) -> tuple[Tensor, ...]:
-        """What the layer after ``index`` needs."""
-        features, arrows = self._layer(index, *rest)
-        return features, arrows, self.layers[index + 1].told(features, arrows)  # type: ignore[operator]
+        def work(rows: slice) -> tuple[Tensor, Tensor]:
+            averaged = weighted_sums(scene.graph, told, [kernel[rows] for kernel in kernels], rows)
+            feet = [scene.planes.normals[rows, scale] for scale in (_FINE, _COARSE)]
+            now: tuple[Tensor, Tensor] = layer(
+                features[rows], averaged, arrows[rows], reach[rows], feet, from_neighbors
+            )
+            return now
 
-    def _finish(self, scene: Scene, state: tuple[Tensor, Tensor, Tensor], *rest: Any) -> tuple[Tensor, ...]:
-        """What `_ensemble` needs."""
-        return self._local(scene, *self._layer(len(self.layers) - 1, scene, state, *rest), rest[-1])
+        return work
 
     def _local(self, scene: Scene, features: Tensor, arrows: Tensor, rows: slice) -> tuple[Tensor, Tensor]:
         """(n, 10): S_j(x) = b + A (x_j - x) as A (6, symmetric) and b (3), and its weight; (n, 4): what concerns the
@@ -325,7 +327,7 @@ class ScoreNetwork(nn.Module):
         share = mix.softmax(1)[:, :scales]
         normals, noise = scene.planes.normals[rows], scene.noise[rows, None]
         height = (scene.planes.means[rows] * normals).sum(-1)
-        shared, own = (noise[:, None] * (free.view(-1, 2, vectors) @ arrows.transpose(1, 2))).unbind(1)
+        shared, own = (noise * (arrows * one[:, None]).sum(2) for one in free.split(vectors, 1))
         pull = ((share * height)[..., None] * normals).sum(1) + shared
         x, y, z = normals.unbind(-1)
         products = torch.stack((x * x, y * y, z * z, x * y, x * z, y * z), -1)

@@ -25,7 +25,7 @@ from deburr.nn.blocks import Blocks
 #: Most units between neighbours: the products of such lengths still fit into float32.
 MOST_UNITS = 1e18
 #: Points whose neighbours are searched at once: their distances and rows need not all be held.
-_SEARCHED = 65_536
+_SEARCHED = 16_384
 #: Averaging hops after which a plane is taken; t hops weigh about 10 t points on a surface.
 HOPS = (1, 2, 4, 8, 16)
 #: Where the noise exceeds these many spacings, all hops are twice, and four times, as many: it fills smaller scales.
@@ -178,8 +178,13 @@ def averaging(graph: Graph, dtype: torch.dtype, blocks: Blocks) -> Callable[[Ten
             for _ in range(hops):
                 values = _Average.apply(values, matrices[0], back[0])
             return values
-        for _ in range(hops):
-            values = blocks.write(lambda rows, out, last=values: torch.mm(matrices[rows.start], last, out=out), values)  # type: ignore[misc]
+        with torch.inference_mode(blocks.size is not None):
+            # What was handed over is not written into; from then on, two places take turns.
+            spare = torch.empty_like(values) if hops > 1 else values
+            for hop in range(hops):
+                into = torch.empty_like(values) if hop == 0 else spare
+                spare = spare if hop == 0 else values
+                values = blocks.write(lambda rows, out, last=values: torch.mm(matrices[rows.start], last, out=out), into)  # type: ignore[misc]
         return values
 
     return average

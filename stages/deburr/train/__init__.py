@@ -24,8 +24,12 @@ def run(recipe_path: str, init: str | None = None, resume: bool = False) -> dict
     from deburr.train.examples import Pool
     from deburr.train.loop import Trainer, train
     from deburr.train.recipe import read_recipe
+    from deburr.train.tiles import Tiles, find_files, read_tiles
 
     recipe = read_recipe(recipe_path)
+    if recipe.objective == "self_supervised" and init is None and not resume:
+        raise SpecError(f"{recipe_path}: objective 'self_supervised' fine-tunes trained weights; give them with --init")
+    files = find_files(recipe_path, recipe.files)
     if init is not None and resume:
         raise SpecError("--init and --resume exclude each other; a resumed run has its first weights already")
     output = Path(recipe.output)
@@ -45,17 +49,20 @@ def run(recipe_path: str, init: str | None = None, resume: bool = False) -> dict
         if not checkpoint.is_file():
             raise RunError(f"{checkpoint}: no checkpoint to resume from; start without --resume")
         chain = trainer.restore(checkpoint)
-    pool = Pool(recipe, drawn=trainer.step * recipe.batch)
+    tiles = Tiles(read_tiles(files, recipe, trainer.model())) if files else None
+    pool = Pool(recipe, drawn=trainer.step * recipe.batch, other=tiles.draw if tiles else None)
     try:
         train(trainer, checkpoint, pool, chain)
     finally:
         pool.close()
     text = Path(recipe_path).read_bytes()
-    link = {
-        "recipe": recipe.model_dump(mode="json", exclude={"output", "threads", "device"}),
+    # What the user's files are called is nobody's business.
+    link: dict[str, Any] = {
+        "recipe": recipe.model_dump(mode="json", exclude={"output", "threads", "device", "files"}),
         "recipe_sha256": hashlib.sha256(text).hexdigest(),
         "steps": trainer.step,
         "minutes": round(trainer.seconds / 60, 1),
+        **({"tiles": tiles.figures()} if tiles else {}),
     }
     return finish(trainer, [*chain, link], str(output))
 
@@ -66,10 +73,12 @@ def finish(trainer: Any, chain: list[dict[str, Any]], output: str) -> dict[str, 
     from deburr.nn.default import Default
     from deburr.train.validate import validate
 
+    outside = [link["tiles"] for link in chain if "tiles" in link]
+    noisy = f"noisy clouds of {sum(t['points'] for t in outside)} points in all" if outside else "no cloud or mesh"
     card: dict[str, Any] = {
         "model": "deburr",
         "sizes": trainer.sizes(),
-        "data": "random solids and simulated open country made by deburr.train; no cloud or mesh from outside",
+        "data": f"random solids and simulated open country made by deburr.train; {noisy} from outside",
         "chain": chain,
         "licence": LICENCE,
     }

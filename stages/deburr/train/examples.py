@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from dataclasses import dataclass
 from multiprocessing import get_context
@@ -31,12 +31,16 @@ _NEARLY_CLEAN = 0.08
 
 @dataclass(frozen=True)
 class Example:
-    """A noisy scene in spacings: its clean truth, its coordinates now, its noise level, and that before any pass."""
+    """A noisy scene in spacings: its clean truth, its coordinates now, its noise level, and that before any pass.
+
+    ``guessed``: its truth is only right on average, see `deburr.train.tiles`.
+    """
 
     truth: CleanScene
     points: Floats
     level: float
     first_level: float
+    guessed: bool = False
 
 
 def see(points: Floats, level: float, wider: int | None = None) -> Scene:
@@ -65,11 +69,19 @@ def add_noise(points: Floats, level: float, rng: np.random.Generator) -> Floats:
 class Pool:
     """Solids, which take seconds each, made in the background and kept; landscapes, made anew each time.
 
-    ``drawn``: scenes that an interrupted run has drawn before; its landscapes do not come again.
+    ``drawn``: scenes that an interrupted run has drawn before; its landscapes do not come again. ``other``: where
+    every second example comes from instead.
     """
 
-    def __init__(self, recipe: Recipe, drawn: int = 0, first: int = 8) -> None:
+    def __init__(
+        self,
+        recipe: Recipe,
+        drawn: int = 0,
+        first: int = 8,
+        other: Callable[[np.random.Generator], Example] | None = None,
+    ) -> None:
         self._recipe, self._ready = recipe, list[CleanScene]()
+        self._other, self._turn = other, False
         self._executor = ProcessPoolExecutor(1, mp_context=get_context("spawn"))
         seeds = range(recipe.seed * 1_000_000, recipe.seed * 1_000_000 + recipe.solids)
         self._waiting: list[Future[CleanScene]] = [self._executor.submit(solid_scene, s) for s in seeds]
@@ -82,6 +94,9 @@ class Pool:
 
     def draw(self, rng: np.random.Generator) -> Example:
         """One scene with fresh noise, centred, its spacing 1."""
+        self._turn = not self._turn
+        if self._other is not None and self._turn:
+            return self._other(rng)
         while self._waiting and self._waiting[0].done():
             self._ready.append(self._waiting.pop(0).result())
         recipe = self._recipe

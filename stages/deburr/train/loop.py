@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import time
+from copy import deepcopy
 from dataclasses import asdict, replace
 from pathlib import Path
 from pickle import UnpicklingError
@@ -17,7 +18,7 @@ from torch import Tensor
 from deburr.core.errors import RunError
 from deburr.core.neighbors import threads
 from deburr.core.progress import advance
-from deburr.nn.default import SECOND_STEP, STEP_LEVEL
+from deburr.nn.default import SECOND_STEP, STEP_LEVEL, Default
 from deburr.nn.device import torch_device
 from deburr.nn.network import NOISE_FLOOR, Scene, ScoreNetwork, Sizes
 from deburr.nn.noise_network import NoiseNetwork, pooled_noise
@@ -31,6 +32,8 @@ _AVERAGE = 0.998
 _SECOND = 3.0
 #: Weight of the way along the surface, which is mostly chance.
 _OWN = 0.3
+#: Weight of examples whose truth is guessed, which is mostly chance as well.
+_GUESSED = 0.3
 #: How often the noise is to be read from planes of another width than it asks for: estimates start at the narrowest.
 _OTHER_WIDTH = 0.4
 #: Spread of the logarithm of the level that the network is told: an estimate is never exact.
@@ -82,7 +85,7 @@ class Trainer:
             wider = int(rng.choice([1, 1, 2, 4]))
         scene = see(example.points, told, wider)
         losses = {}
-        if "noise" in self.recipe.networks:
+        if "noise" in self.recipe.networks and not example.guessed:
             losses["noise"] = 0.2 * self._noise_loss(scene.to(self.device), example.level)
         if "score" in self.recipe.networks:
             second = rng.random() < self.recipe.second_pass and example.level > SECOND_STEP / 2
@@ -102,10 +105,14 @@ class Trainer:
 
         What neighbours agree on is held to the clean surface, and the point's own vector to what is missing from there
         to its own clean place: the sum's best is the mean of all own places that the points allow. Held to that mean
-        at once, the first would learn as slowly as the second, whose target is mostly chance.
+        at once, the first would learn as slowly as the second, whose target is mostly chance. Of a guessed truth only
+        the mean is known to be right, so that it can but be held to the sum.
         """
         shared, own, each = self.networks["score"].parts(scene)  # type: ignore[operator]
         level = example.first_level
+        if example.guessed:
+            guess = target(example, "denoising").to(self.device)
+            return {"tile": _GUESSED * (((shared + own) / level - guess) ** 2).sum(1).mean()}
         surface = target(example, "score").to(self.device)
         home = target(example, self.recipe.objective).to(self.device) - surface
         importance = 1.0 if example.level == level else _SECOND
@@ -145,8 +152,9 @@ class Trainer:
         """Go on from a checkpoint of `state`; returns the chain of runs before it. Raises `RunError`."""
         try:
             state = torch.load(path, weights_only=True, map_location=self.device)
-            same = state["recipe"] == self.recipe.model_dump_json()
-        except (OSError, RuntimeError, EOFError, KeyError, TypeError, UnpicklingError) as error:
+            # Text is not compared: a checkpoint may be older than an option that its recipe does not use.
+            same = Recipe.model_validate_json(state["recipe"]) == self.recipe
+        except (OSError, RuntimeError, EOFError, KeyError, TypeError, ValueError, UnpicklingError) as error:
             raise RunError(f"{path}: no checkpoint of a training run; start without --resume") from error
         if not same:
             raise RunError(f"{path}: belongs to another recipe; restore that recipe, or start without --resume")
@@ -156,6 +164,14 @@ class Trainer:
         self.step, self.seconds = int(state["step"]), float(state["seconds"])
         chain: list[dict[str, Any]] = json.loads(state["chain"])
         return chain
+
+    def model(self) -> Default:
+        """A copy of the networks as they are now, on the processor."""
+        copy = deepcopy(self.networks).cpu().eval()
+        score, noise = copy["score"], copy["noise"]
+        assert isinstance(score, ScoreNetwork)
+        assert isinstance(noise, NoiseNetwork)
+        return Default(score, noise)
 
     def sizes(self) -> dict[str, int]:
         score = self.networks["score"]

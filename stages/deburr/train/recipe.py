@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from deburr.core.errors import SpecError, did_you_mean
 
@@ -19,7 +19,13 @@ class Recipe(BaseModel):
     output: str = Field(description="safetensors file that the weights go to")
     seed: int = Field(0, ge=0, lt=1_000_000, description="of scenes, noise and first weights")
     minutes: float = Field(gt=0, description="how long to train; the learning rate falls over this time")
-    objective: Literal["score", "denoising"] = Field("score", description="nearest clean place, or the point's own")
+    objective: Literal["score", "denoising", "self_supervised"] = Field(
+        "score", description="nearest clean place; the point's own; or the same from noisy files, see deburr.train.tiles"
+    )
+    files: tuple[str, ...] = Field((), description="self_supervised: noisy clouds to learn from; wildcards are allowed")
+    noise: float | None = Field(
+        None, gt=0, description="self_supervised: the noise of the files in their units; default: estimated in each"
+    )
     solids: int = Field(250, ge=1, description="random solids in the pool")
     landscape_share: float = Field(0.5, ge=0, le=1, description="share of scenes that are simulated open country")
     solid_noise: tuple[float, float] = Field((0.05, 2.8), description="lowest and highest noise on solids, spacings")
@@ -33,6 +39,19 @@ class Recipe(BaseModel):
     channels: int = Field(48, ge=8)
     heads: int = Field(6, ge=1)
     layers: int = Field(4, ge=1)
+
+    @model_validator(mode="after")
+    def _agrees(self) -> Self:
+        """The options that stand or fall with the objective."""
+        if self.objective == "self_supervised":
+            if not self.files:
+                raise ValueError("objective 'self_supervised' learns from noisy clouds; name them in 'files'")
+            if "score" not in self.networks:
+                raise ValueError("objective 'self_supervised' trains the score network; add it to 'networks'")
+        elif self.files or self.noise is not None:
+            name = "files" if self.files else "noise"
+            raise ValueError(f"option '{name}' is for objective 'self_supervised' alone; remove it or set that objective")
+        return self
 
 
 def read_recipe(path: str) -> Recipe:
@@ -54,6 +73,8 @@ def _sentence(problem: Mapping[str, Any]) -> str:
         return f"unknown option '{name}'{did_you_mean(name, Recipe.model_fields)}"
     if problem["type"] == "missing":
         return f"option '{name}' is missing; give it"
+    if problem["type"] == "value_error":
+        return str(problem["ctx"]["error"])
     if not name:
         return f"is no training recipe ({problem['msg']}); give a JSON object of options"
     return f"option '{name}': {problem['msg']}, not {str(problem['input'])[:40]!r}"
