@@ -15,7 +15,8 @@ from deburr.pipeline.cli import common
 @click.option("--resume", is_flag=True, help="Go on where an interrupted training of this recipe stopped.")
 @common
 def train(recipe: str, init: str | None, resume: bool, quiet: bool) -> None:
-    """Train a denoising network by the recipe TRAIN.json, on surfaces that it generates itself.
+    """Train a denoising network by the recipe TRAIN.json, on surfaces that it generates itself, or fine-tune one on
+    noisy clouds of your own.
 
     Prints the card of the weights that it wrote: data, chain of runs, validation table.
     """

@@ -20,7 +20,7 @@ class Recipe(BaseModel):
     seed: int = Field(0, ge=0, lt=1_000_000, description="of scenes, noise and first weights")
     minutes: float = Field(gt=0, description="how long to train; the learning rate falls over this time")
     objective: Literal["score", "denoising", "self_supervised"] = Field(
-        "score", description="nearest clean place; the point's own; or the same from noisy files, see deburr.train.tiles"
+        "score", description="nearest clean place; the point's own; or that as far as noisy files tell it"
     )
     files: tuple[str, ...] = Field((), description="self_supervised: noisy clouds to learn from; wildcards are allowed")
     noise: float | None = Field(
@@ -50,7 +50,7 @@ class Recipe(BaseModel):
                 raise ValueError("objective 'self_supervised' trains the score network; add it to 'networks'")
         elif self.files or self.noise is not None:
             name = "files" if self.files else "noise"
-            raise ValueError(f"option '{name}' is for objective 'self_supervised' alone; remove it or set that objective")
+            raise ValueError(f"option '{name}' is for objective 'self_supervised' alone; remove it")
         return self
 
 

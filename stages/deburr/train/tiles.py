@@ -1,14 +1,15 @@
 """A user's own noisy clouds as training examples, though their clean truth is unknown: Noisier2Noise.
 
-Let y = x + n be the noisy points, n ~ N(0, s^2), and z = y + m with more noise of one's own, m ~ N(0, a^2 s^2). Given z,
-the sum n + m falls to its parts by their variances: E[m | z] = a^2 / (1 + a^2) E[n + m | z]. So
+Let y = x + n be the noisy points, n ~ N(0, s^2), and z = y + m with noise on top, m ~ N(0, a^2 s^2). Given z, the sum
+n + m falls to its parts by their variances: E[m | z] = a^2 / (1 + a^2) E[n + m | z]. So
 
     E[x | z] = E[z - (1 + a^2) / a^2 m | z]
 
 (Moran, Schmidt, Zhong & Coady, "Noisier2Noise", CVPR 2020): z - (1 + a^2) / a^2 m, which needs no x, is on average the
-own clean place of each point, and a network that denoises z by squared error learns the same from it as from x. It is a
-noisy guess: its variance is (1 + a^2) / a^2 times that of the way home. It is right for Gaussian noise of equal strength
-in all directions and of the level s that is assumed, and only for that.
+own clean place of each point, and a network that denoises z by squared error learns the same from it as from x. It also
+is, given anything that is computed from z, such as the result of a first pass. The price: the way there varies
+(1 + a^2) / a^2 times as much as the way home. All this holds for Gaussian noise, as strong in all directions, of the
+level s that is assumed, and only for that.
 """
 
 from __future__ import annotations
