@@ -20,7 +20,6 @@ from deburr.train.recipe import Recipe
 from deburr.train.scene import CleanScene, cropped, displacement_target, scaled
 from deburr.train.solids import solid_scene
 
-
 #: Most points of a scene that one step learns from; larger scenes give a new part of themselves each time.
 _MOST = 6000
 #: More noise than this, in spacings, leaves nothing of a solid of few points.
