@@ -13,7 +13,7 @@ import deburr.train
 from deburr.core.cloud import PointCloud
 from deburr.core.errors import ReadError, RunError, SpecError
 from deburr.core.neighbors import cloud_spacing
-from deburr.nn.default import BUNDLED, Default
+from deburr.nn.default import Default
 from deburr.train.examples import Example, Pool, see, target
 from deburr.train.loop import Trainer
 from deburr.train.recipe import Recipe, read_recipe
@@ -186,7 +186,7 @@ def test_it_needs_weights_to_start_from_and_files(tmp_path: Path) -> None:
     with pytest.raises(SpecError, match=r"train\.json: .*--init"):
         deburr.train.run(path)
     with pytest.raises(SpecError, match=r"nothing matches '\*\.laz'"):
-        deburr.train.run(path, init=str(BUNDLED))
+        deburr.train.run(path, init="bundled")
 
 
 @pytest.mark.slow
@@ -194,7 +194,7 @@ def test_a_short_run_tunes_and_tells_no_file_name(tmp_path: Path, monkeypatch: p
     monkeypatch.setattr("deburr.train.validate.validate", lambda model: [])
     LasWriter(filename=str(tmp_path / "secret.laz")).write(PointCloud(slope()))
     path = written(tmp_path, networks=["score"], learning_rate=2e-4, solids=1, landscape_share=1)
-    card = deburr.train.run(str(path), init=str(BUNDLED))
+    card = deburr.train.run(str(path), init="bundled")
     assert "secret" not in json.dumps(card)
     assert "laz" not in json.dumps(card)
     link = card["chain"][-1]

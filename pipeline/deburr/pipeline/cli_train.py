@@ -11,7 +11,7 @@ from deburr.pipeline.cli import common
 
 @click.command()
 @click.argument("recipe", metavar="TRAIN.json")
-@click.option("--init", metavar="WEIGHTS", help="Start from these weights (a safetensors file).")
+@click.option("--init", metavar="WEIGHTS", help="Start from these weights: a file, or bundled.")
 @click.option("--resume", is_flag=True, help="Go on where an interrupted training of this recipe stopped.")
 @common
 def train(recipe: str, init: str | None, resume: bool, quiet: bool) -> None:

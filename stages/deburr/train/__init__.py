@@ -15,12 +15,13 @@ LICENCE = "BSD-3-Clause"
 def run(recipe_path: str, init: str | None = None, resume: bool = False) -> dict[str, Any]:
     """Train by the recipe in ``recipe_path`` and write the weights it names; returns their card.
 
-    ``init``: weights to start from; their chain of runs goes on in the card. ``resume``: go on from the checkpoint of
-    an interrupted run of this recipe. Raises `deburr.core.errors.SpecError` and `RunError`.
+    ``init``: weights to start from, or "bundled"; their chain of runs goes on in the card. ``resume``: go on from the
+    checkpoint of an interrupted run of this recipe. Raises `deburr.core.errors.SpecError` and `RunError`.
     """
     from deburr.core.errors import RunError, SpecError
     from deburr.core.files import check_folder
     from deburr.nn import weights
+    from deburr.nn.default import BUNDLED
     from deburr.train.examples import Pool
     from deburr.train.loop import Trainer, train
     from deburr.train.recipe import read_recipe
@@ -32,6 +33,7 @@ def run(recipe_path: str, init: str | None = None, resume: bool = False) -> dict
     files = find_files(recipe_path, recipe.files)
     if init is not None and resume:
         raise SpecError("--init and --resume exclude each other; a resumed run has its first weights already")
+    init = str(BUNDLED) if init == "bundled" else init
     output = Path(recipe.output)
     check_folder(output)
     checkpoint = output.with_suffix(".ckpt")
@@ -55,16 +57,19 @@ def run(recipe_path: str, init: str | None = None, resume: bool = False) -> dict
         train(trainer, checkpoint, pool, chain)
     finally:
         pool.close()
-    text = Path(recipe_path).read_bytes()
-    # What the user's files are called is nobody's business.
-    link: dict[str, Any] = {
-        "recipe": recipe.model_dump(mode="json", exclude={"output", "threads", "device", "files"}),
-        "recipe_sha256": hashlib.sha256(text).hexdigest(),
+    return finish(trainer, [*chain, _link(trainer, recipe_path, tiles)], str(output))
+
+
+def _link(trainer: Any, recipe_path: str, tiles: Any) -> dict[str, Any]:
+    """What the card's chain records of this run."""
+    link = {
+        # What the user's files are called is nobody's business.
+        "recipe": trainer.recipe.model_dump(mode="json", exclude={"output", "threads", "device", "files"}),
+        "recipe_sha256": hashlib.sha256(Path(recipe_path).read_bytes()).hexdigest(),
         "steps": trainer.step,
         "minutes": round(trainer.seconds / 60, 1),
-        **({"tiles": tiles.figures()} if tiles else {}),
     }
-    return finish(trainer, [*chain, link], str(output))
+    return link if tiles is None else {**link, "tiles": tiles.figures()}
 
 
 def finish(trainer: Any, chain: list[dict[str, Any]], output: str) -> dict[str, Any]:

@@ -1,0 +1,101 @@
+"""What fine-tuning on noisy clouds of one's own is worth: `python benchmarks/self_supervised.py --minutes 4`.
+
+The network is tuned on a simulated scan of which it sees the noisy points alone (objective self_supervised), and
+measured before and after on another scan of the same kind, made from other seeds, and on one of another kind. Shares
+of the noisy input's RMS distance to the true surface (plane, edge) or to the own place (thin, vegetation).
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import numpy as np
+from lidar import STRATA
+from noise import KINDS
+from protocol import Ours, head, line, parser, rms
+from scenes import SCENES, SEED, scenes
+from simulator import Scan
+
+import deburr.train
+from deburr.core.cloud import Floats, PointCloud
+from deburr.nn.default import BUNDLED
+from deburr.nn.models import load
+from deburr.writers.ply import Ply
+
+#: Added to the frozen seeds for the scans that are learnt from.
+_OTHER = 1000
+
+
+def own_scan(name: str, number: int) -> Scan:
+    """A scan of the kind ``name`` that no other benchmark measures on."""
+    seed = SEED + _OTHER + number
+    (make,) = (make for make in SCENES if make.__name__ == name)
+    return make(seed, np.random.default_rng([seed, 2]))
+
+
+def noisy(scan: Scan, kind: str) -> Floats:
+    """The scan (N, 3) with noise of its level of a kind in `KINDS`."""
+    return scan.clean + scan.noise * KINDS[kind](np.random.default_rng([scan.seed, 3]), scan.beam)
+
+
+def tune(clouds: list[Floats], init: str, minutes: float, output: str, noise: float | None) -> None:
+    """Fine-tune ``init`` on ``clouds`` and write the weights ``output``; ``noise``: None, or told."""
+    with TemporaryDirectory() as folder:
+        for i, cloud in enumerate(clouds):
+            Ply(filename=f"{folder}/{i}.ply").write(PointCloud(cloud))
+        recipe = {
+            "output": output,
+            "objective": "self_supervised",
+            "files": ["*.ply"],
+            "networks": ["score"],
+            "minutes": minutes,
+            "learning_rate": 2e-4,
+            "solids": 12,
+            "noise": noise,
+        }
+        path = Path(folder) / "train.json"
+        path.write_text(json.dumps(recipe))
+        link = deburr.train.run(str(path), init=init)["chain"][-1]
+    print(f"tuned for {link['minutes']} minutes, {link['steps']} steps, on {link['tiles']}", flush=True)
+
+
+def shares(scan: Scan, kind: str, ours: Ours) -> list[float]:
+    """One row: the four strata, all points together, and the estimated noise over the true one."""
+    x = noisy(scan, kind)
+    before, after = scan.errors(x), scan.errors(ours(x))
+    before["all"], after["all"] = (np.concatenate(list(errors.values())) for errors in (before, after))
+    found = [rms(after[name]) / rms(before[name]) for name in (*STRATA, "all")]
+    return [*found, ours.guesses[-1] / scan.noise]
+
+
+def main() -> None:
+    """Print the table: each scan before and after."""
+    names = [make.__name__ for make in SCENES]
+    command = parser(__doc__)
+    command.add_argument("--minutes", type=float, default=4.0, help="how long to tune")
+    command.add_argument("--scene", choices=names, default="forest", help="the kind that is learnt from")
+    command.add_argument("--other", choices=names, default="suburb", help="the kind that is not")
+    command.add_argument("--kind", choices=list(KINDS), default="Gaussian", help="of the noise")
+    command.add_argument("--tiles", type=int, default=2, help="how many scans are learnt from")
+    command.add_argument("--told", action="store_true", help="training is told the noise level")
+    command.add_argument("--output", help="keep the tuned weights in this safetensors file")
+    asked = command.parse_args()
+    init = asked.weights or str(BUNDLED)
+    scans = list(scenes((asked.scene, asked.other)))
+    before = [shares(scan, asked.kind, Ours(load("deburr", init))) for scan in scans]
+    tiles = [own_scan(asked.scene, number) for number in range(asked.tiles)]
+    with TemporaryDirectory() as folder:
+        output = asked.output or f"{folder}/tuned.safetensors"
+        told = tiles[0].noise if asked.told else None
+        tune([noisy(tile, asked.kind) for tile in tiles], init, asked.minutes, output, told)
+        after = [shares(scan, asked.kind, Ours(load("deburr", output))) for scan in scans]
+    head(f"{asked.kind} noise; tuned on {asked.scene}; share of the input's", [*STRATA, "all", "noise"], 11)
+    for scan, first, last in zip(scans, before, after, strict=True):
+        line(f"{scan.name}: before"[:32], first, 11)
+        line(f"{scan.name}: after"[:32], last, 11)
+
+
+if __name__ == "__main__":
+    main()
