@@ -19,7 +19,7 @@ from deburr.nn.default import BUNDLED, Default, estimate_noise
 from deburr.nn.models import Settings
 from deburr.nn.network import LIMIT, Scene, ScoreNetwork, Sizes
 from deburr.nn.noise_network import NoiseNetwork
-from deburr.nn.planes import HOPS, build_graph, fit_planes
+from deburr.nn.planes import build_graph, fit_planes
 
 Array = np.ndarray
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass, fields, replace
 from functools import cache
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -48,39 +49,49 @@ class Default:
     def denoise(self, xyz: Floats, settings: Settings) -> Denoised:
         """See `deburr.nn.models.Model.denoise`. Equal points are denoised as one and stay equal."""
         distinct, back = canonical(xyz)
-        unit = settings.frame.scale if settings.frame is not None else None
-        device = torch_device(settings.device)
+        graph = build_graph(distinct, settings.frame.scale if settings.frame is not None else None)
+        unit = graph.unit
         with helping(threads()) as helpers:
-            size, ticker = (settings.patches or PATCHES["blocks"]).size, _Ticker(len(distinct))
-            blocks = Blocks(len(distinct), size, helpers, ticker.tick)
-            # One thread feeds a GPU.
-            fed = blocks if device.type == "cpu" else replace(blocks, helpers=None)
-            graph = build_graph(distinct, unit)
-            unit = graph.unit
-            told = None if settings.noise is None else settings.noise / unit
-            planes, level = self._level(graph, blocks) if told is None else (fit_planes(graph, widening(told), blocks), told)
+            ticker = _Ticker(len(distinct))
+            blocks = Blocks(len(distinct), (settings.patches or PATCHES["blocks"]).size, helpers, ticker.tick)
+            if settings.noise is None:
+                planes, level = self._level(graph, blocks)
+            else:
+                level = settings.noise / unit
+                planes = fit_planes(graph, widening(level), blocks)
             steps = settings.steps or (2 if level > SECOND_STEP else 1)
             ticker.expect(steps, self)
-            now, uncertainty = distinct, level
-            for step in range(steps):
-                if step:
-                    graph = build_graph(now, unit)
-                    planes = fit_planes(graph, widening(level * STEP_LEVEL**step), blocks)
-                noise = (NOISE_FLOOR * graph.spacing).clamp_min(level * STEP_LEVEL**step)
-                score, gate = self._score(Scene(graph, planes, noise), device, fed)
-                now = now + unit * score.double().numpy()
-                if step == 0:
-                    uncertainty = level * (1 - gate.double().numpy()) ** 0.5
+            way, gate = self._climb(graph, planes, level, steps, torch_device(settings.device), blocks)
         limit = settings.max_displacement if settings.max_displacement is not None else REACH * level * unit
-        away = settings.strength * limited(now - distinct, limit)
         figures = {
             "noise": level * unit,
-            "noise_source": "given" if told is not None else "estimated",
+            "noise_source": "estimated" if settings.noise is None else "given",
             "spacing": unit,
             "steps": steps,
             "max_displacement": limit,
         }
-        return Denoised((distinct + away)[back], figures, (unit * uncertainty)[back])
+        # Where the gate is open, the neighbours know the surface, and all noise across it goes.
+        uncertainty = level * unit * np.sqrt(1 - gate)
+        moved = distinct + settings.strength * limited(unit * way, limit)
+        return Denoised(moved[back], figures, uncertainty[back])
+
+    def _climb(
+        self, graph: Graph, planes: Planes, level: float, steps: int, device: torch.device, blocks: Blocks
+    ) -> tuple[Floats, Floats]:
+        """The way of every point (N, 3) in ``steps`` steps, in the graph's units, and the first step's gates (N,)."""
+        # One thread feeds a GPU.
+        fed = blocks if device.type == "cpu" else replace(blocks, helpers=None)
+        start = now = graph.points.numpy()
+        first = np.empty(0)
+        for step in range(steps):
+            told = level * STEP_LEVEL**step
+            if step:
+                graph = build_graph(now, unit=1.0)
+                planes = fit_planes(graph, widening(told), blocks)
+            noise = (NOISE_FLOOR * graph.spacing).clamp_min(told)
+            score, gate = (part.double().numpy() for part in self._score(Scene(graph, planes, noise), device, fed))
+            now, first = now + score, first if step else gate
+        return now - start, first
 
     def _score(self, scene: Scene, device: torch.device, blocks: Blocks) -> tuple[Tensor, Tensor]:
         """Scores (N, 3) and gates (N,). Part after part with what its points see, or memory would bound the cloud."""

@@ -19,7 +19,7 @@ turning the cloud turns the result. The noise level is an input, and the output 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass
 from itertools import pairwise
 
 import torch
@@ -70,12 +70,16 @@ class Scene:
     def to(self, device: torch.device) -> Scene:
         """The same on ``device``."""
 
-        def moved(part: Graph | Planes) -> dict[str, Tensor]:
-            values = {field.name: getattr(part, field.name) for field in fields(part)}
-            return {name: value.to(device) for name, value in values.items() if isinstance(value, Tensor)}
-
-        graph, planes = replace(self.graph, **moved(self.graph)), replace(self.planes, **moved(self.planes))
-        return Scene(graph, planes, self.noise.to(device))
+        graph, planes = self.graph, self.planes
+        points, neighbors, window, spacing = (
+            part.to(device) for part in (graph.points, graph.neighbors, graph.window, graph.spacing)
+        )
+        means, normals, variances = (part.to(device) for part in (planes.means, planes.normals, planes.variances))
+        return Scene(
+            Graph(graph.unit, points, neighbors, window, spacing),
+            Planes(means, normals, variances, planes.wider),
+            self.noise.to(device),
+        )
 
 
 def _squash(x: Tensor) -> Tensor:
@@ -166,9 +170,8 @@ class Layer(nn.Module):
         self.value = nn.Linear(sizes.channels, sizes.values)
         self.mix = nn.Linear(found, mixed, bias=False)
         inputs = sizes.channels + sizes.heads * sizes.values + 3 * mixed + mixed // 2
-        self.update = nn.Sequential(
-            nn.Linear(inputs, sizes.channels), nn.SiLU(), nn.Linear(sizes.channels, sizes.channels + sizes.vectors)
-        )
+        self.look = nn.Linear(inputs, sizes.channels)
+        self.update = nn.Linear(sizes.channels, sizes.channels + sizes.vectors)
         self.carry = nn.Linear(mixed, sizes.vectors, bias=False)
 
     def told(self, features: Tensor, arrows: Tensor) -> Tensor:
@@ -181,12 +184,12 @@ class Layer(nn.Module):
         """New features (n, C) and vectors (n, 3, V).
 
         own (n, C) features; averaged (n, heads (values + 3 V)) what the neighbours told; arrows (n, 3, V) own vectors;
-        reach (n, 3, heads) kernel-weighted offsets; feet, unit normals (n, 3) at two scales; from_neighbors: what that is.
+        reach (n, 3, heads) kernel-weighted offsets; feet, unit normals (n, 3) at two scales; from_neighbors as named.
         """
         channels, heads, kinds = self.sizes.channels, self.sizes.heads, self.sizes.vectors
-        first, *others = self.update
-        from_own, _, from_invariants = first.weight.split((channels, heads * self.sizes.values, 7 * kinds), 1)
-        _, from_reach, from_arrows = self.mix.weight.split((heads * kinds, heads, kinds), 1)
+        parts = [channels, heads * self.sizes.values, 7 * kinds]
+        from_own, _, from_invariants = torch.split(self.look.weight, parts, 1)
+        _, from_reach, from_arrows = torch.split(self.mix.weight, [heads * kinds, heads, kinds], 1)
         both = averaged @ from_neighbors
         hidden, mixed = both[:, :channels], both[:, channels:].view(-1, 3, 2 * kinds)
         mixed = mixed + functional.linear(reach, from_reach) + functional.linear(arrows, from_arrows)
@@ -201,23 +204,21 @@ class Layer(nn.Module):
             ),
             1,
         )
-        hidden = hidden + torch.addmm(first.bias, own, from_own.t()) + invariants @ from_invariants.t()
-        for module in others:
-            hidden = module(hidden)
-        features, gates = hidden.split((channels, kinds), 1)
+        hidden = hidden + torch.addmm(self.look.bias, own, from_own.t()) + invariants @ from_invariants.t()
+        features, gates = torch.split(self.update(functional.silu(hidden)), [channels, kinds], 1)
         return own + features, arrows + torch.tanh(gates).repeat(1, 3).view(-1, 3, kinds) * self.carry(mixed)
 
     def from_neighbors(self) -> Tensor:
-        """(heads (values + 3 V), C + 6 V): the parts of `update` and `mix` that read what neighbours told, as one.
+        """(heads (values + 3 V), C + 6 V): the parts of `look` and `mix` that read what neighbours told, as one.
 
         One product with the averages as they come is half the work of sorting them into values and vectors first.
         """
         channels, heads, values, kinds = self.sizes.channels, self.sizes.heads, self.sizes.values, self.sizes.vectors
-        update = self.update[0].weight[:, channels : channels + heads * values].reshape(channels, heads, values)
+        look = self.look.weight[:, channels : channels + heads * values].reshape(channels, heads, values)
         mix = self.mix.weight[:, : heads * kinds].reshape(2 * kinds, heads, kinds)
         turned = torch.einsum("cd,mhv->cmhdv", torch.eye(3, device=mix.device), mix)
         turned = turned.reshape(6 * kinds, heads, 3 * kinds)
-        upper = torch.cat((update, update.new_zeros(channels, heads, 3 * kinds)), 2)
+        upper = torch.cat((look, look.new_zeros(channels, heads, 3 * kinds)), 2)
         lower = torch.cat((turned.new_zeros(6 * kinds, heads, values), turned), 2)
         return torch.cat((upper, lower)).flatten(1).t().contiguous()
 

@@ -65,7 +65,7 @@ class Graph:
         last = self.neighbors[rows]
         for _ in range(hops):
             reached = last.reshape(-1)
-            new = reached[~inside.index_select(0, reached)].unique().long()
+            new = torch.unique(reached[~inside.index_select(0, reached)]).long()
             inside[new] = True
             last = self.neighbors[new]
         return inside.nonzero()[:, 0]
@@ -131,7 +131,7 @@ def build_graph(xyz: Floats, unit: float | None = None) -> Graph:
 
 def widening(noise: float) -> int:
     """How many times `HOPS` the planes are averaged for where the noise is ``noise`` spacings."""
-    return 2 ** sum(noise > limit for limit in WIDER)
+    return int(2 ** sum(noise > limit for limit in WIDER))
 
 
 def fit_planes(graph: Graph, wider: int = 1, blocks: Blocks | None = None) -> Planes:
@@ -145,7 +145,7 @@ def fit_planes(graph: Graph, wider: int = 1, blocks: Blocks | None = None) -> Pl
     moments = torch.cat((graph.points, _products(graph.points)), 1)
     # All scales are written into one place: twice that would be most of what a large cloud needs.
     shape = (len(moments), len(HOPS), 3)
-    planes = Planes(*(torch.empty(shape, device=moments.device) for _ in range(3)), wider)
+    means, normals, variances = (torch.empty(shape, device=moments.device) for _ in range(3))
     average = averaging(graph, moments.dtype, blocks)
     done = 0
     for scale, hop in enumerate(HOPS):
@@ -153,12 +153,12 @@ def fit_planes(graph: Graph, wider: int = 1, blocks: Blocks | None = None) -> Pl
 
         def plane(rows: slice, moments: Tensor = moments, scale: int = scale) -> tuple[Tensor, ...]:
             mean = moments[rows, :3]
-            planes.variances[rows, scale], planes.normals[rows, scale] = smallest_axis(moments[rows, 3:] - _products(mean))
-            planes.means[rows, scale] = mean - graph.points[rows]
+            variances[rows, scale], normals[rows, scale] = smallest_axis(moments[rows, 3:] - _products(mean))
+            means[rows, scale] = mean - graph.points[rows]
             return ()
 
         blocks.map(plane)
-    return planes
+    return Planes(means, normals, variances, wider)
 
 
 def spread(graph: Graph, values: Tensor, hops: int, blocks: Blocks) -> Tensor:
@@ -171,20 +171,21 @@ def averaging(graph: Graph, dtype: torch.dtype, blocks: Blocks) -> Callable[[Ten
     matrices = {rows.start: _matrix(graph, rows, dtype) for rows in blocks.rows()}
     back: list[Tensor] = []
 
+    def multiplied(values: Tensor) -> Callable[[slice, Tensor], object]:
+        return lambda rows, out: torch.mm(matrices[rows.start], values, out=out)
+
     def average(values: Tensor, hops: int) -> Tensor:
         if torch.is_grad_enabled() and values.requires_grad:
             # PyTorch would turn the matrix round anew in every backward pass.
             back[:] = back or [matrices[0].t().to_sparse_csr()]
             for _ in range(hops):
-                values = _Average.apply(values, matrices[0], back[0])
+                values = _Average.apply(values, matrices[0], back[0])  # type: ignore[no-untyped-call]
             return values
         with torch.inference_mode(blocks.size is not None):
             # What was handed over is not written into; from then on, two places take turns.
-            spare = torch.empty_like(values) if hops > 1 else values
+            places = [torch.empty_like(values) for _ in range(min(hops, 2))]
             for hop in range(hops):
-                into = torch.empty_like(values) if hop == 0 else spare
-                spare = spare if hop == 0 else values
-                values = blocks.write(lambda rows, out, last=values: torch.mm(matrices[rows.start], last, out=out), into)  # type: ignore[misc]
+                values = blocks.write(multiplied(values), places[hop % 2])
         return values
 
     return average

@@ -129,7 +129,7 @@ class Trainer:
         guess, weight = self.networks["noise"](scene.graph, scene.planes)
         spacing = scene.graph.spacing
         off = (pooled_noise(guess, weight, spacing) - np.log(level)).abs()
-        each = (guess - (np.log(level) - spacing.log()).clamp_min(float(np.log(NOISE_FLOOR)))).abs().mean()
+        each: Tensor = (guess - (np.log(level) - spacing.log()).clamp_min(float(np.log(NOISE_FLOOR)))).abs().mean()
         return off.float() + 0.1 * each
 
     def begin_average(self) -> None:
