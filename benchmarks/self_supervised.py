@@ -37,14 +37,14 @@ def own_scan(name: str, number: int) -> Scan:
 
 def noisy(scan: Scan, kind: str) -> Floats:
     """The scan (N, 3) with noise of its level of a kind in `KINDS`."""
-    return scan.clean + scan.noise * KINDS[kind](np.random.default_rng([scan.seed, 3]), scan.beam)
+    return np.asarray(scan.clean + scan.noise * KINDS[kind](np.random.default_rng([scan.seed, 3]), scan.beam))
 
 
 def tune(clouds: list[Floats], init: str, minutes: float, output: str, noise: float | None) -> None:
     """Fine-tune ``init`` on ``clouds`` and write the weights ``output``; ``noise``: None, or told."""
     with TemporaryDirectory() as folder:
         for i, cloud in enumerate(clouds):
-            Ply(filename=f"{folder}/{i}.ply").write(PointCloud(cloud))
+            Ply.model_validate({"filename": f"{folder}/{i}.ply"}).write(PointCloud(cloud))
         recipe = {
             "output": output,
             "objective": "self_supervised",
