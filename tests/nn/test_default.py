@@ -16,8 +16,10 @@ from deburr.core.progress import listening
 from deburr.nn import default, weights
 from deburr.nn.blocks import Blocks
 from deburr.nn.default import BUNDLED, Default, estimate_noise
+from deburr.nn.inputs import Scene
+from deburr.nn.layer import Sizes
 from deburr.nn.models import Settings
-from deburr.nn.network import LIMIT, Scene, ScoreNetwork, Sizes
+from deburr.nn.network import LIMIT, ScoreNetwork
 from deburr.nn.noise_network import NoiseNetwork
 from deburr.nn.planes import build_graph, fit_planes
 

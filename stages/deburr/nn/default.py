@@ -17,8 +17,10 @@ from deburr.core.progress import advance
 from deburr.nn import weights as weights_file
 from deburr.nn.blocks import Blocks, helping
 from deburr.nn.device import torch_device
+from deburr.nn.inputs import NOISE_FLOOR, Scene
+from deburr.nn.layer import Sizes
 from deburr.nn.models import PATCHES, Denoised, Settings
-from deburr.nn.network import NOISE_FLOOR, Scene, ScoreNetwork, Sizes
+from deburr.nn.network import ScoreNetwork
 from deburr.nn.noise_network import NoiseNetwork, pooled_noise
 from deburr.nn.planes import HOPS, Graph, Planes, build_graph, fit_planes, widening
 from deburr.nn.points import canonical, limited

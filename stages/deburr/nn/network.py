@@ -19,7 +19,6 @@ turning the cloud turns the result. The noise level is an input, and the output 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from itertools import pairwise
 
 import torch
@@ -27,212 +26,39 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from deburr.nn.blocks import Blocks
-from deburr.nn.planes import HOPS, Graph, Planes
+from deburr.nn.inputs import (
+    COARSE,
+    EDGE_INPUTS,
+    FINE,
+    NODE_INPUTS,
+    Scene,
+    edge_inputs,
+    edge_table,
+    lengths,
+    node_inputs,
+)
+from deburr.nn.layer import Layer, Sizes, weighted_sums
+from deburr.nn.planes import HOPS
 
-#: Scales whose normals are compared along the graph's edges (rows of `planes.HOPS`).
-_FINE, _COARSE = 1, 3
-#: Noise below this share of the spacing is treated as this share: there is nothing left to gain.
-NOISE_FLOOR = 0.005
 #: No score is longer than this many standard deviations of the noise.
 LIMIT = 4.0
 
-_NODE_INPUTS = len(HOPS) * 8 + (len(HOPS) - 1) * 3 + 2
-_EDGE_INPUTS = 14
 _EDGE_HIDDEN = 24
 
 #: A layer's new features and vectors for some rows.
 Pass = Callable[[slice], tuple[Tensor, Tensor]]
 
 
-@dataclass(frozen=True)
-class Sizes:
-    """What the weights' card records of the architecture."""
-
-    channels: int = 48
-    heads: int = 6
-    layers: int = 4
-    values: int = 24
-    vectors: int = 4
-
-
-@dataclass(frozen=True)
-class Scene:
-    """A cloud as the network takes it: its graph, planes, and noise level (N,) float32 in the frame's units."""
-
-    graph: Graph
-    planes: Planes
-    noise: Tensor
-
-    def part(self, rows: Tensor) -> Scene:
-        """The scene of ``rows`` (M,) alone; see `Graph.part`."""
-        return Scene(self.graph.part(rows), self.planes.part(rows), self.noise[rows])
-
-    def to(self, device: torch.device) -> Scene:
-        """The same on ``device``."""
-
-        graph, planes = self.graph, self.planes
-        points, neighbors, window, spacing = (
-            part.to(device) for part in (graph.points, graph.neighbors, graph.window, graph.spacing)
-        )
-        means, normals, variances = (part.to(device) for part in (planes.means, planes.normals, planes.variances))
-        return Scene(
-            Graph(graph.unit, points, neighbors, window, spacing),
-            Planes(means, normals, variances, planes.wider),
-            self.noise.to(device),
-        )
-
-
-def _squash(x: Tensor) -> Tensor:
-    """Lengths in units of the noise run from 0 to thousands; their order of magnitude is what matters."""
-    return torch.log1p(x)
-
-
-def _lengths(v: Tensor) -> Tensor:
-    """Lengths of vectors (..., 3), with a gradient at 0."""
-    return ((v * v).sum(-1) + 1e-6).sqrt()
-
-
-def node_inputs(scene: Scene, rows: slice) -> Tensor:
-    """(n, _NODE_INPUTS) float32: how thick, flat and far the planes at each scale are, against noise and spacing."""
-    planes = scene.planes
-    noise, spacing = scene.noise[rows, None], scene.graph.spacing[rows, None]
-    variances, normals, means = planes.variances[rows], planes.normals[rows], planes.means[rows]
-    low, middle, high = variances.unbind(-1)
-    height = (means * normals).sum(-1)
-    foot = height[..., None] * normals
-    thickness = low.sqrt()
-    parts = [
-        _squash(thickness / noise),
-        torch.log(thickness / spacing + 1e-3),
-        low / (middle + 1e-12),
-        middle / (high + 1e-12),
-        high.sqrt() / spacing,
-        _squash(height.abs() / noise),
-        height.abs() / (thickness + 0.1 * noise),
-        _lengths(means - foot) / spacing,
-        (foot[:, 1:] * foot[:, :-1]).sum(-1).clamp_min(0).sqrt() / (noise + spacing),
-        (normals[:, 1:] * normals[:, :-1]).sum(-1).abs(),
-        _squash((foot[:, 1:] - foot[:, :-1]).norm(dim=-1) / noise),
-        torch.log(noise / spacing),
-        torch.full_like(noise, planes.wider).log2(),
-    ]
-    return torch.cat(parts, 1)
-
-
-def edge_table(scene: Scene, rows: slice) -> Tensor:
-    """(n, 9) float32: what neighbours read of a point, its spacing, and thickness and normal at two scales."""
-    planes, scales = scene.planes, (_FINE, _COARSE)
-    thickness, normals = planes.variances[rows][:, scales, 0].sqrt(), planes.normals[rows][:, scales]
-    return torch.cat((scene.graph.spacing[rows, None], thickness, normals.flatten(1)), 1)
-
-
-def edge_inputs(scene: Scene, table: Tensor, offsets: Tensor, rows: slice) -> Tensor:
-    """(_EDGE_INPUTS, n, K) float32: how neighbours lie to each other's planes at two scales.
-
-    table (N, 9) from `edge_table`, offsets (3, n, K). Vectors are taken apart into coordinates: long rows of them are
-    what processors are fast at.
-    """
-    by_noise, by_spacing = 1 / scene.noise[rows, None], 1 / scene.graph.spacing[rows, None]
-    mine, theirs = table[rows].t()[..., None], scene.graph.gather(table, rows).permute(2, 0, 1).contiguous()
-    parts = [scene.graph.window[rows], theirs[0] * by_spacing]
-    for scale in (0, 1):
-        normals = slice(3 + 3 * scale, 6 + 3 * scale)
-        above_mine, above_theirs = _dot(offsets, mine[normals]).abs(), _dot(offsets, theirs[normals]).abs()
-        parts += [_dot(theirs[normals], mine[normals]).abs()]
-        parts += [_squash(above_mine * by_noise), _squash(above_theirs * by_noise)]
-        parts += [above_mine * by_spacing, above_theirs * by_spacing, _squash(theirs[1 + scale] * by_noise)]
-    return torch.stack(parts)
-
-
-def _dot(a: Tensor, b: Tensor) -> Tensor:
-    """Products of vectors (3, ...), their coordinates first."""
-    return torch.addcmul(torch.addcmul(a[0] * b[0], a[1], b[1]), a[2], b[2])
-
-
-def weighted_sums(graph: Graph, values: Tensor, kernels: list[Tensor], rows: slice) -> Tensor:
-    """(n, heads C): sums of the neighbours' ``values`` (N, C), weighted by each head's ``kernels`` (n, K)."""
-    if torch.is_grad_enabled():
-        return (torch.stack(kernels, 1) @ graph.gather(values, rows)).flatten(1)
-    # The same without writing the neighbours' values out; its backward pass is slow.
-    neighbors = graph.neighbors[rows]
-    sums = [functional.embedding_bag(neighbors, values, mode="sum", per_sample_weights=kernel) for kernel in kernels]
-    return torch.cat(sums, 1)
-
-
-class Layer(nn.Module):
-    """One round of averaging values and vectors over the graph with the edge kernels, then a point-wise update."""
-
-    def __init__(self, sizes: Sizes) -> None:
-        super().__init__()
-        self.sizes = sizes
-        mixed = 2 * sizes.vectors
-        found = sizes.heads * (sizes.vectors + 1) + sizes.vectors
-        self.value = nn.Linear(sizes.channels, sizes.values)
-        self.mix = nn.Linear(found, mixed, bias=False)
-        inputs = sizes.channels + sizes.heads * sizes.values + 3 * mixed + mixed // 2
-        self.look = nn.Linear(inputs, sizes.channels)
-        self.update = nn.Linear(sizes.channels, sizes.channels + sizes.vectors)
-        self.carry = nn.Linear(mixed, sizes.vectors, bias=False)
-
-    def told(self, features: Tensor, arrows: Tensor) -> Tensor:
-        """(n, values + 3 V): what neighbours are told of points with ``features`` (n, C) and ``arrows`` (n, 3, V)."""
-        return torch.cat((self.value(features), arrows.flatten(1)), 1)
-
-    def forward(
-        self, own: Tensor, averaged: Tensor, arrows: Tensor, reach: Tensor, feet: list[Tensor], from_neighbors: Tensor
-    ) -> tuple[Tensor, Tensor]:
-        """New features (n, C) and vectors (n, 3, V).
-
-        own (n, C) features; averaged (n, heads (values + 3 V)) what the neighbours told; arrows (n, 3, V) own vectors;
-        reach (n, 3, heads) kernel-weighted offsets; feet, unit normals (n, 3) at two scales; from_neighbors as named.
-        """
-        channels, heads, kinds = self.sizes.channels, self.sizes.heads, self.sizes.vectors
-        parts = [channels, heads * self.sizes.values, 7 * kinds]
-        from_own, _, from_invariants = torch.split(self.look.weight, parts, 1)
-        _, from_reach, from_arrows = torch.split(self.mix.weight, [heads * kinds, heads, kinds], 1)
-        both = averaged @ from_neighbors
-        hidden, mixed = both[:, :channels], both[:, channels:].view(-1, 3, 2 * kinds)
-        mixed = mixed + functional.linear(reach, from_reach) + functional.linear(arrows, from_arrows)
-        # Coordinate by coordinate: sums over an axis of three are slow.
-        x, y, z = (along.contiguous() for along in mixed.unbind(1))
-        above = [(x * foot[:, :1] + y * foot[:, 1:2] + z * foot[:, 2:]).abs() for foot in feet]
-        invariants = torch.cat(
-            (
-                (x * x + y * y + z * z + 1e-6).sqrt(),
-                x[:, :kinds] * x[:, kinds:] + y[:, :kinds] * y[:, kinds:] + z[:, :kinds] * z[:, kinds:],
-                torch.stack(above, 2).flatten(1),
-            ),
-            1,
-        )
-        hidden = hidden + torch.addmm(self.look.bias, own, from_own.t()) + invariants @ from_invariants.t()
-        features, gates = torch.split(self.update(functional.silu(hidden)), [channels, kinds], 1)
-        return own + features, arrows + torch.tanh(gates).repeat(1, 3).view(-1, 3, kinds) * self.carry(mixed)
-
-    def from_neighbors(self) -> Tensor:
-        """(heads (values + 3 V), C + 6 V): the parts of `look` and `mix` that read what neighbours told, as one.
-
-        One product with the averages as they come is half the work of sorting them into values and vectors first.
-        """
-        channels, heads, values, kinds = self.sizes.channels, self.sizes.heads, self.sizes.values, self.sizes.vectors
-        look = self.look.weight[:, channels : channels + heads * values].reshape(channels, heads, values)
-        mix = self.mix.weight[:, : heads * kinds].reshape(2 * kinds, heads, kinds)
-        turned = torch.einsum("cd,mhv->cmhdv", torch.eye(3, device=mix.device), mix)
-        turned = turned.reshape(6 * kinds, heads, 3 * kinds)
-        upper = torch.cat((look, look.new_zeros(channels, heads, 3 * kinds)), 2)
-        lower = torch.cat((turned.new_zeros(6 * kinds, heads, values), turned), 2)
-        return torch.cat((upper, lower)).flatten(1).t().contiguous()
-
-
 class ScoreNetwork(nn.Module):
     """Planes and noise level in, the score times the noise's variance out: the way to where the point came from."""
 
-    def __init__(self, sizes: Sizes = Sizes()) -> None:
+    def __init__(self, sizes: Sizes | None = None) -> None:
         super().__init__()
-        self.sizes = sizes
+        self.sizes = sizes = sizes or Sizes()
         channels, scales = sizes.channels, len(HOPS)
-        self.enter = nn.Sequential(nn.Linear(_NODE_INPUTS, channels), nn.SiLU(), nn.Linear(channels, channels))
+        self.enter = nn.Sequential(nn.Linear(NODE_INPUTS, channels), nn.SiLU(), nn.Linear(channels, channels))
         self.start = nn.Linear(2 * scales, sizes.vectors, bias=False)
-        self.edges = nn.Linear(_EDGE_INPUTS, _EDGE_HIDDEN)
+        self.edges = nn.Linear(EDGE_INPUTS, _EDGE_HIDDEN)
         self.kernel = nn.Linear(_EDGE_HIDDEN, sizes.heads + 1)
         self.layers = nn.ModuleList(Layer(sizes) for _ in range(sizes.layers))
         self.leave = nn.Sequential(
@@ -295,7 +121,7 @@ class ScoreNetwork(nn.Module):
         offsets = scene.graph.offsets(rows).permute(2, 0, 1).contiguous()
         inputs = edge_inputs(scene, table, offsets, rows)
         shape = inputs.shape[1:]
-        hidden = torch.addmm(self.edges.bias[:, None], self.edges.weight, inputs.view(_EDGE_INPUTS, -1))
+        hidden = torch.addmm(self.edges.bias[:, None], self.edges.weight, inputs.view(EDGE_INPUTS, -1))
         logits = torch.addmm(self.kernel.bias[:, None], self.kernel.weight, functional.silu(hidden))
         weights = logits.clamp(-12, 12).exp().view(-1, *shape) * scene.graph.window[rows]
         heads = weights[:-1]
@@ -312,7 +138,7 @@ class ScoreNetwork(nn.Module):
 
         def work(rows: slice) -> tuple[Tensor, Tensor]:
             averaged = weighted_sums(scene.graph, told, [kernel[rows] for kernel in kernels], rows)
-            feet = [scene.planes.normals[rows, scale] for scale in (_FINE, _COARSE)]
+            feet = [scene.planes.normals[rows, scale] for scale in (FINE, COARSE)]
             now: tuple[Tensor, Tensor] = layer(
                 features[rows], averaged, arrows[rows], reach[rows], feet, from_neighbors
             )
@@ -352,4 +178,4 @@ class ScoreNetwork(nn.Module):
         gate = own[rows, 3]
         score = gate[:, None] * (shared + own[rows, :3])
         limit = LIMIT * scene.noise[rows, None]
-        return score * limit / torch.maximum(_lengths(score / limit)[:, None] * limit, limit), gate
+        return score * limit / torch.maximum(lengths(score / limit)[:, None] * limit, limit), gate

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from deburr.core.cloud import Floats
 from deburr.core.neighbors import cloud_spacing
-from deburr.nn.network import NOISE_FLOOR, Scene
+from deburr.nn.inputs import NOISE_FLOOR, Scene
 from deburr.nn.planes import build_graph, fit_planes, widening
 from deburr.train.landscapes import landscape_scene
 from deburr.train.recipe import Recipe

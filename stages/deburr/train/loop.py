@@ -20,7 +20,9 @@ from deburr.core.neighbors import threads
 from deburr.core.progress import advance
 from deburr.nn.default import SECOND_STEP, STEP_LEVEL, Default
 from deburr.nn.device import torch_device
-from deburr.nn.network import NOISE_FLOOR, Scene, ScoreNetwork, Sizes
+from deburr.nn.inputs import NOISE_FLOOR, Scene
+from deburr.nn.layer import Sizes
+from deburr.nn.network import ScoreNetwork
 from deburr.nn.noise_network import NoiseNetwork, pooled_noise
 from deburr.train.examples import Example, Pool, batches, see, target
 from deburr.train.recipe import Recipe
@@ -129,8 +131,9 @@ class Trainer:
         guess, weight = self.networks["noise"](scene.graph, scene.planes)
         spacing = scene.graph.spacing
         off = (pooled_noise(guess, weight, spacing) - np.log(level)).abs()
-        each: Tensor = (guess - (np.log(level) - spacing.log()).clamp_min(float(np.log(NOISE_FLOOR)))).abs().mean()
-        return off.float() + 0.1 * each
+        each = (guess - (np.log(level) - spacing.log()).clamp_min(float(np.log(NOISE_FLOOR)))).abs().mean()
+        loss: Tensor = off.float() + 0.1 * each
+        return loss
 
     def begin_average(self) -> None:
         """Let the average start from the weights as they are now."""

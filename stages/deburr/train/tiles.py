@@ -27,7 +27,7 @@ from deburr.core.neighbors import cloud_spacing
 from deburr.core.registry import stage_class, stage_types
 from deburr.core.stage import Reader
 from deburr.nn.default import Default, estimate_noise
-from deburr.nn.network import NOISE_FLOOR
+from deburr.nn.inputs import NOISE_FLOOR
 from deburr.nn.points import canonical
 from deburr.train.examples import Example
 from deburr.train.recipe import Recipe
