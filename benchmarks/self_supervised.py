@@ -2,7 +2,8 @@
 
 The network is tuned on a simulated scan of which it sees the noisy points alone (objective self_supervised), and
 measured before and after on another scan of the same kind, made from other seeds, and on one of another kind. Shares
-of the noisy input's RMS distance to the true surface (plane, edge) or to the own place (thin, vegetation).
+of the noisy input's RMS distance to the true surface (plane, edge) or to the own place (thin, vegetation). With
+--control also after as many minutes on generated scenes alone: what the noisy scans give is the difference.
 """
 
 from __future__ import annotations
@@ -41,24 +42,27 @@ def noisy(scan: Scan, kind: str) -> Floats:
 
 
 def tune(clouds: list[Floats], init: str, minutes: float, output: str, noise: float | None) -> None:
-    """Fine-tune ``init`` on ``clouds`` and write the weights ``output``; ``noise``: None, or told."""
+    """Fine-tune ``init`` on ``clouds``, or without any on generated scenes alone, and write the weights ``output``.
+
+    ``noise``: told, or None.
+    """
     with TemporaryDirectory() as folder:
         for i, cloud in enumerate(clouds):
             Ply.model_validate({"filename": f"{folder}/{i}.ply"}).write(PointCloud(cloud))
         recipe = {
             "output": output,
-            "objective": "self_supervised",
-            "files": ["*.ply"],
+            "objective": "self_supervised" if clouds else "denoising",
+            "files": ["*.ply"] if clouds else [],
             "networks": ["score"],
             "minutes": minutes,
             "learning_rate": 2e-4,
             "solids": 12,
-            "noise": noise,
+            "noise": noise if clouds else None,
         }
         path = Path(folder) / "train.json"
         path.write_text(json.dumps(recipe))
         link = deburr.train.run(str(path), init=init)["chain"][-1]
-    print(f"tuned for {link['minutes']} minutes, {link['steps']} steps, on {link['tiles']}", flush=True)
+    print(f"tuned for {link['minutes']} minutes, {link['steps']} steps, on {link.get('tiles')}", flush=True)
 
 
 def shares(scan: Scan, kind: str, ours: Ours) -> list[float]:
@@ -80,21 +84,24 @@ def main() -> None:
     command.add_argument("--kind", choices=list(KINDS), default="Gaussian", help="of the noise")
     command.add_argument("--tiles", type=int, default=2, help="how many scans are learnt from")
     command.add_argument("--told", action="store_true", help="training is told the noise level")
+    command.add_argument("--control", action="store_true", help="tune a second time without the scans")
     command.add_argument("--output", help="keep the tuned weights in this safetensors file")
     asked = command.parse_args()
     init = asked.weights or str(BUNDLED)
     scans = list(scenes((asked.scene, asked.other)))
-    before = [shares(scan, asked.kind, Ours(load("deburr", init))) for scan in scans]
+    table = {"before": [shares(scan, asked.kind, Ours(load("deburr", init))) for scan in scans]}
     tiles = [own_scan(asked.scene, number) for number in range(asked.tiles)]
+    noise = tiles[0].noise if asked.told else None
+    runs = {"after": [noisy(tile, asked.kind) for tile in tiles], **({"control": []} if asked.control else {})}
     with TemporaryDirectory() as folder:
-        output = asked.output or f"{folder}/tuned.safetensors"
-        told = tiles[0].noise if asked.told else None
-        tune([noisy(tile, asked.kind) for tile in tiles], init, asked.minutes, output, told)
-        after = [shares(scan, asked.kind, Ours(load("deburr", output))) for scan in scans]
+        for name, clouds in runs.items():
+            output = asked.output if asked.output and clouds else f"{folder}/{name}.safetensors"
+            tune(clouds, init, asked.minutes, output, noise)
+            table[name] = [shares(scan, asked.kind, Ours(load("deburr", output))) for scan in scans]
     head(f"{asked.kind} noise; tuned on {asked.scene}; share of the input's", [*STRATA, "all", "noise"], 11)
-    for scan, first, last in zip(scans, before, after, strict=True):
-        line(f"{scan.name}: before"[:32], first, 11)
-        line(f"{scan.name}: after"[:32], last, 11)
+    for i, scan in enumerate(scans):
+        for name, found in table.items():
+            line(f"{scan.name}: {name}"[:32], found[i], 11)
 
 
 if __name__ == "__main__":
