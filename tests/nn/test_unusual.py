@@ -131,14 +131,14 @@ def test_tiles_of_two_densities_do_not_disturb_each_other(ratio: int) -> None:
 
 
 def test_noise_that_grows_with_range_falls_everywhere() -> None:
+    """Three times as much at the far end. One level is told for the whole cloud, so the noisiest keep the most."""
     clean = sheet(4000, 0.0)[0]
     range_ = clean[:, 0] / clean[:, 0].max()
-    points = clean + np.random.default_rng(3).normal(0, 1, clean.shape) * (0.02 + 0.28 * range_)[:, None]
+    points = clean + np.random.default_rng(3).normal(0, 1, clean.shape) * (0.08 + 0.16 * range_)[:, None]
     out = spd(points)[0]
     for low in (0.0, 0.25, 0.5, 0.75):
         part = (low <= range_) & (range_ < low + 0.25)
-        # One level is told for the whole cloud: where it is far too low, less goes.
-        assert rms(out[part, 2]) < 0.75 * rms(points[part, 2]), low
+        assert rms(out[part, 2]) < 0.5 * rms(points[part, 2]), low
         assert rms((out - clean)[part]) < 1.02 * rms((points - clean)[part]), low
 
 
