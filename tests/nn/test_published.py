@@ -88,12 +88,6 @@ def test_folded_score_network_equals_its_definition(net: SpdNet) -> None:
 # --- the patches ----------------------------------------------------------------------------------------------------
 
 
-def test_canonical_order_by_hand() -> None:
-    points, back = canonical(np.array([[1.0, 0, 5], [0, 9, 9], [1, 0, 4], [0, 9, 9]]))
-    assert points.tolist() == [[0, 9, 9], [1, 0, 4], [1, 0, 5]]
-    assert back.tolist() == [2, 0, 1, 0]
-
-
 def test_farthest_points_by_hand() -> None:
     line = np.array([[0.0, 0, 0], [1, 0, 0], [4, 0, 0], [10, 0, 0]])
     assert farthest(line, 4).tolist() == [0, 3, 2, 1]
