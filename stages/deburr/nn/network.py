@@ -38,7 +38,7 @@ from deburr.nn.inputs import (
     node_inputs,
 )
 from deburr.nn.layer import Layer, Sizes, weighted_sums
-from deburr.nn.planes import HOPS
+from deburr.nn.planes import HOPS, products
 
 #: No score is longer than this many standard deviations of the noise.
 LIMIT = 4.0
@@ -156,9 +156,7 @@ class ScoreNetwork(nn.Module):
         height = (scene.planes.means[rows] * normals).sum(-1)
         shared, own = (noise * (arrows * one[:, None]).sum(2) for one in free.split(vectors, 1))
         pull = ((share * height)[..., None] * normals).sum(1) + shared
-        x, y, z = normals.unbind(-1)
-        products = torch.stack((x * x, y * y, z * z, x * y, x * z, y * z), -1)
-        matrix = (share[..., None] * products).sum(1)
+        matrix = (share[..., None] * products(normals)).sum(1)
         gate = torch.sigmoid(rest[:, 1:] + 2)
         return torch.cat((matrix, pull, rest[:, :1].clamp(-12, 12).exp()), 1), torch.cat((own, gate), 1)
 

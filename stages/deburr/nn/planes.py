@@ -142,7 +142,7 @@ def fit_planes(graph: Graph, wider: int = 1, blocks: Blocks | None = None) -> Pl
     about the cloud's median, in float64: at 10^5 spacings from there the variances keep an error of 10^-5.
     """
     blocks = blocks or Blocks(len(graph.spacing))
-    moments = torch.cat((graph.points, _products(graph.points)), 1)
+    moments = torch.cat((graph.points, products(graph.points)), 1)
     # All scales are written into one place: twice that would be most of what a large cloud needs.
     shape = (len(moments), len(HOPS), 3)
     means, normals, variances = (torch.empty(shape, device=moments.device) for _ in range(3))
@@ -153,7 +153,7 @@ def fit_planes(graph: Graph, wider: int = 1, blocks: Blocks | None = None) -> Pl
 
         def plane(rows: slice, moments: Tensor = moments, scale: int = scale) -> tuple[Tensor, ...]:
             mean = moments[rows, :3]
-            variances[rows, scale], normals[rows, scale] = smallest_axis(moments[rows, 3:] - _products(mean))
+            variances[rows, scale], normals[rows, scale] = smallest_axis(moments[rows, 3:] - products(mean))
             means[rows, scale] = mean - graph.points[rows]
             return ()
 
@@ -220,7 +220,7 @@ def _matrix(graph: Graph, rows: slice, dtype: torch.dtype) -> Tensor:
         )
 
 
-def _products(v: Tensor) -> Tensor:
+def products(v: Tensor) -> Tensor:
     """(..., 3) to the six products xx, yy, zz, xy, xz, yz."""
     x, y, z = v.unbind(-1)
     return torch.stack((x * x, y * y, z * z, x * y, x * z, y * z), -1)
