@@ -7,10 +7,8 @@ import pytest
 
 from deburr.core.cloud import PointCloud
 from deburr.filters.spd import Spd
-from deburr.nn.models import KINDS, Settings, load
+from deburr.nn.models import Settings, load
 
-TELLS = "Uncertainty" in KINDS["deburr"].dimensions
-pytestmark = pytest.mark.skipif(not TELLS, reason="the bundled model tells no uncertainty")
 NOISE = 0.15
 
 
