@@ -68,11 +68,7 @@ def main() -> None:
     title = f"share of the input's; {len(clouds)} shapes of {asked.points} points; surface: mean squared distance"
     what = ["Chamfer"] + (["surface"] if clouds[0].to_surface else [])
     columns = [f"{w} {level:.0%}" for w in what for level in LEVELS]
-    head(
-        title,
-        columns,
-        13,
-    )
+    head(title, columns, 13)
     base = np.array([measure(clouds, lambda p: p, level) for level in LEVELS])
     line("input", [1.0] * len(columns), 13)
     ours, table = rows(asked)

@@ -84,7 +84,7 @@ class Layer(nn.Module):
     def from_neighbors(self) -> Tensor:
         """(heads (values + 3 V), C + 6 V): the parts of `look` and `mix` that read what neighbours told, as one.
 
-        One product with the averages as they come is half the work of sorting them into values and vectors first.
+        One product with the averages as they come is as fast as to sort them into values and vectors first.
         """
         channels, heads, values, kinds = self.sizes.channels, self.sizes.heads, self.sizes.values, self.sizes.vectors
         look = self.look.weight[:, channels : channels + heads * values].reshape(channels, heads, values)

@@ -13,6 +13,7 @@ from deburr.nn.planes import HOPS, Graph, Planes, spread
 _INPUTS = len(HOPS) * 5 + (len(HOPS) - 1) * 2 + 1
 #: What points find is averaged over this many hops, about 80 points.
 POOLING_HOPS = 8
+#: Guesses further than this factor from their median are no news of the cloud's noise.
 _APART = 3.0
 
 
