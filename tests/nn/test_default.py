@@ -174,8 +174,12 @@ def test_progress_reaches_its_end(model: Default) -> None:
     seen: list[tuple[str, int, int]] = []
     with listening(lambda *said: seen.append(said)):
         model.denoise(house()[1], Settings())
-    assert seen[-1][1] == seen[-1][2]
-    assert [done for _, done, _ in seen] == sorted(done for _, done, _ in seen)
+    for name in ("estimating the noise", "denoising"):
+        done = [(done, total) for what, done, total in seen if what == name]
+        assert done[-1][0] == done[-1][1]
+        assert done == sorted(done)
+        assert len({total for _, total in done}) == 1
+    assert seen[-1][0] == "denoising"
 
 
 def test_score_is_bounded_by_the_noise_for_any_weights() -> None:

@@ -32,6 +32,9 @@ STEP_LEVEL = 0.4
 SECOND_STEP = 0.25
 #: Points whose scores are found at once, each part with some more around it.
 PART = 200_000
+#: How often fitting planes walks over the points, and what estimating the noise does with them.
+_PLANES = max(HOPS) + len(HOPS)
+_ESTIMATE = _PLANES + NoiseNetwork.WALKS
 #: Largest displacement, in standard deviations of the noise.
 REACH = 3.5
 
@@ -57,12 +60,14 @@ class Default:
             ticker = _Ticker(len(distinct))
             blocks = Blocks(len(distinct), (settings.patches or PATCHES["blocks"]).size, helpers, ticker.tick)
             if settings.noise is None:
+                ticker.begin("estimating the noise", _ESTIMATE)
                 planes, level = self._level(graph, blocks)
             else:
+                ticker.begin("fitting planes", _PLANES)
                 level = settings.noise / unit
                 planes = fit_planes(graph, widening(level), blocks)
             steps = settings.steps or (2 if level > SECOND_STEP else 1)
-            ticker.expect(steps, self)
+            ticker.begin("denoising", steps * (ScoreNetwork.WALKS + len(self.score.layers)) + (steps - 1) * _PLANES)
             way, gate = self._climb(graph, planes, level, steps, torch_device(settings.device), blocks)
         limit = settings.max_displacement if settings.max_displacement is not None else REACH * level * unit
         figures = {
@@ -121,19 +126,19 @@ class Default:
 
 
 class _Ticker:
-    """Tells how far all steps have come, whenever it is told that a block is finished."""
+    """Tells how far a phase of the work has come, whenever it is told that a block is finished."""
 
     def __init__(self, count: int) -> None:
-        self._count, self._total, self._done = count, 0, 0
+        self._count, self._name, self._total, self._done = count, "", 0, 0
 
-    def expect(self, steps: int, model: Default) -> None:
-        """Work on all points ``steps`` times, besides what is done already."""
-        walks = max(HOPS) + len(HOPS) + ScoreNetwork.WALKS + len(model.score.layers)
-        self._total = self._done + self._count * (steps * walks - max(HOPS) - len(HOPS))
+    def begin(self, name: str, walks: int) -> None:
+        """From here on, all points are walked over ``walks`` times."""
+        self._name, self._total, self._done = name, walks * self._count, 0
 
     def tick(self, points: int) -> None:
+        # Parts overlap, so that some points count twice.
         self._done += points
-        advance("denoising", min(self._done, self._total), self._total or 40 * self._count)
+        advance(self._name, min(self._done, self._total), self._total)
 
 
 def estimate_noise(xyz: Floats, model: Default | None = None) -> float:
