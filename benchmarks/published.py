@@ -1,8 +1,8 @@
 """The published network beside ours on a few named clouds.
 
-It takes ten seconds to a minute of processor time for 10,000 points, so its figures are kept in published.json with the
-commit that made them: `python benchmarks/accuracy.py --published WEIGHTS` measures anew; `pipeline weights import` makes
-WEIGHTS.
+It takes ten seconds to a minute of processor time for 10,000 points, so its figures are kept in published.json with
+the commit that made them: `python benchmarks/accuracy.py --published WEIGHTS` measures anew; `pipeline weights import`
+makes WEIGHTS.
 """
 
 from __future__ import annotations
