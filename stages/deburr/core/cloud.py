@@ -5,10 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import numpy.typing as npt
+
+from deburr.core.horizon import Horizon
+
+if TYPE_CHECKING:
+    from deburr.core.sums import Sums
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -42,12 +47,25 @@ class Patches:
 
 
 @dataclass(frozen=True)
+class Extent:
+    """How many points were read, and their bounding box, (3,) float64 each; of no points, infinities."""
+
+    count: int
+    low: Floats
+    high: Floats
+
+
+@dataclass(frozen=True)
 class Record:
-    """What one stage did: its type, its figures (JSON values, units in their names) and its warnings."""
+    """What one stage did: its type, its figures (JSON values, units in their names) and its warnings.
+
+    ``sums`` are what figures that do not simply add up are made of; see `deburr.core.stage.Filter.figures`.
+    """
 
     stage: str
     figures: Mapping[str, Any] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
+    sums: Sums = field(default_factory=dict)
 
 
 def _no_dims() -> Dims:
@@ -75,6 +93,10 @@ class PointCloud:
         The reader's own header and records, opaque to all but the writers of the same format.
     history : tuple of Record
         What each stage did, in order; the run report is made of it.
+    horizon : Horizon or None
+        What is known of the cloud around this one, where this is a tile; None: this is the whole cloud.
+    extent : Extent
+        Of all that was read, whatever has become of it since; of a tile, that of the whole cloud.
     """
 
     xyz: Floats
@@ -86,6 +108,8 @@ class PointCloud:
     patches: Patches | None = None
     source: object = None
     history: tuple[Record, ...] = ()
+    horizon: Horizon | None = None
+    extent: Extent = None  # type: ignore[assignment]  # filled in __post_init__
 
     def __post_init__(self) -> None:
         xyz = np.asarray(self.xyz, dtype=np.float64)
@@ -96,6 +120,9 @@ class PointCloud:
         set_field(self, "original", xyz if self.original is None else self.original)
         set_field(self, "rows", np.arange(len(xyz), dtype=np.int64) if self.rows is None else self.rows)
         set_field(self, "dims", MappingProxyType(dict(self.dims)))
+        if self.extent is None:
+            low, high = (xyz.min(axis=0, initial=np.inf), xyz.max(axis=0, initial=-np.inf))
+            set_field(self, "extent", Extent(len(xyz), low, high))
         for name, column in [("original", self.original), ("rows", self.rows), *self.dims.items()]:
             if len(column) != len(xyz):
                 raise ValueError(f"dimension '{name}' has {len(column)} values for {len(xyz)} points")
@@ -120,6 +147,29 @@ class PointCloud:
             keep &= ~np.isin(self.dims["Classification"], NOISE_CLASSES)
         return keep
 
+    @property
+    def core(self) -> Bools:
+        """(N,) bool: the points that are to be counted; in a tile those of its core, else all."""
+        return np.ones(len(self), dtype=np.bool_) if self.horizon is None else self.horizon.core
+
+    @property
+    def settled(self) -> Bools:
+        """(N,) bool: the points that are as they would be in the whole cloud; see `Horizon`."""
+        return np.ones(len(self), dtype=np.bool_) if self.horizon is None else self.horizon.settled
+
+    @property
+    def counted(self) -> Bools:
+        """(N,) bool: the points that a stage's figures are to count: settled ones of the core."""
+        return self.core & self.settled
+
+    def settle(self, settled: Bools, moved: float = 0.0) -> PointCloud:
+        """The same cloud after a stage that is sure of the points ``settled`` (N,) only, among those that were settled
+        before, and has moved no point of the cloud, seen or unseen, by more than ``moved``."""
+        if self.horizon is None:
+            return self
+        horizon = replace(self.horizon, settled=self.horizon.settled & settled, moved=self.horizon.moved + moved)
+        return replace(self, horizon=horizon)
+
     def with_xyz(self, xyz: Floats) -> PointCloud:
         """The same points elsewhere; ``xyz`` (N, 3) float64, world coordinates."""
         return replace(self, xyz=xyz)
@@ -133,8 +183,11 @@ class PointCloud:
         original = self.original[keep]
         xyz = original if self.xyz is self.original else self.xyz[keep]
         dims = {name: column[keep] for name, column in self.dims.items()}
-        return replace(self, xyz=xyz, dims=dims, original=original, rows=self.rows[keep])
+        horizon = None if self.horizon is None else self.horizon.select(keep, self.original)
+        return replace(self, xyz=xyz, dims=dims, original=original, rows=self.rows[keep], horizon=horizon)
 
-    def note(self, stage: str, figures: Mapping[str, Any] | None = None, *warnings: str) -> PointCloud:
+    def note(
+        self, stage: str, figures: Mapping[str, Any] | None = None, *warnings: str, sums: Sums | None = None
+    ) -> PointCloud:
         """The same cloud with one more `Record` in its history."""
-        return replace(self, history=(*self.history, Record(stage, dict(figures or {}), warnings)))
+        return replace(self, history=(*self.history, Record(stage, dict(figures or {}), warnings, dict(sums or {}))))

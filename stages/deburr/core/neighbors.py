@@ -56,6 +56,11 @@ class Neighbors:
         distances, rows = self._tree.query(queries, k=k, workers=threads())
         return distances.reshape(len(queries), k), rows.reshape(len(queries), k)
 
+    def nearest_within(self, queries: Floats, radius: float) -> Floats:
+        """(M,) distance of each query to the nearest point; infinite where that is not nearer than ``radius``."""
+        distances, _ = self._tree.query(queries, k=1, distance_upper_bound=radius, workers=threads())
+        return np.asarray(distances, dtype=np.float64)
+
     def within(self, queries: Floats, radius: float) -> Indices:
         """(M,) how many points lie within ``radius`` (inclusive) of each query."""
         counts = self._tree.query_ball_point(queries, radius, workers=threads(), return_length=True)

@@ -3,13 +3,40 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from deburr.core.cloud import PointCloud
+from deburr.core.cloud import Bools, Extent, PointCloud
+from deburr.core.horizon import Known
+from deburr.core.sample import Sample
+from deburr.core.sums import Sums
 
 Scope = Literal["point", "neighborhood", "cloud"]
+
+
+@dataclass(frozen=True)
+class Reach:
+    """How far around a point a stage looks: ``length`` in cloud units, and ``hops`` from neighbour to neighbour, each
+    as far as to a point's 16th. A first guess for reading tiles: what was really seen is found by the stage itself."""
+
+    length: float = 0.0
+    hops: float = 0.0
+
+    def __add__(self, other: Reach) -> Reach:
+        return Reach(self.length + other.length, self.hops + other.hops)
+
+
+@dataclass(frozen=True)
+class Outline:
+    """What the head of a file tells: its extent, CRS, and what must agree where files are merged, in words."""
+
+    extent: Extent
+    crs: str | None
+    units: str | None
+    layout: str
 
 
 class Stage(BaseModel):
@@ -49,13 +76,65 @@ class Reader(Stage, ABC):
     def read(self) -> PointCloud:
         """Read ``filename``. Raises `deburr.core.errors.ReadError`."""
 
+    def outline(self) -> Outline:
+        """What is in ``filename``, as far as that is known without its points, if it can. Raises `ReadError`."""
+        cloud = self.read()
+        return Outline(cloud.extent, cloud.crs, None, self.type_name)
+
+    def parts(self, size: int) -> Iterator[PointCloud]:
+        """What `read` gives, ``size`` points at a time where the format allows it, in the file's order."""
+        yield self.read()
+
 
 class Filter(Stage, ABC):
     """A stage between reader and writer."""
 
     @abstractmethod
     def run(self, cloud: PointCloud) -> PointCloud:
-        """A new cloud; ``cloud`` and its arrays stay as they are."""
+        """A new cloud; ``cloud`` and its arrays stay as they are.
+
+        In a tile (``cloud.horizon``), a stage that looks beyond a point unsettles (`PointCloud.settle`) those whose
+        surroundings it does not know, counts ``counted`` points of the result into its figures, and takes figures of
+        the whole cloud from ``horizon.known``. The points it settles are exactly as in the whole cloud.
+        """
+
+    @property
+    def looks_at(self) -> frozenset[str] | None:
+        """The dimensions that `run` may look at or change; None: any."""
+        return None
+
+    def reach(self, known: Known) -> Reach | None:
+        """How far the stage looks around a point; None where it must see the whole cloud, and no tile will do."""
+        return Reach() if self.scope == "point" else None
+
+    def asks(self, known: Known) -> bool:
+        """Whether `run` needs more figures of the whole cloud than those that are ``known``."""
+        return False
+
+    def sample(self, extent: Extent, known: Known) -> Sample | None:
+        """The part of a cloud of this ``extent`` that the next `survey` looks at; None: all of it."""
+        return None
+
+    def survey(self, cloud: PointCloud, known: Known) -> tuple[Sums, Bools]:
+        """What is to be counted next: sums over the core's points that are sure, and (N,) bool which are."""
+        raise NotImplementedError(f"{self.type_name} asks for no survey")
+
+    def learn(self, known: Known, sums: Sums) -> Known:
+        """``known`` and what the ``sums`` over a whole cloud tell."""
+        raise NotImplementedError(f"{self.type_name} asks for no survey")
+
+    def whole(self, cloud: PointCloud) -> Known:
+        """The figures that `asks` for: those told to a tile, else found in ``cloud`` itself."""
+        if cloud.horizon is not None:
+            return cloud.horizon.known
+        known: Known = {}
+        while self.asks(known):
+            known = self.learn(known, self.survey(cloud, known)[0])
+        return known
+
+    def figures(self, sums: Sums) -> dict[str, Any]:
+        """The figures that are made of the ``sums`` of `deburr.core.cloud.Record`, of one tile or of all together."""
+        return {}
 
 
 class Writer(Stage, ABC):
@@ -70,3 +149,11 @@ class Writer(Stage, ABC):
 
         Raises `deburr.core.errors.WriteError` and leaves an existing output intact.
         """
+
+    def write_parts(self, parts: Iterable[PointCloud], extent: Extent) -> PointCloud:
+        """Write the points of ``parts`` one after another, as if they were one cloud of this ``extent``: its number of
+        points, and bounds of its coordinates as they are to be written. At least one part, maybe of no points.
+
+        Returns a cloud of no points with a note like that of `write`, and raises as `write` does.
+        """
+        raise NotImplementedError(f"{self.type_name} cannot write a cloud in parts")

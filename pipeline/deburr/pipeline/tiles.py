@@ -1,0 +1,212 @@
+"""One tile: reads its core and a halo, runs stages on both, keeps what is proved to be as in the whole cloud.
+
+A stage says which points it is sure of. For those of the core that one is not sure of, a wider halo is read, for them
+alone; each stage counts a point into its figures in the one attempt in which it becomes sure of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from deburr.core.cloud import Bools, Extent, Floats, Ints, PointCloud, Record
+from deburr.core.horizon import Horizon, Known
+from deburr.core.stage import Filter
+from deburr.core.sums import Sums
+
+#: Each wider attempt reads this many times as far around.
+WIDER = 2.0
+#: Points that must be read again are taken together up to this many halos apart.
+_TOGETHER = 4.0
+#: Bits that hold a row within a file, in the key that names a point.
+_ROW_BITS = 40
+
+
+class View(Protocol):
+    """All points of all inputs, wherever they are kept."""
+
+    @property
+    def extent(self) -> Extent:
+        """Of all points."""
+        ...
+
+    def read(self, low: Floats, high: Floats) -> tuple[PointCloud, npt.NDArray[np.int32]]:
+        """The points whose x and y lie in [low, high), (2,) each, ordered by file and row; and (N,) their files."""
+        ...
+
+    def count(self, low: Floats, high: Floats) -> int:
+        """About how many points `read` would give, never too few."""
+        ...
+
+
+@dataclass(frozen=True, eq=False)
+class Core:
+    """The points that a tile answers for: in the half-open box from ``low`` to ``high`` (2,), of ``files``; of them,
+    only those with the ``keys`` if there are any."""
+
+    low: Floats
+    high: Floats
+    files: tuple[int, ...]
+    keys: Ints | None = None
+
+    def holds(self, cloud: PointCloud, file: npt.NDArray[np.int32]) -> Bools:
+        """(N,) bool."""
+        if self.keys is not None:
+            return np.isin(keys_of(file, cloud.rows), self.keys)
+        plan = cloud.original[:, :2]
+        inside = ((plan >= self.low) & (plan < self.high)).all(axis=1)
+        return np.asarray(inside & np.isin(file, self.files))
+
+
+@dataclass(frozen=True, eq=False)
+class Piece:
+    """Results for some points, ordered by file and row: what stages made of them.
+
+    ``dims`` are the columns that differ from the input's, ``taken`` the dimensions that were removed.
+    """
+
+    file: npt.NDArray[np.int32]
+    rows: Ints
+    xyz: Floats
+    original: Floats
+    dims: Mapping[str, Any]
+    taken: tuple[str, ...] = ()
+
+
+@dataclass
+class Done:
+    """What became of a tile. ``records``: each stage's, one an attempt; ``sums``: of a survey, one an attempt."""
+
+    pieces: list[Piece] = field(default_factory=list)
+    records: list[list[Record]] = field(default_factory=list)
+    sums: list[Sums] = field(default_factory=list)
+    read: int = 0
+    attempts: int = 0
+    unproved: int = 0
+    halo: float = 0.0
+
+
+@dataclass(frozen=True)
+class Work:
+    """What to do in a tile: run ``stages`` with what each has to know; then, if asked, let ``surveyor`` look."""
+
+    stages: Sequence[Filter]
+    known: Sequence[Known]
+    surveyor: Filter | None = None
+    asked: Known = field(default_factory=dict)
+
+
+def keys_of(file: npt.NDArray[np.int32], rows: Ints) -> Ints:
+    """(N,) int64: one number for each point of all files."""
+    return np.asarray((file.astype(np.int64) << _ROW_BITS) + rows)
+
+
+def process(view: View, work: Work, core: Core, halo: float, limit: int) -> Done:
+    """Do ``work`` for ``core``, with a halo of ``halo`` cloud units at first, reading at most about ``limit`` points."""
+    done = Done(records=[[] for _ in work.stages])
+    counted: list[list[Ints]] = [[] for _ in work.stages]
+    waiting = [(core, halo)]
+    while waiting:
+        core, halo = waiting.pop()
+        low, high = _box(view.extent, core, halo)
+        # What is too much to read is not read: the points are computed from what fits, and that is said.
+        proved = view.count(low, high) <= limit or done.attempts == 0
+        if not proved:
+            low, high = _box(view.extent, core, halo / WIDER)
+        cloud = _tile(view, core, low, high, proved)
+        done.attempts, done.read, done.halo = done.attempts + 1, done.read + len(cloud), max(done.halo, halo)
+        left = _attempt(work, cloud, counted, done)
+        done.unproved += 0 if proved else int(cloud.core.sum())
+        for some in _clusters(cloud.original[left, :2], keys_of(_files(cloud), cloud.rows)[left], halo):
+            waiting.append((replace(some, files=core.files), halo * WIDER))
+    return done
+
+
+def _box(extent: Extent, core: Core, halo: float) -> tuple[Floats, Floats]:
+    """The core's box and a halo; open where nothing lies beyond."""
+    low, high = core.low - halo, core.high + halo
+    return np.where(low <= extent.low[:2], -np.inf, low), np.where(high > extent.high[:2], np.inf, high)
+
+
+def _tile(view: View, core: Core, low: Floats, high: Floats, proved: bool) -> PointCloud:
+    cloud, file = view.read(low, high)
+    if not proved:
+        low, high = np.full(2, -np.inf), np.full(2, np.inf)
+    horizon = Horizon(low, high, core.holds(cloud, file), np.ones(len(cloud), np.bool_), file)
+    return replace(cloud, horizon=horizon, extent=view.extent)
+
+
+def _files(cloud: PointCloud) -> npt.NDArray[np.int32]:
+    assert cloud.horizon is not None
+    return cloud.horizon.file
+
+
+def _attempt(work: Work, start: PointCloud, counted: list[list[Ints]], done: Done) -> Bools:
+    """Run the stages on a tile; returns which of its points are of the core and not done."""
+    cloud, core = start, start.core
+    keys = keys_of(_files(start), start.rows)
+    for number, (stage, known) in enumerate(zip(work.stages, work.known, strict=True)):
+        now = keys_of(_files(cloud), cloud.rows)
+        mine = np.isin(now, keys[core])
+        for earlier in counted[number]:
+            mine &= ~np.isin(now, earlier)
+        assert cloud.horizon is not None
+        before = replace(cloud, horizon=replace(cloud.horizon, known=known, core=mine), history=())
+        cloud = stage.run(before)
+        done.records[number].extend(cloud.history)
+        # A point that the stage removed was counted if it was settled before; one that it kept, if it still is.
+        unsure = now[mine & ~before.settled] if len(cloud) != len(before) else now[:0]
+        unsure = np.concatenate((unsure, keys_of(_files(cloud), cloud.rows)[cloud.core & ~cloud.settled]))
+        counted[number].append(np.setdiff1d(now[mine], unsure))
+    if work.surveyor is not None:
+        assert cloud.horizon is not None
+        mine = np.isin(keys_of(_files(cloud), cloud.rows), keys[core])
+        asked = replace(cloud, horizon=replace(cloud.horizon, known=work.asked, core=mine))
+        sums, sure = work.surveyor.survey(asked, work.asked)
+        done.sums.append(sums)
+        unsure = keys_of(_files(cloud), cloud.rows)[mine & ~sure]
+    else:
+        mine = np.isin(keys_of(_files(cloud), cloud.rows), keys[core])
+        done.pieces.append(_piece(start, cloud, mine & cloud.settled))
+        unsure = keys_of(_files(cloud), cloud.rows)[mine & ~cloud.settled]
+    hidden = _hidden(start, cloud, core)
+    return np.isin(keys, np.concatenate((unsure, hidden)))
+
+
+def _hidden(start: PointCloud, cloud: PointCloud, core: Bools) -> Ints:
+    """The keys of core points that a stage removed without being sure of them."""
+    assert cloud.horizon is not None
+    if not len(cloud.horizon.hidden):
+        return np.zeros(0, np.int64)
+    keys = keys_of(_files(start), start.rows)
+    gone = core & ~np.isin(keys, keys_of(_files(cloud), cloud.rows))
+    places = {tuple(place) for place in cloud.horizon.hidden.tolist()}
+    return keys[gone & np.array([tuple(place) in places for place in start.original.tolist()], dtype=np.bool_)]
+
+
+def _piece(start: PointCloud, cloud: PointCloud, keep: Bools) -> Piece:
+    same = {name for name, column in start.dims.items() if cloud.dims.get(name) is column}
+    dims = {name: column[keep] for name, column in cloud.dims.items() if name not in same}
+    taken = tuple(sorted(start.dims.keys() - cloud.dims.keys()))
+    return Piece(_files(cloud)[keep], cloud.rows[keep], cloud.xyz[keep], cloud.original[keep], dims, taken)
+
+
+def _clusters(plan: Floats, keys: Ints, halo: float) -> Iterator[Core]:
+    """Points (M, 2) in groups that are worth a tile each: split until little space lies between."""
+    if not len(plan):
+        return
+    low, high = plan.min(axis=0), plan.max(axis=0)
+    axis = int(np.argmax(high - low))
+    order = np.argsort(plan[:, axis], kind="stable")
+    gaps = np.diff(plan[order, axis])
+    if len(gaps) and gaps.max() > _TOGETHER * halo:
+        cut = int(np.argmax(gaps)) + 1
+        for part in (order[:cut], order[cut:]):
+            yield from _clusters(plan[part], keys[part], halo)
+    else:
+        # The box is half-open, and these are points on its border; the keys say what is meant.
+        yield Core(low, np.nextafter(high, np.inf), (), np.sort(keys))
