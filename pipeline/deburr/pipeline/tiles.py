@@ -106,7 +106,7 @@ def keys_of(file: npt.NDArray[np.int32], rows: Ints) -> Ints:
 
 
 def process(view: View, work: Work, core: Core, halo: float, limit: int) -> Done:
-    """Do ``work`` for ``core``, with a halo of ``halo`` cloud units at first, reading at most about ``limit`` points."""
+    """Do ``work`` for ``core``, at first with a halo of ``halo`` cloud units; read about ``limit`` points at most."""
     done = Done(records=[[] for _ in work.stages])
     counted: list[list[Ints]] = [[] for _ in work.stages]
     waiting = [(core, halo)]
@@ -147,45 +147,32 @@ def _files(cloud: PointCloud) -> npt.NDArray[np.int32]:
 
 def _attempt(work: Work, start: PointCloud, counted: list[list[Ints]], done: Done) -> Bools:
     """Run the stages on a tile; returns which of its points are of the core and not done."""
-    cloud, core = start, start.core
-    keys = keys_of(_files(start), start.rows)
+    cloud, all_keys = start, keys_of(_files(start), start.rows)
+    core = all_keys[start.core]
     for number, (stage, known) in enumerate(zip(work.stages, work.known, strict=True)):
-        now = keys_of(_files(cloud), cloud.rows)
-        mine = np.isin(now, keys[core])
-        for earlier in counted[number]:
-            mine &= ~np.isin(now, earlier)
-        assert cloud.horizon is not None
-        before = replace(cloud, horizon=replace(cloud.horizon, known=known, core=mine), history=())
-        cloud = stage.run(before)
+        keys = keys_of(_files(cloud), cloud.rows)
+        mine = np.isin(keys, core) & ~np.isin(keys, np.concatenate((_NONE, *counted[number])))
+        cloud = stage.run(_asked(cloud, mine, known))
         done.records[number].extend(cloud.history)
-        # A point that the stage removed was counted if it was settled before; one that it kept, if it still is.
-        unsure = now[mine & ~before.settled] if len(cloud) != len(before) else now[:0]
-        unsure = np.concatenate((unsure, keys_of(_files(cloud), cloud.rows)[cloud.core & ~cloud.settled]))
-        counted[number].append(np.setdiff1d(now[mine], unsure))
-    if work.surveyor is not None:
-        assert cloud.horizon is not None
-        mine = np.isin(keys_of(_files(cloud), cloud.rows), keys[core])
-        asked = replace(cloud, horizon=replace(cloud.horizon, known=work.asked, core=mine))
-        sums, sure = work.surveyor.survey(asked, work.asked)
-        done.sums.append(sums)
-        unsure = keys_of(_files(cloud), cloud.rows)[mine & ~sure]
+        unsure = keys_of(_files(cloud), cloud.rows)[cloud.core & ~cloud.settled]
+        counted[number].append(np.setdiff1d(keys[mine], unsure))
+    keys = keys_of(_files(cloud), cloud.rows)
+    mine = np.isin(keys, core)
+    if work.surveyor is None:
+        sure = cloud.settled
+        done.pieces.append(_piece(start, cloud, mine & sure))
     else:
-        mine = np.isin(keys_of(_files(cloud), cloud.rows), keys[core])
-        done.pieces.append(_piece(start, cloud, mine & cloud.settled))
-        unsure = keys_of(_files(cloud), cloud.rows)[mine & ~cloud.settled]
-    hidden = _hidden(start, cloud, core)
-    return np.isin(keys, np.concatenate((unsure, hidden)))
+        sums, sure = work.surveyor.survey(_asked(cloud, mine, work.asked), work.asked)
+        done.sums.append(sums)
+    return np.isin(all_keys, keys[mine & ~sure])
 
 
-def _hidden(start: PointCloud, cloud: PointCloud, core: Bools) -> Ints:
-    """The keys of core points that a stage removed without being sure of them."""
+_NONE = np.zeros(0, np.int64)
+
+
+def _asked(cloud: PointCloud, core: Bools, known: Known) -> PointCloud:
     assert cloud.horizon is not None
-    if not len(cloud.horizon.hidden):
-        return np.zeros(0, np.int64)
-    keys = keys_of(_files(start), start.rows)
-    gone = core & ~np.isin(keys, keys_of(_files(cloud), cloud.rows))
-    places = {tuple(place) for place in cloud.horizon.hidden.tolist()}
-    return keys[gone & np.array([tuple(place) in places for place in start.original.tolist()], dtype=np.bool_)]
+    return replace(cloud, horizon=replace(cloud.horizon, known=known, core=core), history=())
 
 
 def _piece(start: PointCloud, cloud: PointCloud, keep: Bools) -> Piece:

@@ -95,7 +95,8 @@ class Filter(Stage, ABC):
 
         In a tile (``cloud.horizon``), a stage that looks beyond a point unsettles (`PointCloud.settle`) those whose
         surroundings it does not know, counts ``counted`` points of the result into its figures, and takes figures of
-        the whole cloud from ``horizon.known``. The points it settles are exactly as in the whole cloud.
+        the whole cloud from ``horizon.known``. The points it settles are exactly as in the whole cloud. It removes no
+        point that it is not sure of.
         """
 
     @property

@@ -1,0 +1,80 @@
+"""Runs filters over a cloud in memory that is cut into tiles, as the executor does with files; for tests."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from deburr.core.cloud import Extent, PointCloud
+from deburr.core.stage import Filter
+from deburr.core.sums import merge
+from deburr.pipeline.passes import Passes, sample
+from deburr.pipeline.tiles import Core, Done, process
+
+
+@dataclass(frozen=True)
+class Memory:
+    """A view of a cloud in memory; ``file`` (N,): the input that each point comes from."""
+
+    cloud: PointCloud
+    file: Any
+
+    @property
+    def extent(self) -> Extent:
+        return self.cloud.extent
+
+    def read(self, low: Any, high: Any) -> tuple[PointCloud, Any]:
+        plan = self.cloud.original[:, :2]
+        rows = np.flatnonzero(((plan >= low) & (plan < high)).all(axis=1))
+        rows = rows[np.lexsort((self.cloud.rows[rows], self.file[rows]))]
+        return self.cloud.select(rows), self.file[rows]
+
+    def count(self, low: Any, high: Any) -> int:
+        return len(self.read(low, high)[0])
+
+
+def cells(cloud: PointCloud, origin: Sequence[float], sides: Sequence[float]) -> list[tuple[Any, Any]]:
+    """The half-open cells, low and high (2,), of a grid of ``sides`` through ``origin`` that hold points."""
+    numbers = np.unique(np.floor((cloud.original[:, :2] - origin) / sides), axis=0)
+    return [(origin + number * sides, origin + (number + 1) * sides) for number in numbers]
+
+
+def tiled(
+    filters: Sequence[Filter],
+    cloud: PointCloud,
+    boxes: Sequence[tuple[Any, Any]],
+    halo: float,
+    file: Any = None,
+    limit: int = 10**9,
+) -> tuple[PointCloud, list[dict[str, Any]], list[Done]]:
+    """What the filters make of ``cloud``: the points that remain, in their first order; each filter's merged figures;
+    and the account of every tile of the last pass."""
+    file = np.zeros(len(cloud), np.int32) if file is None else file
+    view = Memory(cloud, file)
+    files = tuple(np.unique(file).tolist())
+    passes = Passes(filters)
+    while (work := passes.survey()) is not None:
+        chosen = sample(work, view.extent)
+        places = boxes if chosen is None else [(np.array(c[:2]), np.array(c[2:])) for c in chosen.cells(view.extent)]
+        found = [process(view, work, Core(*box, files), halo, limit) for box in places]
+        passes.learn(work, merge([sums for done in found for sums in done.sums]))
+    found = [process(view, passes.work(), Core(*box, files), halo, limit) for box in boxes]
+    figures = []
+    for number, stage in enumerate(filters):
+        records = [record for done in found for record in done.records[number]]
+        figures.append(stage.figures(merge([record.sums for record in records if record.sums])))
+    pieces = [piece for done in found for piece in done.pieces if len(piece.rows)]
+    file_, rows = (np.concatenate([getattr(piece, name) for piece in pieces]) for name in ("file", "rows"))
+    first = np.lexsort((cloud.rows, file))
+    wanted = {key: i for i, key in enumerate(zip(file[first].tolist(), cloud.rows[first].tolist(), strict=True))}
+    places_ = first[[wanted[key] for key in zip(file_.tolist(), rows.tolist(), strict=True)]]
+    order = np.argsort(places_)
+    kept = cloud.select(places_[order])
+    columns = {name: np.concatenate([piece.dims[name] for piece in pieces])[order] for name in pieces[0].dims}
+    xyz = np.concatenate([piece.xyz for piece in pieces])[order]
+    gone = {name for piece in pieces for name in piece.taken}
+    dims = {name: column for name, column in kept.dims.items() if name not in gone}
+    return replace(kept, xyz=xyz, dims={**dims, **columns}), figures, found
