@@ -68,6 +68,11 @@ class Record:
     sums: Sums = field(default_factory=dict)
 
 
+def kinds(dims: Dims) -> dict[str, np.dtype[Any]]:
+    """The type of one point's value in each of ``dims``; with a shape, (m,), where a point has m numbers."""
+    return {name: np.dtype((column.dtype, column.shape[1:])) for name, column in dims.items()}
+
+
 def _no_dims() -> Dims:
     return MappingProxyType({})
 

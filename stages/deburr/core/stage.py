@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
+import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
-from deburr.core.cloud import Bools, Extent, PointCloud
+from deburr.core.cloud import Bools, Extent, PointCloud, kinds
 from deburr.core.horizon import Known
 from deburr.core.sample import Sample
 from deburr.core.sums import Sums
@@ -31,12 +32,18 @@ class Reach:
 
 @dataclass(frozen=True)
 class Outline:
-    """What the head of a file tells: its extent, CRS, and what must agree where files are merged, in words."""
+    """What the head of a file tells: its extent, CRS, and what must agree where files are merged, in words.
+
+    ``kinds``: the type of each dimension's values, as `deburr.core.cloud.kinds`; None where the head does not tell.
+    ``step``: how far the points may lie beyond the extent, one step of the file's lattice in x or y; cloud units.
+    """
 
     extent: Extent
     crs: str | None
     units: str | None
     layout: str
+    kinds: Mapping[str, np.dtype[Any]] | None = None
+    step: float = 0.0
 
 
 class Stage(BaseModel):
@@ -79,7 +86,7 @@ class Reader(Stage, ABC):
     def outline(self) -> Outline:
         """What is in ``filename``, as far as that is known without its points, if it can. Raises `ReadError`."""
         cloud = self.read()
-        return Outline(cloud.extent, cloud.crs, None, self.type_name)
+        return Outline(cloud.extent, cloud.crs, None, self.type_name, kinds(cloud.dims))
 
     def parts(self, size: int) -> Iterator[PointCloud]:
         """What `read` gives, ``size`` points at a time where the format allows it, in the file's order."""
