@@ -278,7 +278,7 @@ def test_bounds_over_chunks_and_negative_scales(tmp_path: Path, monkeypatch: pyt
     data = bytearray(path.read_bytes())
     struct.pack_into("<d", data, 139, -0.01)
     path.write_bytes(data)
-    monkeypatch.setattr("deburr.writers.las._CHUNK", 7)
+    monkeypatch.setattr("deburr.writers._las_body._CHUNK", 7)
     LasWriter(filename=str(tmp_path / f"out{suffix}")).write(LasReader(filename=str(path)).read())
     assert_faithful(parse(path), parse(tmp_path / f"out{suffix}"))
 

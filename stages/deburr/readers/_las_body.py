@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from typing import Any, BinaryIO
 
 import lazrs
@@ -14,7 +15,7 @@ from laspy.vlrs.known import LasZipVlr
 from deburr.core.errors import ReadError
 from deburr.core.neighbors import threads
 from deburr.core.progress import advance
-from deburr.readers._las_header import Header
+from deburr.readers._las_header import LASZIP, Header, LasSource
 from deburr.readers._las_points import Layout, Records
 
 #: Points read at a time: enough to keep all cores busy, little beside the cloud itself.
@@ -24,33 +25,42 @@ _CHUNK = 1_000_000
 _LARGEST_CHUNK = 2**28
 
 
-def read_points(
-    file: BinaryIO, path: str, header: Header, laszip: bytes | None, layout: Layout, start: int, wanted: int
-) -> Records:
-    """``wanted`` point records from row ``start`` on; ``laszip``: how they are compressed. Raises `ReadError`."""
+def read_points(file: BinaryIO, source: LasSource, wanted: int, size: int) -> Iterator[Records]:
+    """``wanted`` point records of ``source`` from row ``source.start`` on, ``size`` at a time; none: once no record.
+
+    Raises `ReadError`.
+    """
+    path, header, layout = source.path, source.header, source.layout
     try:
-        if laszip is not None:
-            source = _laz_source(file, path, header, laszip, layout, start, wanted)
+        if header.are_points_compressed:
+            points = _laz_points(file, source, wanted)
         else:
-            source = _las_source(file, path, header, layout)
-        records = np.empty(wanted, dtype=layout.dtype)
-        if start and wanted:
-            source.seek(start)
-        for done in range(0, wanted, _CHUNK):
-            part = records[done : done + _CHUNK]
-            found = source.read_n_points(len(part))
-            if len(found) != part.nbytes:
-                raise ReadError(f"{path}: shrank while it was read; try again when nothing writes to it")
-            part[:] = np.frombuffer(found, dtype=layout.dtype)
-            advance("readers.las", done + len(part), wanted)
+            points = _las_points(file, path, header, layout)
+        if source.start and wanted:
+            points.seek(source.start)
+        for begin in range(0, max(wanted, 1), size):
+            records = np.empty(min(size, wanted - begin), dtype=layout.dtype)
+            for at in range(0, len(records), _CHUNK):
+                _fill(records[at : at + _CHUNK], points, path)
+                advance("readers.las", begin + min(at + _CHUNK, len(records)), wanted)
+            records.flags.writeable = False
+            yield records
+            # Gone before the next are made: two parts at a time would take twice the memory.
+            del records
     except lazrs.LazrsError as error:
         raise ReadError(
             f"{path}: its compressed points cannot be read ({error}); it is cut off or damaged, get a complete copy"
         ) from error
-    return records
 
 
-def _las_source(file: BinaryIO, path: str, header: Header, layout: Layout) -> Any:
+def _fill(records: Records, points: Any, path: str) -> None:
+    found = points.read_n_points(len(records))
+    if len(found) != records.nbytes:
+        raise ReadError(f"{path}: shrank while it was read; try again when nothing writes to it")
+    records[:] = np.frombuffer(found, dtype=records.dtype)
+
+
+def _las_points(file: BinaryIO, path: str, header: Header, layout: Layout) -> Any:
     there = (os.fstat(file.fileno()).st_size - header.offset_to_point_data) // layout.dtype.itemsize
     if there < header.point_count:
         raise ReadError(
@@ -60,9 +70,13 @@ def _las_source(file: BinaryIO, path: str, header: Header, layout: Layout) -> An
     return UncompressedPointReader(file, header)
 
 
-def _laz_source(
-    file: BinaryIO, path: str, header: Header, laszip: bytes, layout: Layout, start: int, wanted: int
-) -> Any:
+def _laz_points(file: BinaryIO, source: LasSource, wanted: int) -> Any:
+    path, header, layout = source.path, source.header, source.layout
+    laszip = next((v.data for v in source.vlrs if v.id == LASZIP), None)
+    if laszip is None:
+        if header.point_count:
+            raise ReadError(f"{path}: is compressed but says not how (no LASzip record); get an intact copy")
+        return None
     vlr = lazrs.LazVlr(laszip)
     size = vlr.item_size()
     if size != layout.dtype.itemsize:
@@ -73,7 +87,7 @@ def _laz_source(
     file.seek(header.offset_to_point_data)
     header.vlrs[:] = [LasZipVlr(laszip)]
     # The parallel one asks for the memory of whole chunks, of whatever size a damaged file says they have.
-    parallel = threads() > 1 and start == 0 and largest * size <= _LARGEST_CHUNK
+    parallel = threads() > 1 and source.start == 0 and largest * size <= _LARGEST_CHUNK
     return (LazBackend.LazrsParallel if parallel else LazBackend.Lazrs).create_reader(file, header)
 
 

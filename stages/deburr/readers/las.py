@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, BinaryIO, ClassVar
 
 import numpy as np
 from pydantic import Field
 
-from deburr.core.cloud import Floats, PointCloud
+from deburr.core.cloud import Extent, Floats, PointCloud
 from deburr.core.errors import ReadError
-from deburr.core.stage import Reader
+from deburr.core.stage import Outline, Reader
 from deburr.readers._las_crs import read_crs, unfit_crs, wkt_unit
 from deburr.readers._las_points import Layout, parse_extras
 
 if TYPE_CHECKING:
     from deburr.readers._las_header import Header, LasSource, Vlr
+
+
+_CHANNELS = "waveform fields of several scanner channels in LAZ may be misread; read a .las file"
 
 
 class LasReader(Reader):
@@ -40,57 +46,101 @@ class LasReader(Reader):
 
     def read(self) -> PointCloud:
         """Read the points into float64 world coordinates, in the file's own units."""
-        try:
-            with open(self.filename, "rb") as file:
-                source, warnings = self._read(file)
-        except OSError as error:
-            reason = error.strerror or str(error)
-            raise ReadError(
-                f"{self.filename}: cannot be read ({reason}); check the path and its permissions"
-            ) from error
-        except MemoryError as error:
-            raise ReadError(
-                f"{self.filename}: needs more memory than there is; read a part with 'start' and 'count'"
-            ) from error
+        (cloud,) = self._clouds(None)
+        return cloud
+
+    def outline(self) -> Outline:
+        """What the header and the records tell. Points are read only where the header's bounds cannot be true."""
+        from deburr.readers._las_outline import extent_of, layout_of
+
+        with _opened(self.filename) as file:
+            source, wanted, _ = self._head(file)
+            return Outline(extent_of(file, source, wanted), self._crs(source), self._units(source), layout_of(source))
+
+    def parts(self, size: int) -> Iterator[PointCloud]:
+        """What `read` gives, ``size`` points at a time; of no points, one empty cloud.
+
+        The extent of each part is that of the whole, by the header, which may say it wrongly. Its note counts the
+        part's own points, and holds each warning once. LAZ comes in chunks of 50,000 points, which are decompressed
+        side by side: parts should hold a good many of them.
+        """
+        if size < 1:
+            raise ValueError(f"a part must have a size of at least 1, not {size}")
+        return self._clouds(size)
+
+    def _clouds(self, size: int | None) -> Iterator[PointCloud]:
+        """The file in parts of ``size`` points; None: in one part, with the extent of its points."""
+        from deburr.readers._las_body import read_points
+        from deburr.readers._las_outline import extent_of
+
+        with _opened(self.filename) as file:
+            source, wanted, warnings = self._head(file)
+            extent = None if size is None else extent_of(file, source, wanted)
+            watched = source.layout.format in (9, 10) and source.header.are_points_compressed
+            channels: set[int] = set()
+            start = source.start
+            for records in read_points(file, source, wanted, size or max(wanted, 1)):
+                if watched and len(channels) < 2:
+                    channels.update(np.unique(source.layout.get(records, "ScanChannel")).tolist())
+                    # Measured: lazrs 0.8 does not give back what it was given; which half is wrong cannot be told.
+                    warnings += [f"{source.path}: {_CHANNELS}"] if len(channels) > 1 else []
+                part, start = replace(source, records=records, start=start), start + len(records)
+                del records
+                yield self._cloud(part, extent, warnings)
+                del part  # see read_points
+                warnings = []
+
+    def _cloud(self, source: LasSource, extent: Extent | None, warnings: list[str]) -> PointCloud:
         n = len(source.records)
         figures = {
             "file": self.filename,
             "points": n,
             "las_version": f"1.{source.header.minor}",
             "point_format": source.layout.format,
-            "units": source.units if self.override_srs is None else wkt_unit(self.override_srs),
+            "units": self._units(source),
         }
         return PointCloud(
             xyz=_world(source),
             dims={name: source.layout.get(source.records, name) for name in source.layout.names},
             rows=np.arange(source.start, source.start + n, dtype=np.int64),
-            crs=self.override_srs or source.crs,
+            crs=self._crs(source),
             source=source,
+            extent=extent,  # type: ignore[arg-type]  # filled in by the cloud itself
         ).note(self.type_name, figures, *warnings)
 
-    def _read(self, file: BinaryIO) -> tuple[LasSource, list[str]]:
-        from deburr.readers._las_body import read_points
-        from deburr.readers._las_header import LASZIP, LasSource, read_evlrs, read_header
+    def _crs(self, source: LasSource) -> str | None:
+        return self.override_srs or source.crs
+
+    def _units(self, source: LasSource) -> str | None:
+        return source.units if self.override_srs is None else wkt_unit(self.override_srs)
+
+    def _head(self, file: BinaryIO) -> tuple[LasSource, int, list[str]]:
+        """All but the points, how many of them are to be read from ``start`` on, and warnings."""
+        from deburr.readers._las_header import LasSource, read_evlrs, read_header
 
         path, size = self.filename, os.fstat(file.fileno()).st_size
         header, vlrs = read_header(file, path, size)
         evlrs = read_evlrs(file, path, header, size)
         layout, warning = _layout(header, vlrs, evlrs, path)
-        total = header.point_count
-        start = min(self.start, total)
-        wanted = total - start if self.count is None else min(self.count, total - start)
-        laszip = next((v.data for v in vlrs if v.id == LASZIP), None) if header.are_points_compressed else None
-        if header.are_points_compressed and laszip is None and total:
-            raise ReadError(f"{path}: is compressed but says not how (no LASzip record); get an intact copy")
-        records = read_points(file, path, header, laszip, layout, start, wanted)
-        records.flags.writeable = False
+        start = min(self.start, header.point_count)
+        left = header.point_count - start
         crs, units = (None, None) if self.nosrs else read_crs([*vlrs, *evlrs])
-        source = LasSource(path, header, tuple(vlrs), tuple(evlrs), layout, records, start, crs, units)
-        warnings = [warning] if warning else []
-        if laszip is not None and layout.format in (9, 10) and len(np.unique(layout.get(records, "ScanChannel"))) > 1:
-            # Measured: lazrs 0.8 does not give back what it was given; which half is wrong cannot be told.
-            warnings.append("waveform fields of several scanner channels in LAZ may be misread; read a .las file")
-        return source, [f"{path}: {text}" for text in warnings]
+        none = np.empty(0, dtype=layout.dtype)
+        source = LasSource(path, header, tuple(vlrs), tuple(evlrs), layout, none, start, crs, units)
+        return source, left if self.count is None else min(self.count, left), [f"{path}: {warning}"] if warning else []
+
+
+@contextmanager
+def _opened(path: str) -> Iterator[BinaryIO]:
+    """The file at ``path``; what goes wrong with it becomes a `ReadError`."""
+    try:
+        with open(path, "rb") as file:
+            yield file
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise ReadError(f"{path}: cannot be read ({reason}); check the path and its permissions") from error
+    except MemoryError as error:
+        raise ReadError(f"{path}: needs more memory than there is; read a part with 'start' and 'count'") from error
 
 
 def _layout(header: Header, vlrs: list[Vlr], evlrs: list[Vlr], path: str) -> tuple[Layout, str]:

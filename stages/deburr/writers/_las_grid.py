@@ -21,11 +21,10 @@ class Overflow(ValueError):
 
 @dataclass(frozen=True)
 class Axis:
-    """One axis. ``kept``: points that did not move keep their integers."""
+    """The lattice along one axis."""
 
     scale: float
     offset: float
-    kept: bool = False
 
     def fits(self, low: float, high: float) -> bool:
         """Whether all coordinates from ``low`` to ``high`` have a 32-bit integer."""
@@ -66,8 +65,7 @@ def fit_axis(
         origin = offset
     else:
         origin = floor(low) if high - low >= 1 or scale_is >= 0.001 else floor(low / scale_is) * scale_is
-    same = source is not None and (scale_is, origin) == (source.scale, source.offset)
-    axis = Axis(scale_is, float(origin), kept=same)
+    axis = Axis(scale_is, float(origin))
     if axis.fits(low, high):
         return axis, ""
     if isinstance(offset, float) and isinstance(scale, float):

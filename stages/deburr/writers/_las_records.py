@@ -5,29 +5,27 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-import numpy as np
-
-from deburr.core.cloud import PointCloud
 from deburr.core.errors import WriteError
 from deburr.readers._las_crs import CRS_RECORDS, crs_records, is_epsg
-from deburr.readers._las_header import EXTRA_BYTES, LASZIP, WAVEFORM_DATA, Header, LasSource, Vlr
+from deburr.readers._las_header import EXTRA_BYTES, LASZIP, WAVEFORM_DATA, Header, Vlr
 from deburr.readers._las_points import Layout
 
 if TYPE_CHECKING:
+    from deburr.writers._las_target import Asked
     from deburr.writers.las import LasWriter
 
 
 def plan_records(
     writer: LasWriter,
-    cloud: PointCloud,
-    source: LasSource | None,
+    asked: Asked,
     layout: Layout,
     header: Header,
     forward: frozenset[str],
     warnings: list[str],
 ) -> tuple[tuple[Vlr, ...], list[Vlr]]:
     """The records to write, without LASzip's, which the compressor brings, and COPC's, which a rewrite makes void."""
-    crs = writer.a_srs or cloud.crs
+    source = asked.source
+    crs = writer.a_srs or asked.first.crs
     vlrs, evlrs = (list(source.vlrs), list(source.evlrs)) if source is not None else ([], [])
     new_crs = crs is not None and crs != (source.crs if source is not None else None)
     stays = CRS_RECORDS | {EXTRA_BYTES, WAVEFORM_DATA, *(("LASF_Spec", n) for n in range(100, 356))}
@@ -40,12 +38,12 @@ def plan_records(
             and not (new_crs and r.id in CRS_RECORDS)
             and ("vlr" in forward or r.id in stays)
         ]
-    _drop_index(cloud, source, vlrs, evlrs, warnings)
+    if not asked.intact:
+        _drop_index(vlrs, evlrs, warnings)
     if source is None or layout.extras != source.layout.extras:
         _describe_extras(layout, vlrs, evlrs)
     if new_crs and crs is not None:
-        low, high = (cloud.xyz.min(0), cloud.xyz.max(0)) if len(cloud) else (np.zeros(3), np.zeros(3))
-        in_degrees = bool((low[:2] >= (-360, -90)).all() and (high[:2] <= (360, 90)).all())
+        in_degrees = bool((asked.low[:2] >= (-360, -90)).all() and (asked.high[:2] <= (360, 90)).all())
         vlrs += crs_records(crs, in_degrees)
         _mark_crs(crs, layout, header, warnings)
     elif source is not None and source.layout.format < 6 <= layout.format and crs is not None and is_epsg(crs):
@@ -59,17 +57,14 @@ def plan_records(
     return tuple(vlrs), evlrs
 
 
-def _drop_index(
-    cloud: PointCloud, source: LasSource | None, vlrs: list[Vlr], evlrs: list[Vlr], warnings: list[str]
-) -> None:
+def _drop_index(vlrs: list[Vlr], evlrs: list[Vlr], warnings: list[str]) -> None:
     """A spatial index inside the file (LAStools) is wrong once points moved or went."""
     index = ("LAStools", 30)
-    if source is None or all(r.id != index for r in (*vlrs, *evlrs)):
+    if all(r.id != index for r in (*vlrs, *evlrs)):
         return
-    if len(cloud) != len(source.records) or cloud.moved.any():
-        for records in (vlrs, evlrs):
-            records[:] = [r for r in records if r.id != index]
-        warnings.append("the LAStools spatial index is void for the new points and was left out; run lasindex again")
+    for records in (vlrs, evlrs):
+        records[:] = [r for r in records if r.id != index]
+    warnings.append("the LAStools spatial index is void for the new points and was left out; run lasindex again")
 
 
 def _describe_extras(layout: Layout, vlrs: list[Vlr], evlrs: list[Vlr]) -> None:

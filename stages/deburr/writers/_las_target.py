@@ -14,7 +14,7 @@ from laspy import PointFormat
 from laspy.header import GlobalEncoding
 from laspy.point.format import ExtraBytesParams
 
-from deburr.core.cloud import PointCloud
+from deburr.core.cloud import Extent, Floats, PointCloud
 from deburr.core.errors import WriteError
 from deburr.readers._las_header import Header, LasSource, Vlr
 from deburr.readers._las_points import STANDARD_NAMES, Extra, Layout, UnfitValue, describe_extra, describe_opaque
@@ -29,30 +29,61 @@ if TYPE_CHECKING:
 _GLOBAL_BITS = (0, 0, 0b1, 0b1111, 0b11111, 0b1111111)
 
 
+@dataclass(frozen=True)
+class Asked:
+    """What is to be written, as far as it must be known beforehand.
+
+    ``first`` is the first part: its source is where all that is not a point is copied from. ``extent`` is that of all
+    parts, ``intact`` whether all points of the source are sure to be written where they were.
+    """
+
+    first: PointCloud
+    extent: Extent
+    intact: bool
+
+    @property
+    def source(self) -> LasSource | None:
+        return self.first.source if isinstance(self.first.source, LasSource) else None
+
+    @property
+    def low(self) -> Floats:
+        """(3,) float64; of no points, the origin."""
+        return self.extent.low if self.extent.count else np.zeros(3)
+
+    @property
+    def high(self) -> Floats:
+        return self.extent.high if self.extent.count else np.zeros(3)
+
+
 @dataclass
 class Target:
-    """A file to be written. ``source`` is where records are copied from, if any."""
+    """A file to be written. ``path`` is its name in the end; ``warnings`` grow while it is written."""
 
+    path: str
     header: Header
     layout: Layout
     axes: tuple[Axis, Axis, Axis]
     evlrs: list[Vlr]
-    source: LasSource | None
     warnings: list[str] = field(default_factory=list)
 
+    def warn(self, text: str) -> None:
+        """Say ``text``, once however many parts give reason to."""
+        if text not in self.warnings:
+            self.warnings.append(text)
 
-def plan(writer: LasWriter, cloud: PointCloud) -> Target:
+
+def plan(writer: LasWriter, asked: Asked) -> Target:
     """Decide everything that does not need the points one by one. Raises `WriteError`."""
-    source = cloud.source if isinstance(cloud.source, LasSource) else None
+    cloud, source = asked.first, asked.source
     forward = frozenset().union(*(FORWARD[name] for name in split_names(writer.forward)))
     warnings: list[str] = []
     minor, number = _version_and_format(writer, cloud, source, forward, warnings)
     layout = _layout(writer, cloud, source, number, warnings)
     header = _header(writer, source, forward, minor, layout)
-    axes = _axes(writer, cloud, source, forward, warnings)
+    axes = _axes(writer, asked, forward, warnings)
     header.scales, header.offsets = np.array([a.scale for a in axes]), np.array([a.offset for a in axes])
-    header.records, evlrs = plan_records(writer, cloud, source, layout, header, forward, warnings)
-    return Target(header, layout, axes, evlrs, source, warnings)
+    header.records, evlrs = plan_records(writer, asked, layout, header, forward, warnings)
+    return Target(writer.filename, header, layout, axes, evlrs, warnings)
 
 
 def _version_and_format(
@@ -107,11 +138,7 @@ def _layout(writer: LasWriter, cloud: PointCloud, source: LasSource | None, numb
         raise WriteError(f"{writer.filename}: 'extra_dims' names {missing}, which the cloud has not; remove them")
     if added and trailing:
         extras, trailing = (*extras, *describe_opaque(trailing)), 0
-    layout = Layout(number, (*extras, *added), trailing)
-    for name in cloud.dims.keys() & STANDARD_NAMES - set(layout.names):
-        if np.any(cloud.dims[name]):
-            warnings.append(f"point format {number} has no place for {name}, which was left out; see 'dataformat_id'")
-    return layout
+    return Layout(number, (*extras, *added), trailing)
 
 
 def _new_extra(path: str, name: str, column: Any, kind: str | None) -> Extra:
@@ -174,10 +201,8 @@ def _forget(header: Header, fields: set[str]) -> None:
         setattr(header, *empty[field_name])
 
 
-def _axes(
-    writer: LasWriter, cloud: PointCloud, source: LasSource | None, forward: frozenset[str], warnings: list[str]
-) -> tuple[Axis, Axis, Axis]:
-    low, high = (cloud.xyz.min(0), cloud.xyz.max(0)) if len(cloud) else (np.zeros(3), np.zeros(3))
+def _axes(writer: LasWriter, asked: Asked, forward: frozenset[str], warnings: list[str]) -> tuple[Axis, Axis, Axis]:
+    low, high, source = asked.low, asked.high, asked.source
     if not (np.isfinite(low).all() and np.isfinite(high).all()):
         raise WriteError(
             f"{writer.filename}: some coordinates are not finite, which LAS cannot store; remove those points"
@@ -188,7 +213,7 @@ def _axes(
         scale, offset = getattr(writer, f"scale_{axis}"), getattr(writer, f"offset_{axis}")
         old = None
         if source is not None:
-            old = Axis(float(source.header.scales[k]), float(source.header.offsets[k]), kept=True)
+            old = Axis(float(source.header.scales[k]), float(source.header.offsets[k]))
             scale = "auto" if scale is None and f"scale_{axis}" not in forward else scale
             offset = "auto" if offset is None and f"offset_{axis}" not in forward else offset
         try:

@@ -158,3 +158,28 @@ def others(cloud: PointCloud, path: str) -> tuple[dict[str, list[Field]], list[s
     return elements, [
         f"{path}: points were removed or reordered, so {', '.join(dropped)}, which refer to them, were dropped"
     ]
+
+
+def joined(parts: list[PointCloud], path: str) -> PointCloud:
+    """The points of ``parts``, which share their columns, in one cloud. Raises `WriteError` where that loses something.
+
+    Its source is the first part's: names and types of the properties are taken from there.
+    """
+    source = parts[0].source if isinstance(parts[0].source, PlySource) else None
+    for other in (part.source for part in parts):
+        if other is not parts[0].source and any(_more_than_points(s) for s in (source, other)):
+            raise WriteError(
+                f"{path}: its parts come from several PLY files with lists or elements besides points, which cannot be "
+                "put together; remove those, or write LAS"
+            )
+    return PointCloud(
+        np.concatenate([part.xyz for part in parts]),
+        {name: np.concatenate([part.dims[name] for part in parts]) for name in parts[0].dims},
+        rows=np.concatenate([part.rows for part in parts]),
+        crs=parts[0].crs,
+        source=source,
+    )
+
+
+def _more_than_points(source: object) -> bool:
+    return isinstance(source, PlySource) and bool(source.lists or len(source.header.elements) > 1)

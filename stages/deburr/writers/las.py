@@ -2,27 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from dataclasses import replace
+from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
 from pydantic import Field
 
-from deburr.core.cloud import PointCloud
+from deburr.core.cloud import Extent, PointCloud, Record
 from deburr.core.errors import WriteError
 from deburr.core.files import check_folder, replacing
-from deburr.core.neighbors import threads
-from deburr.core.progress import advance
 from deburr.core.stage import Stage, Writer
 from deburr.readers._las_crs import unfit_crs
-from deburr.readers._las_points import Column, Records, UnfitValue
+from deburr.readers._las_points import UnfitValue
 from deburr.writers._las_options import HIGHEST_FORMAT, parse_extra_dims, unknown_forward
+from deburr.writers._parts import checked
 
 if TYPE_CHECKING:
     from deburr.writers._las_target import Target
-
-#: Points written at a time: the memory that writing takes beside the cloud.
-_CHUNK = 1_000_000
 
 Number = float | Literal["auto"] | None
 
@@ -88,140 +87,59 @@ class LasWriter(Writer):
 
     def write(self, cloud: PointCloud) -> PointCloud:
         """Write the cloud; figures and warnings are in the last record of the returned cloud's history."""
-        from deburr.writers._las_target import plan
+        low, high = cloud.xyz.min(axis=0, initial=np.inf), cloud.xyz.max(axis=0, initial=-np.inf)
+        record = self._write([cloud], Extent(len(cloud), low, high), _intact(cloud))
+        return replace(cloud, history=(*cloud.history, record))
+
+    def write_parts(self, parts: Iterable[PointCloud], extent: Extent) -> PointCloud:
+        """Write the points of ``parts``, byte by byte as `write` would if they were one cloud.
+
+        All parts have the same columns, and may come from several files whose `LasReader.outline` tells the same
+        layout: all that is not a point is taken from the first part's. ``extent`` decides scale and offset where they
+        do not fit. An index of LAStools inside the file is left out: whether it still holds is known at the end only.
+        """
+        record = self._write(parts, extent, intact=False)
+        return PointCloud(np.zeros((0, 3)), extent=extent, history=(record,))
+
+    def _write(self, parts: Iterable[PointCloud], extent: Extent, intact: bool) -> Record:
+        from deburr.writers._las_body import emit
+        from deburr.writers._las_target import Asked, plan
 
         check_folder(Path(self.filename))
-        target = plan(self, cloud)
-        if self.filename.lower().endswith(".copc.laz"):
-            target.warnings.append(f"{self.filename} is plain LAZ, not COPC; give it a name that ends in .laz alone")
-        if target.header.global_encoding.waveform_data_packets_external:
-            target.warnings.append("the waveforms lie in a .wdp file beside the input; copy it beside the output")
-        with replacing(self.filename) as temporary, open(temporary, "wb") as file:
-            try:
-                _emit(file, cloud, target, self.compressed)
-            except UnfitValue as problem:
-                raise WriteError(f"{self.filename}: {problem}") from problem
+        with checked(parts, extent, self.filename) as clouds:
+            first = next(clouds)
+            target = plan(self, Asked(first, extent, intact))
+            self._warn_of_names(target)
+            with replacing(self.filename) as temporary, open(temporary, "wb") as file:
+                points = chain([first], clouds)
+                del first  # not to be kept while the other parts are made
+                try:
+                    emit(file, points, target, extent.count, self.compressed)
+                except UnfitValue as problem:
+                    raise WriteError(f"{self.filename}: {problem}") from problem
         header = target.header
         figures = {
             "file": self.filename,
-            "points": len(cloud),
+            "points": extent.count,
             "las_version": f"1.{header.minor}",
             "point_format": target.layout.format,
             "scale": header.scales.tolist(),
             "offset": header.offsets.tolist(),
         }
-        return cloud.note(self.type_name, figures, *target.warnings)
+        return Record(self.type_name, figures, tuple(target.warnings))
+
+    def _warn_of_names(self, target: Target) -> None:
+        if self.filename.lower().endswith(".copc.laz"):
+            target.warn(f"{self.filename} is plain LAZ, not COPC; give it a name that ends in .laz alone")
+        if target.header.global_encoding.waveform_data_packets_external:
+            target.warn("the waveforms lie in a .wdp file beside the input; copy it beside the output")
 
 
-def _emit(file: BinaryIO, cloud: PointCloud, target: Target, compressed: bool) -> None:
-    """Header and records, points chunk by chunk, extended records; then the header again, now complete."""
-    import lazrs
-    from laspy import LazBackend
-    from laspy.laswriter import UncompressedPointWriter
+def _intact(cloud: PointCloud) -> bool:
+    """Whether the cloud holds all points of its source, in their order and where they were."""
+    from deburr.readers._las_header import LasSource
 
-    header, layout = target.header, target.layout
-    header.are_points_compressed = compressed
-    header.partial_reset()
-    # Not laspy's LasWriter, which refuses LAS 1.5 with formats 0-5 and the extended records of LAS 1.3.
-    backend = LazBackend.LazrsParallel if threads() > 1 else LazBackend.Lazrs
-    out = backend.create_writer(file, header) if compressed else UncompressedPointWriter(file)
-    try:
-        out.write_initial_header_and_vlrs(header, "strict")
-        channels: set[int] = set()
-        for begin in range(0, len(cloud), _CHUNK):
-            records = _fill(cloud, target, slice(begin, begin + _CHUNK))
-            header.grow(layout.as_laspy(records))
-            if compressed and layout.format in (9, 10):
-                channels |= set(np.unique(layout.get(records, "ScanChannel")).tolist())
-            # As bytes: laspy hands the array on as a buffer, whose field names must not hold a colon.
-            out.write_points(layout.as_laspy(records.view(np.uint8)))
-            advance("writers.las", min(begin + _CHUNK, len(cloud)), len(cloud))
-        if len(channels) > 1:
-            # Measured: lazrs 0.8 gives back other waveform fields than it was given once the channel changes.
-            raise UnfitValue("waveforms of several scanner channels do not survive compression; write a .las file")
-        out.done()
-        _finish(file, target)
-        out.write_updated_header(header, "strict")
-    except lazrs.LazrsError as error:
-        # The compressor writes through the file: what fails there is the disk.
-        raise OSError(None, str(error)) from error
-
-
-def _finish(file: BinaryIO, target: Target) -> None:
-    """Write the extended records behind the points, and say where; figures of no points at all are 0."""
-    from deburr.readers._las_header import WAVEFORM_DATA
-
-    header = target.header
-    file.seek(0, 2)
-    header.start_of_first_evlr = file.tell() if target.evlrs else 0
-    header.number_of_evlrs = len(target.evlrs)
-    header.start_of_waveform_data_packet_record = 0
-    for record in target.evlrs:
-        if record.id == WAVEFORM_DATA:
-            header.start_of_waveform_data_packet_record = file.tell()
-        # Packed by hand: laspy would lose reserved bytes, and has no extended records before LAS 1.4.
-        file.write(record.pack(extended=True))
-    if header.point_count > header.max_point_count():
-        raise UnfitValue(f"LAS 1.{header.minor} takes 4,294,967,295 points at most; set 'minor_version' to 4")
-    if header.point_count == 0:
-        header.mins, header.maxs = np.zeros(3), np.zeros(3)
-    if not -np.inf < header.min_gps_time <= header.max_gps_time < np.inf:
-        header.min_gps_time = header.max_gps_time = 0.0
-
-
-def _fill(cloud: PointCloud, target: Target, part: slice) -> Records:
-    """The point records of one chunk: copied, then set where the cloud differs."""
-    source, layout = target.source, target.layout
-    count = len(cloud.rows[part])
-    if source is None:
-        records = np.zeros(count, dtype=layout.dtype)
-        if "ReturnNumber" not in cloud.dims:
-            layout.put(records, "ReturnNumber", np.ones(count, np.uint8))
-            layout.put(records, "NumberOfReturns", np.ones(count, np.uint8))
-    else:
-        records = source.records[cloud.rows[part] - source.start]
-        if layout.dtype != source.layout.dtype:
-            old, records = records, np.zeros(count, dtype=layout.dtype)
-            kept = set(layout.dtype.names or ()) & set(old.dtype.names or ())
-            if (layout.format < 6) != (source.layout.format < 6):
-                kept.remove("bit_fields")  # the same name for other bits: the dimensions bring them
-            for field in kept:
-                if layout.dtype[field] == old.dtype[field]:
-                    records[field] = old[field]
-            _copy_opaque(old, records)
-    for axis, (name, grid) in enumerate(zip("XYZ", target.axes, strict=True)):
-        world = cloud.xyz[part, axis]
-        if not grid.kept:
-            records[name] = grid.raw(world)
-        elif cloud.xyz is not cloud.original:
-            moved = world != cloud.original[part, axis]
-            records[name][moved] = grid.raw(world[moved])
-    columns = {name: column[part] for name, column in cloud.dims.items()}
-    if source is not None and source.layout.format < 6 <= layout.format:
-        _spread_overlap(columns, target)
-    names = set(layout.names)
-    for name, column in columns.items():
-        if name in names and layout.put(records, name, column):
-            warning = f"dimension '{name}' takes whole numbers only; fractions were rounded"
-            target.warnings += [warning] if warning not in target.warnings else []
-    return records
-
-
-def _copy_opaque(old: Records, records: Records) -> None:
-    """Bytes at the end of ``old`` that nothing described and that ``records`` now has as described ones."""
-    if "opaque:0" in (records.dtype.names or ()):
-        at, size = dict(records.dtype.fields or {})["opaque:0"][1], old.dtype["trailing"].itemsize
-        target = records.view(np.uint8).reshape(len(records), -1)
-        target[:, at : at + size] = old.view(np.uint8).reshape(len(old), -1)[:, -size:]
-
-
-def _spread_overlap(columns: dict[str, Column], target: Target) -> None:
-    """Class 12 of formats 0-5 means overlap, which is a flag in formats 6-10 and no class (LAS 1.4, table 17)."""
-    overlap = np.asarray(columns["Classification"] == 12)
-    if overlap.any():
-        columns["Classification"] = np.where(overlap, 1, columns["Classification"])
-        columns["Overlap"] = overlap | np.asarray(columns.get("Overlap", 0), dtype=np.bool_)
-        warning = (
-            f"class 12 (overlap) became class 1 with the Overlap flag, as point format {target.layout.format} has it"
-        )
-        target.warnings += [warning] if warning not in target.warnings else []
+    source = cloud.source
+    if not isinstance(source, LasSource) or len(cloud) != source.header.point_count or cloud.moved.any():
+        return False
+    return bool((cloud.rows == np.arange(len(cloud))).all())

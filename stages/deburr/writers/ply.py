@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import ClassVar, Literal
 
+import numpy as np
 from pydantic import Field as Option
 
-from deburr.core.cloud import PointCloud
+from deburr.core.cloud import Extent, PointCloud
 from deburr.core.files import replacing
 from deburr.core.progress import advance
 from deburr.core.stage import Stage, Writer
 from deburr.readers._ply import FORMATS, PlySource
 from deburr.writers import _ply_encode as encode
-from deburr.writers._ply_fields import Field, Vertices, others, respell
+from deburr.writers._parts import checked
+from deburr.writers._ply_fields import Field, Vertices, joined, others, respell
 
 _MODES = {"ascii": "ascii", "little endian": "binary_little_endian", "big endian": "binary_big_endian"}
 
@@ -63,6 +65,16 @@ class Ply(Writer):
         if vertices.rounding:
             figures["coordinate_rounding_max"] = vertices.rounding
         return cloud.note(self.type_name, figures, *warnings)
+
+    def write_parts(self, parts: Iterable[PointCloud], extent: Extent) -> PointCloud:
+        """Write the points of ``parts`` as one cloud. All are held in memory: a PLY's types depend on every value.
+
+        Parts of several files must have nothing but points: lists and other elements cannot be put together.
+        """
+        with checked(parts, extent, self.filename) as clouds:
+            cloud = joined(list(clouds), self.filename)
+        record = self.write(cloud).history[-1]
+        return PointCloud(np.zeros((0, 3)), extent=extent, history=(record,))
 
     def _format(self, cloud: PointCloud) -> str:
         if self.storage_mode != "default":

@@ -1,0 +1,71 @@
+"""Clouds that come in parts to be written one after another: what must hold of them."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from deburr.core.cloud import Extent, PointCloud
+from deburr.core.errors import WriteError
+
+Columns = dict[str, tuple[Any, tuple[int, ...]]]
+
+
+class _Unmade(Exception):
+    """A part could not be made, for the reason ``error``; the output is not to be blamed."""
+
+    def __init__(self, error: OSError) -> None:
+        self.error = error
+        super().__init__(str(error))
+
+
+@contextmanager
+def checked(parts: Iterable[PointCloud], extent: Extent, path: str) -> Generator[Iterator[PointCloud]]:
+    """The ``parts``, which must share their columns and hold ``extent.count`` points in all to be written to ``path``.
+
+    Raises `WriteError` while they are walked over, and whatever making them raises as it is: not even an `OSError` is
+    taken for one of the file that is being written.
+    """
+    walk = _walk(parts, extent.count, path)
+    try:
+        yield walk
+    except _Unmade as problem:
+        raise problem.error from None
+    finally:
+        walk.close()
+
+
+def _walk(parts: Iterable[PointCloud], count: int, path: str) -> Generator[PointCloud]:
+    seen, columns = 0, None
+    source = iter(parts)
+    while True:
+        try:
+            part = next(source)
+        except StopIteration:
+            break
+        except OSError as error:
+            raise _Unmade(error) from error
+        columns = columns_of(part) if columns is None else columns
+        if (odd := differences(columns, columns_of(part))) or (seen := seen + len(part)) > count:
+            what = f"differ in {odd}" if odd else f"hold more than the {count} points announced"
+            raise WriteError(f"{path}: its parts {what}; nothing was written, run again from unchanged inputs")
+        yield part
+        del part  # gone before the next is made: two parts at a time would take twice the memory
+    if columns is None:
+        raise ValueError("at least one part is needed")
+    if seen < count:
+        raise WriteError(
+            f"{path}: its parts hold {seen} points, not the {count} announced; "
+            "nothing was written, run again from unchanged inputs"
+        )
+
+
+def columns_of(cloud: PointCloud) -> Columns:
+    """Type and shape of each dimension's values."""
+    return {name: (column.dtype, column.shape[1:]) for name, column in cloud.dims.items()}
+
+
+def differences(one: Columns, other: Columns) -> str:
+    """The dimensions that are not the same in both, '' for none."""
+    return ", ".join(sorted(name for name in one.keys() | other.keys() if one.get(name) != other.get(name)))
