@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
+import sys
 from collections.abc import Generator
 from pathlib import Path
 
 import pytest
+
+# Tests are imported by path; the tiler beside this file is theirs to import by name.
+_spec = importlib.util.spec_from_file_location("tiling", Path(__file__).with_name("tiling.py"))
+assert _spec is not None
+assert _spec.loader is not None
+sys.modules["tiling"] = importlib.util.module_from_spec(_spec)
+_spec.loader.exec_module(sys.modules["tiling"])
 
 DATA = Path(os.environ.get("DEBURR_DATA", Path(__file__).parent.parent.parent / "shared"))
 REQUIRED = os.environ.get("DEBURR_REQUIRE_DATA", "") == "1"

@@ -8,7 +8,8 @@ import torch
 
 from deburr.core.errors import RunError
 from deburr.nn.blocks import Blocks
-from deburr.nn.planes import HOPS, Graph, build_graph, fit_planes, smallest_axis, spread, widening
+from deburr.nn.level import widening
+from deburr.nn.planes import HOPS, Graph, build_graph, fit_planes, smallest_axis, spread
 
 
 def sheet(count: int = 400, seed: int = 0) -> np.ndarray:

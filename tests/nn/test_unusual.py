@@ -53,7 +53,7 @@ def test_the_unit_does_not_matter(noisy: Array, denoised: Array, unit: float) ->
     out, record = spd(noisy * unit, dimensions=["Displacement"])
     assert out / unit == pytest.approx(denoised, abs=1e-5)
     for name in ("noise", "spacing", "max_displacement"):
-        assert record.figures[name] == pytest.approx(meters[name] * unit, rel=1e-4)
+        assert record.figures[name] == pytest.approx(meters[name] * unit, rel=5e-4)  # bins of 0.1 %
     assert record.warnings == ()
 
 
@@ -92,7 +92,7 @@ def test_duplicates_do_not_count(noisy: Array, denoised: Array) -> None:
     out, record = spd(bulk)
     assert out[: len(noisy)] == pytest.approx(denoised, abs=1e-9)
     assert (out[len(noisy) : len(noisy) + 4000] == out[0]).all()
-    assert record.figures["spacing"] == pytest.approx(cloud_spacing(noisy))
+    assert record.figures["spacing"] == pytest.approx(cloud_spacing(noisy), rel=1e-3)
 
 
 @pytest.mark.parametrize("noise", ["auto", 0.1, 1.0])

@@ -64,6 +64,11 @@ class Condition:
 
     program: tuple[Token, ...]
 
+    @property
+    def dimensions(self) -> frozenset[str]:
+        """The dimensions that it asks for, coordinates aside."""
+        return frozenset(token.text for token in self.program if token.kind == "name") - {"X", "Y", "Z"}
+
     def of(self, cloud: PointCloud) -> Bools:
         """(N,) bool: the points that meet it. Raises `WhereError` for a dimension that ``cloud`` has not.
 

@@ -8,13 +8,17 @@ from typing import Annotated, ClassVar, Literal
 import numpy as np
 from pydantic import AfterValidator, Field
 
-from deburr.core.cloud import NOISE_CLASSES, Bools, Dims, Floats, PointCloud
+from deburr.core.cloud import NOISE_CLASSES, Bools, Dims, Extent, Floats, PointCloud
 from deburr.core.errors import RunError
-from deburr.core.stage import Filter, Stage
+from deburr.core.horizon import Known
+from deburr.core.sample import Sample
+from deburr.core.stage import Filter, Reach, Stage
+from deburr.core.sums import Sums
 from deburr.core.where import parse
 from deburr.filters._moves import displacement, movable, uncertainty_left
-from deburr.filters._original import keep_original
-from deburr.nn.models import KINDS, Denoised, Kind, Settings, load
+from deburr.filters._original import ORIGINAL, keep_original
+from deburr.nn import level
+from deburr.nn.models import KINDS, Denoised, Kind, Seen, Settings, Surveyor, load
 from deburr.nn.points import count_distinct
 
 #: Noise given beyond this many spacings is nothing that the network was trained on; most likely it is in another unit.
@@ -104,6 +108,47 @@ class Spd(Filter):
                 )
         return errors
 
+    @property
+    def looks_at(self) -> frozenset[str]:
+        """What says which points are seen and may move, and the dimensions that are added."""
+        asked = frozenset() if self.where is None else parse(self.where).dimensions
+        kept = ORIGINAL if self.keep_original else ()
+        return asked | {"Classification", "Withheld", *kept, *(self.dimensions or ())}
+
+    def reach(self, known: Known) -> Reach | None:
+        """The hops of the planes and layers, in each step; None for a model that must see the whole cloud."""
+        if not KINDS[self.model].tiled:
+            return None
+        if self.asks(known):
+            return Reach(hops=1 if self.noise != "auto" else level.survey_hops(known))
+        return Reach(hops=level.hops(known, self.steps))
+
+    def asks(self, known: Known) -> bool:
+        """The noise level and the spacing of the whole cloud."""
+        return KINDS[self.model].tiled and level.asks(known)
+
+    def sample(self, extent: Extent, known: Known) -> Sample | None:
+        """A part of a large cloud tells both."""
+        return level.sample(extent, known)
+
+    def survey(self, cloud: PointCloud, known: Known) -> tuple[Sums, Bools]:
+        """Count what the points of the core tell of both."""
+        sure, active = cloud.settled.copy(), cloud.active
+        points = cloud.xyz[active]
+        if self._too_few(points):
+            sure &= cloud.horizon is None or not cloud.horizon.bounded
+            return level.count(np.zeros(0), (np.zeros(0), np.zeros(0)), int((cloud.core & active).sum()), False), sure
+        model = load(self.model, self.weights)
+        assert isinstance(model, Surveyor)
+        sums, found = model.survey(points, self._settings(cloud, active, known))
+        # Points that are not active tell nothing, whatever is around them.
+        sure[active] = found
+        return sums, sure
+
+    def learn(self, known: Known, sums: Sums) -> Known:
+        """Both, as far as they are found by now."""
+        return level.learn(known, sums, None if self.noise == "auto" else self.noise)
+
     def run(self, cloud: PointCloud) -> PointCloud:
         """Denoise the active points.
 
@@ -112,38 +157,59 @@ class Spd(Filter):
         if self.keep_original:
             cloud = keep_original(cloud)
         active, may = cloud.active, movable(cloud, self.classes, self.where)
-        points = cloud.xyz[active]
+        points, known = cloud.xyz[active], {} if cloud.horizon is None else cloud.horizon.known
+        self._check_noise(cloud)
+        if useless := self._useless(cloud, points, may, known):
+            done = self._told(cloud, cloud.xyz, {})
+            return done.note(self.type_name, self._counts(done, may), useless, *self._replaced(cloud))
+        if cloud.horizon is not None and self._too_few(points):
+            # What is seen so far is nothing to work on.
+            unsure = self._told(cloud, cloud.xyz, {}).settle(~active)
+            return unsure.note(self.type_name, self._counts(unsure, may))
+        denoised = load(self.model, self.weights).denoise(points, self._settings(cloud, active, known))
+        xyz = cloud.xyz.copy()
+        xyz[may] = denoised.xyz[may[active]]
+        doubts = [*self._doubts(cloud, denoised.figures), *self._replaced(cloud)]
+        done = self._told(cloud, xyz, self._uncertainty(denoised, active, may))
+        if denoised.settled is not None:
+            settled = np.ones(len(cloud), np.bool_)
+            settled[active] = denoised.settled | ~may[active]
+            done = done.settle(settled, float(denoised.figures["max_displacement"]) * self.strength)
+        return done.note(self.type_name, self._counts(done, may) | dict(denoised.figures), *doubts)
+
+    def _counts(self, cloud: PointCloud, may: Bools) -> dict[str, object]:
+        """The figures that are counts of ``cloud``, of which the points ``may`` (N,) move."""
+        active, counted = cloud.active, cloud.counted
         figures: dict[str, object] = {
             "model": self.model,
-            "points": len(points),
-            "points_left_out": len(cloud) - len(points),
+            "points": int((active & counted).sum()),
+            "points_left_out": int((~active & counted).sum()),
         }
         if self.classes is not None or self.where is not None:
-            figures["points_held"] = int(active.sum() - may.sum())
-        if useless := self._useless(points, may):
-            return self._told(cloud, cloud.xyz, {}).note(self.type_name, figures, useless, *self._replaced(cloud))
-        widest = float(np.ptp(points, axis=0).max())
-        if self.noise != "auto" and self.noise > widest:
+            figures["points_held"] = int((active & ~may & counted).sum())
+        return figures
+
+    def _check_noise(self, cloud: PointCloud) -> None:
+        widest = float((cloud.extent.high - cloud.extent.low).max()) if cloud.extent.count else 0.0
+        if self.noise != "auto" and 0 < widest < self.noise:
             raise RunError(
                 f"noise {self.noise:.3g} is more than the whole cloud, which is {widest:.3g} wide; "
                 "give it in the cloud's units"
             )
-        denoised = load(self.model, self.weights).denoise(points, self._settings(cloud))
-        xyz = cloud.xyz.copy()
-        xyz[may] = denoised.xyz[may[active]]
-        figures |= denoised.figures
-        doubts = [*self._doubts(cloud, figures), *self._replaced(cloud)]
-        left = self._uncertainty(denoised, active, may)
-        return self._told(cloud, xyz, left).note(self.type_name, figures, *doubts)
 
-    def _useless(self, points: Floats, may: Bools) -> str | None:
-        """Why there is nothing to do with the active ``points``, if so."""
+    def _too_few(self, points: Floats) -> bool:
         least = KINDS[self.model].min_points
-        distinct = count_distinct(points, least)
-        if distinct < least:
+        return count_distinct(points, least) < least
+
+    def _useless(self, cloud: PointCloud, points: Floats, may: Bools, known: Known) -> str | None:
+        """Why there is nothing to do with the active ``points`` of the whole cloud, if so."""
+        least = KINDS[self.model].min_points
+        few = self._too_few(points) if cloud.horizon is None else bool(known.get("few"))
+        if few:
             # Fewer different points than a neighbourhood span no surface: there is nothing to estimate.
-            return f"{distinct} different points are too few to denoise (at least {least}); left unchanged"
-        if not may.any():
+            distinct = f"{count_distinct(points, least)} different" if cloud.horizon is None else "its different"
+            return f"{distinct} points are too few to denoise (at least {least}); left unchanged"
+        if cloud.horizon is None and not may.any():
             asked = [name for name in ("classes", "where") if getattr(self, name) is not None]
             return f"no point may move; check {' and '.join(repr(name) for name in asked)}"
         return None
@@ -202,8 +268,17 @@ class Spd(Filter):
                 "if the cloud is noisy, give 'noise' (sparse scan lines can hide it)"
             )
 
-    def _settings(self, cloud: PointCloud) -> Settings:
+    def _settings(self, cloud: PointCloud, active: Bools, known: Known) -> Settings:
+        chosen = self.sample(cloud.extent, known) if KINDS[self.model].tiled else None
+        places = cloud.original[active]
         return Settings(
+            seen=Seen(
+                counted=cloud.core[active],
+                places=places,
+                sampled=None if chosen is None else chosen.holds(places),
+                horizon=None if cloud.horizon is None else cloud.horizon.select(active, cloud.original),
+                known=known,
+            ),
             noise=None if self.noise == "auto" else self.noise,
             steps=self.steps,
             step_size=self.step_size,

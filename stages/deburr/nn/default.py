@@ -10,26 +10,26 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from deburr.core.cloud import Floats
+from deburr.core.cloud import Bools, Floats
 from deburr.core.errors import ReadError
+from deburr.core.horizon import Known
 from deburr.core.neighbors import threads
 from deburr.core.progress import advance
+from deburr.core.sums import Sums
+from deburr.nn import level
 from deburr.nn import weights as weights_file
-from deburr.nn.blocks import Blocks, helping
+from deburr.nn.blocks import Blocks, Helpers, helping
 from deburr.nn.device import torch_device
 from deburr.nn.inputs import NOISE_FLOOR, Scene
 from deburr.nn.layer import Sizes
 from deburr.nn.models import PATCHES, Denoised, Settings
-from deburr.nn.network import ScoreNetwork
-from deburr.nn.noise_network import NoiseNetwork, pooled_noise
-from deburr.nn.planes import HOPS, Graph, Planes, build_graph, fit_planes, widening
-from deburr.nn.points import canonical, limited
+from deburr.nn.network import LIMIT, ScoreNetwork
+from deburr.nn.noise_network import POOLING_HOPS, NoiseNetwork
+from deburr.nn.planes import HOPS, Graph, Planes, fit_planes, in_units, search
+from deburr.nn.points import limited
+from deburr.nn.scope import Scope
 
 BUNDLED = Path(__file__).with_name("deburr.safetensors")
-#: Each step is told this share of the noise level before it; the weights are trained for it.
-STEP_LEVEL = 0.4
-#: A second step is worth its time where the noise exceeds this many spacings.
-SECOND_STEP = 0.25
 #: Points whose scores are found at once, each part with some more around it.
 PART = 200_000
 #: How often fitting planes walks over the points, and what estimating the noise does with them.
@@ -53,76 +53,148 @@ class Default:
 
     def denoise(self, xyz: Floats, settings: Settings) -> Denoised:
         """See `deburr.nn.models.Model.denoise`. Equal points are denoised as one and stay equal."""
-        distinct, back = canonical(xyz)
-        graph = build_graph(distinct, settings.frame.scale if settings.frame is not None else None)
-        unit = graph.unit
+        scope = Scope.of(xyz, settings.seen)
+        found = search(scope.points)
         with helping(threads()) as helpers:
-            ticker = _Ticker(len(distinct))
-            blocks = Blocks(len(distinct), (settings.patches or PATCHES["blocks"]).size, helpers, ticker.tick)
-            if settings.noise is None:
-                ticker.begin("estimating the noise", _ESTIMATE)
-                planes, level = self._level(graph, blocks)
-            else:
+            ticker = _Ticker(len(scope.points))
+            blocks = _blocks(scope, settings, helpers, ticker)
+            known, planes = self._learned(found, scope, settings, blocks, ticker)
+            unit, noise = known["spacing"], known["noise"]
+            graph = in_units(found, unit)
+            if planes is None:
                 ticker.begin("fitting planes", _PLANES)
-                level = settings.noise / unit
-                planes = fit_planes(graph, widening(level), blocks)
-            steps = settings.steps or (2 if level > SECOND_STEP else 1)
+                planes = fit_planes(graph, known["wider"], blocks)
+            steps = settings.steps or level.steps(known)
             ticker.begin("denoising", steps * (ScoreNetwork.WALKS + len(self.score.layers)) + (steps - 1) * _PLANES)
-            way, gate = self._climb(graph, planes, level, steps, torch_device(settings.device), blocks)
-        limit = settings.max_displacement if settings.max_displacement is not None else REACH * level * unit
+            climb = _Climb(self.score, torch_device(settings.device), blocks, scope)
+            way, gate, sure = climb.run(graph, planes, noise / unit, steps)
+        limit = settings.max_displacement if settings.max_displacement is not None else REACH * noise
         figures = {
-            "noise": level * unit,
+            "noise": noise,
             "noise_source": "estimated" if settings.noise is None else "given",
             "spacing": unit,
             "steps": steps,
             "max_displacement": limit,
         }
         # Where the gate is open, the neighbours know the surface, and all noise across it goes.
-        uncertainty = level * unit * np.sqrt(1 - gate)
-        moved = distinct + settings.strength * limited(unit * way, limit)
-        return Denoised(moved[back], figures, uncertainty[back])
+        uncertainty = noise * np.sqrt(1 - gate)
+        moved = scope.points + settings.strength * limited(unit * way, limit)
+        settled = None if sure is None else sure[scope.back]
+        return Denoised(moved[scope.back], figures, uncertainty[scope.back], settled)
 
-    def _climb(
-        self, graph: Graph, planes: Planes, level: float, steps: int, device: torch.device, blocks: Blocks
-    ) -> tuple[Floats, Floats]:
-        """The way of every point (N, 3) in ``steps`` steps, in the graph's units, and the first step's gates (N,)."""
+    def survey(self, xyz: Floats, settings: Settings) -> tuple[Sums, Bools]:
+        """See `deburr.nn.models.Surveyor.survey`."""
+        scope = Scope.of(xyz, settings.seen)
+        assert settings.seen is not None
+        graph = search(scope.points)
+        sure = scope.sure(graph.radii())
+        with helping(threads()) as helpers:
+            ticker = _Ticker(len(scope.points))
+            blocks = _blocks(scope, settings, helpers, ticker)
+            guesses = None
+            if settings.noise is None:
+                ticker.begin("estimating the noise", _ESTIMATE)
+                wider = level.next_width(settings.seen.known)
+                _, *guesses = self._guesses(in_units(graph, None), wider, blocks)
+                if sure is not None:
+                    sure = graph.inner(sure, max(HOPS) * wider - 1 + POOLING_HOPS, blocks)
+        found = np.ones(len(scope.points), np.bool_) if sure is None else sure.numpy()
+        sums = _count(graph, guesses, scope, settings, settings.seen.known, found)
+        return sums, found[scope.back]
+
+    def _learned(
+        self, found: Graph, scope: Scope, settings: Settings, blocks: Blocks, ticker: _Ticker
+    ) -> tuple[Known, Planes | None]:
+        """What is known of the cloud, or else found in it; and the planes that were last fitted on the way."""
+        known: Known = {} if settings.seen is None else settings.seen.known
+        planes, guesses, graph = None, None, None
+        while level.asks(known):
+            if settings.noise is None:
+                ticker.begin("estimating the noise", _ESTIMATE)
+                graph = graph or in_units(found, None)
+                planes, *guesses = self._guesses(graph, level.next_width(known), blocks)
+            everything = np.ones(len(scope.points), np.bool_)
+            sums = _count(found, guesses, scope, settings, known, everything)
+            known = level.learn(known, sums, settings.noise)
+        return known, None if planes is None or graph is None else planes.scaled(graph.unit / known["spacing"])
+
+    def _guesses(self, graph: Graph, wider: int, blocks: Blocks) -> tuple[Planes, Floats, Floats]:
+        """The planes, and each point's guess of the noise (N,), in cloud units, and its weight (N,)."""
+        planes = fit_planes(graph, wider, blocks)
+        with torch.inference_mode():
+            guess, weight = self.noise(graph, planes, blocks)
+            levels = (guess.double() + graph.spacing.double().log()).exp() * graph.unit
+        return planes, levels.numpy(), weight.double().numpy()
+
+
+@dataclass(frozen=True)
+class _Climb:
+    """The ascent along the score."""
+
+    network: ScoreNetwork
+    device: torch.device
+    blocks: Blocks
+    scope: Scope
+
+    def run(self, graph: Graph, planes: Planes, noise: float, steps: int) -> tuple[Floats, Floats, Bools | None]:
+        """The way of every point (N, 3) in ``steps`` steps, in the graph's units, the first step's gates (N,), and in a
+        tile which points are sure (N,)."""
         # One thread feeds a GPU.
-        fed = blocks if device.type == "cpu" else replace(blocks, helpers=None)
-        start = now = graph.points.numpy()
-        first = np.empty(0)
+        fed = self.blocks if self.device.type == "cpu" else replace(self.blocks, helpers=None)
+        start, unit = graph.points.numpy(), graph.unit
+        now, first, sure = start, np.empty(0), self.scope.sure(graph.radii())
         for step in range(steps):
-            told = level * STEP_LEVEL**step
+            told = noise * level.STEP_LEVEL**step
             if step:
-                graph = build_graph(now, unit=1.0)
-                planes = fit_planes(graph, widening(told), blocks)
-            noise = (NOISE_FLOOR * graph.spacing).clamp_min(told)
-            score, gate = (part.double().numpy() for part in self._score(Scene(graph, planes, noise), device, fed))
-            now, first = now + score, first if step else gate
-        return now - start, first
+                graph = in_units(search(now), 1.0)
+                planes = fit_planes(graph, level.widening(told), self.blocks)
+                if sure is not None:
+                    world = self.scope.points + unit * (now - start)
+                    sure = self.scope.sure_again(world, unit * graph.radii(), sure, LIMIT * noise * unit)
+            floor = (NOISE_FLOOR * graph.spacing).clamp_min(told)
+            if sure is not None:
+                hops = max(HOPS) * planes.wider - 1 + len(self.network.layers) + 1
+                sure = graph.inner(sure, hops, self.blocks)
+                if not (sure.numpy() & self.scope.counted).any():
+                    # Nothing of the core can be told from what is seen here, and more is to be read.
+                    return np.zeros_like(start), np.zeros(len(start)), np.zeros(len(start), np.bool_)
+            score, gate = (part.double().numpy() for part in self._score(Scene(graph, planes, floor), fed, sure))
+            # What the network may do to points far from all others is more than the noise could.
+            now, first = now + limited(score, LIMIT * told), first if step else gate
+        return now - start, first, None if sure is None else sure.numpy()
 
-    def _score(self, scene: Scene, device: torch.device, blocks: Blocks) -> tuple[Tensor, Tensor]:
-        """Scores (N, 3) and gates (N,). Part after part with what its points see, or memory would bound the cloud."""
-        network, count = self.score.to(device), len(scene.noise)
-        score, gate = torch.empty(count, 3), torch.empty(count)
-        for start in range(0, count, PART):
-            rows = slice(start, min(start + PART, count))
+    def _score(self, scene: Scene, blocks: Blocks, sure: Tensor | None) -> tuple[Tensor, Tensor]:
+        """Scores (N, 3) and gates (N,); 0 for points that are not ``sure`` (N,).
+
+        Part after part with what its points see, or memory would bound the cloud.
+        """
+        network, count = self.network.to(self.device), len(scene.noise)
+        score, gate = torch.zeros(count, 3), torch.zeros(count)
+        wanted = torch.arange(count) if sure is None else sure.nonzero()[:, 0]
+        for rows in torch.split(wanted, PART):
             seen = scene.graph.around(rows, len(network.layers) + 1)
-            inner = (seen >= rows.start) & (seen < rows.stop)
-            found = network(scene.part(seen).to(device), blocks.of(len(seen)))
+            inner = torch.searchsorted(seen, rows)
+            found = network(scene.part(seen).to(self.device), blocks.of(len(seen)))
             score[rows], gate[rows] = (part.cpu()[inner] for part in found)
         return score, gate
 
-    def _level(self, graph: Graph, blocks: Blocks) -> tuple[Planes, float]:
-        """The noise level, and planes as wide as it asks for: noise above the spacing hides in narrower ones."""
-        wider = 1
-        while True:
-            planes = fit_planes(graph, wider, blocks)
-            with torch.inference_mode():
-                guess, weight = self.noise(graph, planes, blocks)
-                level = float(pooled_noise(guess, weight, graph.spacing).exp())
-            if widening(level) <= wider:
-                return planes, level
-            wider *= 2
+
+def _blocks(scope: Scope, settings: Settings, helpers: Helpers | None, ticker: _Ticker) -> Blocks:
+    return Blocks(len(scope.points), (settings.patches or PATCHES["blocks"]).size, helpers, ticker.tick)
+
+
+def _count(
+    graph: Graph, guesses: list[Floats] | None, scope: Scope, settings: Settings, known: Known, sure: Bools
+) -> Sums:
+    """The sums of the points that count and are ``sure`` (N,)."""
+    sampled = scope.sampled is not None and bool(known.get("sampled", True))
+    rows = scope.counted & sure
+    if sampled and scope.sampled is not None:
+        rows &= scope.sampled
+    # A frame that is given is the unit; all tiles tell the same.
+    spacings = graph.own.numpy()[rows] if settings.frame is None else np.array([settings.frame.scale])
+    pair = None if guesses is None else (guesses[0][rows], guesses[1][rows])
+    return level.count(spacings, pair, int(rows.sum()), sampled)
 
 
 class _Ticker:
@@ -146,10 +218,12 @@ def estimate_noise(xyz: Floats, model: Default | None = None) -> float:
 
     ``model``: whose noise network to ask; default: the bundled one.
     """
-    graph = build_graph(canonical(xyz)[0])
+    scope = Scope.of(xyz, None)
     with helping(threads()) as helpers:
-        blocks = Blocks(len(graph.spacing), PATCHES["blocks"].size, helpers)
-        return (model or Default.load())._level(graph, blocks)[1] * graph.unit
+        blocks = Blocks(len(scope.points), PATCHES["blocks"].size, helpers)
+        silent = _Ticker(len(scope.points))
+        known, _ = (model or Default.load())._learned(search(scope.points), scope, Settings(), blocks, silent)
+    return float(known["noise"])
 
 
 @cache

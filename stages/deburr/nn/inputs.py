@@ -34,12 +34,12 @@ class Scene:
         """The same on ``device``."""
 
         graph, planes = self.graph, self.planes
-        points, neighbors, window, spacing = (
-            part.to(device) for part in (graph.points, graph.neighbors, graph.window, graph.spacing)
+        points, neighbors, window, spacing, own = (
+            part.to(device) for part in (graph.points, graph.neighbors, graph.window, graph.spacing, graph.own)
         )
         means, normals, variances = (part.to(device) for part in (planes.means, planes.normals, planes.variances))
         return Scene(
-            Graph(graph.unit, points, neighbors, window, spacing),
+            Graph(graph.unit, points, neighbors, window, spacing, own),
             Planes(means, normals, variances, planes.wider),
             self.noise.to(device),
         )

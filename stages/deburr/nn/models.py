@@ -7,9 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
-from deburr.core.cloud import Floats, Frame, Patches
+from deburr.core.cloud import Bools, Floats, Frame, Patches
+from deburr.core.horizon import Horizon, Known
+from deburr.core.sums import Sums
+from deburr.nn.level import LEAST
 
 
 @dataclass(frozen=True)
@@ -33,6 +36,25 @@ class Settings:
     device: str = "cpu"
     frame: Frame | None = None
     patches: Patches | None = None
+    seen: Seen | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Seen:
+    """Which of N points count, and what is known around them.
+
+    counted : (N,) bool, the points that figures of the cloud are made of.
+    sampled : (N,) bool, those of them that a sample holds; None: there is no need to sample.
+    places : (N, 3) float64, where the points were read.
+    horizon : of these points, in a tile; None: they are the whole cloud.
+    known : what surveys have found; empty where that is still to be done.
+    """
+
+    counted: Bools
+    places: Floats
+    sampled: Bools | None = None
+    horizon: Horizon | None = None
+    known: Known = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -44,11 +66,13 @@ class Denoised:
     uncertainty : (N,) float64, the standard deviation, across the surface, of the noise that the whole displacement
         (strength 1) leaves in each point, in the units of ``xyz``; all of it where the model knows no surface. None
         from a model that cannot tell; one that can has its ``noise`` among the figures.
+    settled : (N,) bool, in a tile: the points whose result is that in the whole cloud; None: all.
     """
 
     xyz: Floats
     figures: Mapping[str, Any] = field(default_factory=dict)
     uncertainty: Floats | None = None
+    settled: Bools | None = None
 
 
 #: What is seen together where filters.patch does not say: blocks whose neighbours' features about fill a core's cache;
@@ -64,11 +88,22 @@ class Model(Protocol):
         ...
 
 
+@runtime_checkable
+class Surveyor(Protocol):
+    """A model that can be run in tiles: what it must know of the whole cloud, its parts can be counted into."""
+
+    def survey(self, xyz: Floats, settings: Settings) -> tuple[Sums, Bools]:
+        """What is counted next (see `deburr.nn.level`) of the tile ``settings.seen``, and (N,) bool, which points are
+        sure. ``xyz`` as in `Model.denoise`."""
+        ...
+
+
 @dataclass(frozen=True)
 class Kind:
     """What a model uses of a spec; `filters.spd` refuses a stage or an option that its model would ignore.
 
-    ``dimensions`` are those that it can fill: Displacement any model, Uncertainty one that returns it.
+    ``dimensions`` are those that it can fill: Displacement any model, Uncertainty one that returns it. ``tiled`` is
+    whether it is a `Surveyor`.
     """
 
     name: str
@@ -79,6 +114,7 @@ class Kind:
     bundled: bool
     min_points: int
     dimensions: frozenset[str] = frozenset({"Displacement"})
+    tiled: bool = False
 
 
 KINDS: dict[str, Kind] = {
@@ -91,8 +127,9 @@ KINDS: dict[str, Kind] = {
             patch_methods=frozenset({"blocks"}),
             options=frozenset({"noise", "steps", "strength", "max_displacement", "device"}),
             bundled=True,
-            min_points=32,
+            min_points=LEAST,
             dimensions=frozenset({"Displacement", "Uncertainty"}),
+            tiled=True,
         ),
         Kind(
             name="spd",

@@ -8,13 +8,12 @@ import torch
 from torch import Tensor, nn
 
 from deburr.nn.blocks import Blocks
+from deburr.nn.level import APART
 from deburr.nn.planes import HOPS, Graph, Planes, spread
 
 _INPUTS = len(HOPS) * 5 + (len(HOPS) - 1) * 2 + 1
 #: What points find is averaged over this many hops, about 80 points.
 POOLING_HOPS = 8
-#: Guesses further than this factor from their median are no news of the cloud's noise.
-_APART = 3.0
 
 
 class NoiseNetwork(nn.Module):
@@ -59,11 +58,12 @@ def noise_inputs(graph: Graph, planes: Planes, rows: slice) -> Tensor:
 def pooled_noise(guess: Tensor, weight: Tensor, spacing: Tensor) -> Tensor:
     """The logarithm of one noise level for the cloud: the weighted mean of the points' guesses, float64.
 
-    Guesses beyond a factor `_APART` of their weighted median do not count: a point far from all others knows nothing.
+    With a gradient, for training; `deburr.nn.level.pooled` is the same from sums that parts of a cloud add to. Guesses
+    beyond a factor `APART` of their weighted median do not count: a point far from all others knows nothing.
     """
     levels, weight = guess.double() + torch.log(spacing.double()), weight.double()
     order = torch.argsort(levels)
     below = weight[order].cumsum(0)
     middle = order[torch.searchsorted(below, below[-1:] / 2).clamp_max(len(order) - 1)]
-    weight = weight * ((levels - levels[middle]).abs() < log(_APART))
+    weight = weight * ((levels - levels[middle]).abs() < log(APART))
     return (levels * weight).sum() / weight.sum()

@@ -10,7 +10,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from math import pi
+from math import pi, sqrt
 from typing import Any
 
 import numpy as np
@@ -28,8 +28,6 @@ MOST_UNITS = 1e18
 _SEARCHED = 16_384
 #: Averaging hops after which a plane is taken; t hops weigh about 10 t points on a surface.
 HOPS = (1, 2, 4, 8, 16)
-#: Where the noise exceeds these many spacings, all hops are twice, and four times, as many: it fills smaller scales.
-WIDER = (0.7, 1.4)
 
 
 @dataclass(frozen=True)
@@ -41,6 +39,7 @@ class Graph:
     neighbors : (N, K) int32, each point's K nearest others.
     window : (N, K) float32, 1 - d^2 / r^2, which falls to 0 at the K-th neighbour.
     spacing : (N,) float32, r_16 sqrt(pi / 16), averaged over the neighbours.
+    own : (N,) float64, the same not averaged, in the units of the coordinates handed over.
     """
 
     unit: float
@@ -48,6 +47,7 @@ class Graph:
     neighbors: Tensor
     window: Tensor
     spacing: Tensor
+    own: Tensor
 
     def gather(self, values: Tensor, rows: slice) -> Tensor:
         """(n, K, ...): ``values`` (N, ...) of the neighbours of some rows."""
@@ -58,7 +58,27 @@ class Graph:
         """(n, K, 3) float32, neighbour minus point."""
         return (self.gather(self.points, rows) - self.points[rows, None]).float()
 
-    def around(self, rows: slice, hops: int) -> Tensor:
+    def radii(self) -> Floats:
+        """(N,) float64: how far from each point the search of its neighbours looked, in the units handed over; infinite
+        where there were too few."""
+        k = self.neighbors.shape[1]
+        own: Floats = self.own.numpy()
+        return own / sqrt(pi / k) if k == SPACING_K else np.full(len(own), np.inf)
+
+    def inner(self, sure: Tensor, hops: int, blocks: Blocks) -> Tensor:
+        """(N,) bool: the points from which ``hops`` steps along the graph lead to nothing but ``sure`` (N,) points."""
+        for _ in range(hops):
+
+            def step(rows: slice, before: Tensor = sure) -> tuple[Tensor]:
+                return (before[rows] & self.gather(before, rows).all(1),)
+
+            (after,) = blocks.map(step)
+            if torch.equal(after, sure):
+                break
+            sure = after
+        return sure
+
+    def around(self, rows: slice | Tensor, hops: int) -> Tensor:
         """(M,) int64, ascending: ``rows`` and what is reached from there in ``hops`` steps along the graph."""
         inside = torch.zeros(len(self.spacing), dtype=torch.bool, device=self.spacing.device)
         inside[rows] = True
@@ -75,7 +95,7 @@ class Graph:
         place = torch.zeros(len(self.spacing), dtype=torch.int32, device=self.spacing.device)
         place[rows] = torch.arange(len(rows), dtype=torch.int32, device=rows.device)
         neighbors = place[self.neighbors[rows].long()]
-        return Graph(self.unit, self.points[rows], neighbors, self.window[rows], self.spacing[rows])
+        return Graph(self.unit, self.points[rows], neighbors, self.window[rows], self.spacing[rows], self.own[rows])
 
 
 @dataclass(frozen=True)
@@ -97,12 +117,21 @@ class Planes:
         """The planes of ``rows`` alone."""
         return Planes(self.means[rows], self.normals[rows], self.variances[rows], self.wider)
 
+    def scaled(self, factor: float) -> Planes:
+        """The same planes where all lengths are ``factor`` times as long."""
+        return Planes(self.means * factor, self.normals, self.variances * factor**2, self.wider)
+
 
 def build_graph(xyz: Floats, unit: float | None = None) -> Graph:
     """Search the neighbours of ``xyz`` (N, 3) float64, all different, N > 1.
 
     ``unit``: the length that becomes 1; the median point spacing if None.
     """
+    return in_units(search(xyz), unit)
+
+
+def search(xyz: Floats) -> Graph:
+    """The graph of ``xyz`` in the units handed over; its ``spacing`` is not averaged."""
     # Not the bounding box's middle: one missing return at the origin would put that millions of spacings away, where
     # the moments of all other points drown in rounding.
     points = xyz - np.median(xyz, axis=0)
@@ -110,28 +139,32 @@ def build_graph(xyz: Floats, unit: float | None = None) -> Graph:
     own = np.empty(len(points))
     neighbors = np.empty((len(points), k), dtype=np.int32)
     window = np.empty((len(points), k), dtype=np.float32)
-    search = Neighbors(points)
+    # Among the coordinates as they are: so distances are the same, to the last bit, in a tile and in the whole.
+    tree = Neighbors(xyz)
     for start in range(0, len(points), _SEARCHED):
         rows = slice(start, start + _SEARCHED)
-        distances, found = search.nearest(points[rows], k + 1)
+        distances, found = tree.nearest(xyz[rows], k + 1)
         own[rows] = point_spacing(distances[:, -1], k)
         neighbors[rows] = found[:, 1:]
         squared = distances[:, 1:] ** 2
         window[rows] = 1 - squared / squared[:, -1:]
-    unit = float(np.median(own)) if unit is None else unit
-    if own.max() > MOST_UNITS * unit:
+    raw = torch.from_numpy(own)
+    return Graph(1.0, torch.from_numpy(points), torch.from_numpy(neighbors), torch.from_numpy(window), raw.float(), raw)
+
+
+def in_units(graph: Graph, unit: float | None) -> Graph:
+    """What `search` found, in a frame in which ``unit`` is 1, with spacings averaged."""
+    own = graph.own
+    # Not torch's median, which takes the lower of the two middle ones.
+    unit = float(np.median(own.numpy())) if unit is None else unit
+    if float(own.max()) > MOST_UNITS * unit:
         raise RunError(
             f"a point lies {own.max():.3g} units from the others, {own.max() / unit:.0e} times the usual spacing; "
             "remove such points, or flag them with filters.outlier first"
         )
-    raw = torch.from_numpy((own / unit).astype(np.float32))
-    graph = Graph(unit, torch.from_numpy(points / unit), torch.from_numpy(neighbors), torch.from_numpy(window), raw)
-    return replace(graph, spacing=spread(graph, raw[:, None], 1, Blocks(len(raw)))[:, 0])
-
-
-def widening(noise: float) -> int:
-    """How many times `HOPS` the planes are averaged for where the noise is ``noise`` spacings."""
-    return int(2 ** sum(noise > limit for limit in WIDER))
+    graph = replace(graph, unit=unit, points=graph.points / unit)
+    spacing = spread(graph, (own / unit).float()[:, None], 1, Blocks(len(own)))[:, 0]
+    return replace(graph, spacing=spacing)
 
 
 def fit_planes(graph: Graph, wider: int = 1, blocks: Blocks | None = None) -> Planes:

@@ -14,7 +14,8 @@ from torch import Tensor
 from deburr.core.cloud import Floats
 from deburr.core.neighbors import cloud_spacing
 from deburr.nn.inputs import NOISE_FLOOR, Scene
-from deburr.nn.planes import build_graph, fit_planes, widening
+from deburr.nn.level import widening
+from deburr.nn.planes import build_graph, fit_planes
 from deburr.train.landscapes import landscape_scene
 from deburr.train.recipe import Recipe
 from deburr.train.scene import CleanScene, cropped, displacement_target, scaled

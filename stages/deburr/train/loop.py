@@ -18,10 +18,11 @@ from torch import Tensor
 from deburr.core.errors import RunError
 from deburr.core.neighbors import threads
 from deburr.core.progress import advance
-from deburr.nn.default import SECOND_STEP, STEP_LEVEL, Default
+from deburr.nn.default import Default
 from deburr.nn.device import torch_device
 from deburr.nn.inputs import NOISE_FLOOR, Scene
 from deburr.nn.layer import Sizes
+from deburr.nn.level import SECOND_STEP, STEP_LEVEL
 from deburr.nn.network import ScoreNetwork
 from deburr.nn.noise_network import NoiseNetwork, pooled_noise
 from deburr.train.examples import Example, Pool, batches, see, target

@@ -1,0 +1,117 @@
+"""The noise level and the spacing of a cloud, as figures that its parts are counted into. Imports no torch.
+
+`known` holds them as they are found: ``spacing``, ``noise`` (both in cloud units) and ``wider``, how wide the planes
+were that the noise was read from; ``few`` where the cloud has too few points for either.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from deburr.core.cloud import Extent, Floats
+from deburr.core.horizon import Known
+from deburr.core.sample import ENOUGH, Sample
+from deburr.core.sums import Exact, Histogram, Sum, Sums
+
+#: Where the noise exceeds these many spacings, planes are fitted twice and four times as wide: it fills smaller scales.
+WIDER = (0.7, 1.4)
+#: A second step is worth its time where the noise exceeds this many spacings.
+SECOND_STEP = 0.25
+#: Each step is told this share of the noise level before it; the weights are trained for it.
+STEP_LEVEL = 0.4
+#: Fewer different points than a neighbourhood span no surface.
+LEAST = 32
+#: Hops along the graph that planes take, layers and the ensemble of scores, and the pooling of guesses: a first guess
+#: of what a tile must see, no more; what it saw is known to the networks alone.
+_PLANE_HOPS, _LAYERS, _POOLING_HOPS = 16, 5, 8
+#: Guesses further than this factor from their median are no news of the cloud's noise.
+APART = 3.0
+
+
+def widening(noise: float) -> int:
+    """How many times as wide planes are fitted where the noise is ``noise`` spacings."""
+    return int(2 ** sum(noise > limit for limit in WIDER))
+
+
+def steps(known: Known) -> int:
+    """How many steps the noise asks for."""
+    return 2 if known["noise"] > SECOND_STEP * known["spacing"] else 1
+
+
+def asks(known: Known) -> bool:
+    """Whether the spacing or the noise is still to be found, or the noise to be read again from wider planes."""
+    if known.get("few"):
+        return False
+    return not {"spacing", "noise"} <= known.keys() or known.get("wider", 4) < widening(
+        known["noise"] / known["spacing"]
+    )
+
+
+def next_width(known: Known) -> int:
+    """How wide planes the next survey is to fit."""
+    return 2 * int(known["wider"]) if "wider" in known else 1
+
+
+def hops(known: Known, asked: int | None) -> int:
+    """How far a point sees along the graph in all steps, of which there are ``asked``, if that is not None."""
+    if known.get("few"):
+        return 0
+    noise = known["noise"] / known["spacing"]
+    widths = [known["wider"], *(widening(noise * STEP_LEVEL**step) for step in range(1, asked or steps(known)))]
+    return sum(_PLANE_HOPS * wider + _LAYERS for wider in widths)
+
+
+def survey_hops(known: Known) -> int:
+    """How far a point sees along the graph in the next survey of the noise."""
+    return _PLANE_HOPS * next_width(known) + _POOLING_HOPS
+
+
+def count(spacings: Floats, guesses: tuple[Floats, Floats] | None, points: int, sampled: bool) -> dict[str, Sum]:
+    """What is to be counted of ``points`` different points.
+
+    spacings : (M,) float64, cloud units.
+    guesses : the noise (G,) float64, cloud units, as the points guess it, and the guesses' weights (G,); None where
+        the noise is given.
+    sampled : whether these points are of a sample.
+    """
+    found: dict[str, Sum] = {
+        "points": Exact(points, 0),
+        "sampled": Exact(int(sampled), 0),
+        "spacing": Histogram.of(spacings),
+    }
+    if guesses is not None:
+        found["noise"] = Histogram.of(guesses[0], guesses[1], np.log(guesses[0]))
+    return found
+
+
+def learn(known: Known, sums: Sums, given: float | None) -> Known:
+    """What the sums of `count` over a whole cloud, or over its sample, tell; ``given``: the noise, if it is."""
+    points, sampled, spacing = sums["points"], sums["sampled"], sums["spacing"]
+    assert isinstance(points, Exact)
+    assert isinstance(sampled, Exact)
+    assert isinstance(spacing, Histogram)
+    if sampled.count and points.count < ENOUGH // 8:
+        # A few points far away can make the grid of the sample so coarse that it misses the cloud.
+        return {**known, "sampled": False}
+    if points.count < LEAST:
+        return {**known, "few": True}
+    unit = spacing.quantile(0.5)
+    assert unit is not None
+    if given is not None:
+        return {**known, "spacing": unit, "noise": given, "wider": widening(given / unit)}
+    return {**known, "spacing": unit, "noise": pooled(sums["noise"]), "wider": next_width(known)}
+
+
+def sample(extent: Extent, known: Known) -> Sample | None:
+    """The part of a cloud that is counted; None: all of it."""
+    return Sample.of(extent) if known.get("sampled", True) else None
+
+
+def pooled(levels: Sum) -> float:
+    """One noise level for the cloud: the weighted geometric mean of the points' guesses.
+
+    Guesses beyond a factor `APART` of their weighted median do not count: a point far from all others knows nothing.
+    """
+    assert isinstance(levels, Histogram)
+    middle = levels.middle()
+    return float(np.exp(levels.mean_between(middle / APART, middle * APART)))

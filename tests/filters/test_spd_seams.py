@@ -1,0 +1,54 @@
+"""filters.spd in tiles: the same coordinates as in one piece, however the cloud is cut."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+import tiling
+
+from deburr.core.cloud import PointCloud
+from deburr.core.registry import stage_class
+from deburr.core.stage import Filter
+
+def stage(type_name: str, **options: Any) -> Filter:
+    built = stage_class(f"filters.{type_name}").model_validate(options)
+    assert isinstance(built, Filter)
+    return built
+
+
+def village(count: int = 12_000, noise: float = 0.05, side: float = 30.0) -> PointCloud:
+    """A hill with a step, some points of it twice, a few birds, some noise classes; far from the origin."""
+    random = np.random.default_rng(5)
+    plan = random.uniform(0, side, (count, 2))
+    z = 0.5 * np.sin(plan[:, 0] / 3) + 3.0 * (np.abs(plan - side / 2).max(1) < 6)
+    xyz = np.column_stack((plan, z)) + random.normal(0, noise, (count, 3))
+    xyz[:40, 2] += random.uniform(2, 9, 40)
+    xyz = np.concatenate((xyz, xyz[100:300])) + [85_000.0, 447_000.0, 0.0]
+    classes = np.where(random.random(len(xyz)) < 0.01, 7, 2).astype(np.uint8)
+    return PointCloud(xyz, {"Classification": classes})
+
+
+def check(filters: list[Filter], cloud: PointCloud, boxes: Any, halo: float, spacing: float, **options: Any) -> Any:
+    whole = cloud
+    for one in filters:
+        whole = one.run(whole)
+    tiled, figures, done = tiling.tiled(filters, cloud, boxes, halo, **options)
+    assert len(tiled) == len(whole)
+    assert (tiled.rows == whole.rows).all()
+    off = np.abs(tiled.xyz - whole.xyz).max(axis=1)
+    assert np.mean(off < 1e-6) >= 0.9999
+    assert off.max() < 0.01 * spacing
+    for name, column in whole.dims.items():
+        assert np.allclose(tiled.dims[name], column, rtol=1e-4, equal_nan=True), name
+    return whole, figures, done
+
+
+@pytest.mark.parametrize("tiles", [1, 2, 4, 8])
+@pytest.mark.parametrize("noise", [0.02, 0.15], ids=["one step", "two steps"])
+def test_tiles_leave_no_seam(tiles: int, noise: float) -> None:
+    cloud = village(noise=noise)
+    boxes = tiling.cells(cloud, (84_997.3, 446_999.1), (33.0 / tiles, 36.0 / tiles))
+    whole, _, _ = check([stage("spd")], cloud, boxes, 6.0, 0.28)
+    assert np.abs(whole.xyz - cloud.xyz).max() > 0.02
