@@ -64,14 +64,19 @@ class Horizon:
         from deburr.core.neighbors import Neighbors
 
         away = self.moved + moved
+        # Whoever looked that far may have rounded.
+        radii = radii * (1 + 1e-15)
         plan = points[:, :2]
-        gaps = np.minimum(plan - self.low, self.high - plan).min(axis=1) - away
+        gaps = np.minimum(plan - self.low, self.high - plan).min(axis=1)
+        # Where the box is open nothing lies beyond, however far points have been moved.
+        gaps[np.isfinite(gaps)] -= away
         sure = np.asarray(gaps >= radii)
         unknown = np.concatenate((self.hidden, unsettled)) if len(self.hidden) else unsettled
         rows = np.flatnonzero(sure)
         if len(unknown) and len(rows):
-            nearest = Neighbors(unknown).nearest_within(points[rows], float(radii[rows].max()) + away)
-            sure[rows] = nearest - away >= radii[rows]
+            # On the ball itself a point beyond the box changes nothing, but one that is here and may be gone does.
+            farthest = np.nextafter(float(radii[rows].max()) + away, np.inf)
+            sure[rows] = Neighbors(unknown).nearest_within(points[rows], farthest) > radii[rows] + away
         return sure
 
     @cached_property

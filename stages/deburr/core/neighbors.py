@@ -12,6 +12,7 @@ from scipy.spatial import cKDTree
 
 from deburr.core.cloud import Floats
 from deburr.core.errors import RunError
+from deburr.core.sums import Histogram
 
 Indices = npt.NDArray[np.intp]
 
@@ -75,13 +76,23 @@ def point_spacing(distances: Floats, k: int) -> Floats:
     return distances * sqrt(pi / k)
 
 
+def spacing_of_each(points: Floats) -> tuple[Floats, Floats]:
+    """The spacings (N,) of ``points`` (N, 3), in their units, and how far each looked for it.
+
+    Neighbours that a cloud lacks are done without, and then one looked infinitely far. A single point has no spacing.
+    """
+    n = len(points)
+    if n < 2:
+        return np.zeros(0), np.full(n, np.inf)
+    k = min(SPACING_K, n - 1)
+    distances, _ = Neighbors(points).nearest(points, k + 1)
+    last = np.ascontiguousarray(distances[:, -1])
+    return point_spacing(last, k), last if k == SPACING_K else np.full(n, np.inf)
+
+
 def cloud_spacing(points: Floats) -> float:
     """The median point spacing, in the points' units; 0 for fewer than two points, or where most have many twins.
 
-    Every point counts: a sample would depend on the order of the points.
+    Every point counts, in a histogram as tiles of a cloud are counted: the median is that of the whole to 0.1 %.
     """
-    if len(points) < 2:
-        return 0.0
-    k = min(SPACING_K, len(points) - 1)
-    distances, _ = Neighbors(points).nearest(points, k + 1)
-    return float(np.median(point_spacing(distances[:, -1], k)))
+    return Histogram.of(spacing_of_each(points)[0]).quantile(0.5) or 0.0

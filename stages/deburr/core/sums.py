@@ -18,6 +18,8 @@ from deburr.core.cloud import Bools, Floats, Ints
 _UNIT = 1153
 #: Values added at once: their halves' sums stay below 2^53, where float64 counts exactly.
 _CHUNK = 1 << 25
+#: Cuts a float64 into two halves of 26 bits.
+_SPLIT = float(2**27 + 1)
 #: Mantissa bits that make a bin: values that share it differ by at most 0.2 %.
 BITS = 9
 
@@ -43,6 +45,17 @@ class Exact:
             for exponent, upper, lower in zip(found.tolist(), high.tolist(), low.tolist(), strict=True):
                 total += ((int(upper) << 26) + int(lower)) << (exponent + _UNIT - 53)
         return cls(len(values), total)
+
+    @classmethod
+    def of_squares(cls, values: Floats) -> Exact:
+        """The sum of the squares of ``values`` (N,) float64, each square exact too."""
+        # Dekker 1971: halves of a number have products without rounding, so square + rest is what is meant.
+        large = values * _SPLIT
+        high = large - (large - values)
+        low = values - high
+        squares = values * values
+        rest = ((high * high - squares) + 2 * high * low) + low * low
+        return cls(len(values), cls.of(squares).total + cls.of(rest).total)
 
     @property
     def sum(self) -> Fraction:

@@ -3,68 +3,120 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
-from deburr.core.cloud import Floats
-from deburr.core.neighbors import SPACING_K, Neighbors, point_spacing
+from deburr.core.cloud import Bools, Floats
+from deburr.core.neighbors import SPACING_K, Indices, Neighbors, point_spacing
 from deburr.core.progress import advance
 
 #: Points treated at a time; bounds memory (k x 3 doubles each).
 CHUNK = 1 << 16
+#: Neighbours held at a time where many are equally far.
+_CHUNK_VALUES = 1 << 21
 
 
 @dataclass(frozen=True)
 class Shape:
-    """``residuals`` (N,): distance to the local plane; ``spacings`` (N,): each point's spacing; cloud units."""
+    """Of M points, in cloud units.
+
+    residuals : (M,), distances to the local planes; of none if there are too few points to tell.
+    spacings : (M,), each point's spacing; of none if there is one point only.
+    radii : (M,), within which all points must be known for that; infinite if there are fewer than it takes.
+    """
 
     residuals: Floats
     spacings: Floats
-
-    def figures(self) -> dict[str, Any]:
-        """Residuals, spacing and density as JSON values; None where there are too few points to tell."""
-        spacing = float(np.median(self.spacings)) if len(self.spacings) else None
-        return {
-            "residual_rms": rms(self.residuals),
-            "residual_median": float(np.median(self.residuals)) if len(self.residuals) else None,
-            "spacing_median": spacing,
-            "points_per_square_unit": 1.0 / spacing**2 if spacing else None,
-        }
+    radii: Floats
 
 
-def rms(values: Floats) -> float | None:
-    """Root of the mean square; None of nothing."""
-    return float(np.sqrt(np.mean(values**2))) if len(values) else None
-
-
-def local_shape(xyz: Floats, k: int) -> Shape:
-    """Residuals and spacings of points (N, 3) float64.
+def local_shape(xyz: Floats, k: int, of: Bools | None = None) -> Shape:
+    """Residuals and spacings of the points ``of`` (N,) bool, or of all, among points (N, 3) float64.
 
     The plane is the one of least squares through the ``k`` nearest neighbours, the point itself not counted, so that
-    a single point at height h above a plane has residual h. Fewer than four points have no residuals.
+    a single point at height h above a plane has residual h. Neighbours equally far as the last one share its place,
+    and nothing depends on the order of the points, to the last bit. Fewer than four points have no residuals.
     """
-    n = len(xyz)
+    n, mine = len(xyz), xyz if of is None else xyz[of]
+    m = len(mine)
+    radii = np.full(m, np.inf)
     if n < 2:
-        return Shape(np.zeros(0), np.zeros(0))
+        return Shape(np.zeros(0), np.zeros(0), radii)
     tree = Neighbors(xyz)
-    near = min(k, n - 1)
-    count = min(SPACING_K, n - 1)
-    residuals, spacings = np.empty(n), np.empty(n)
-    for start in range(0, n, CHUNK):
-        stop = min(start + CHUNK, n)
-        distances, rows = tree.nearest(xyz[start:stop], max(near, count) + 1)
-        spacings[start:stop] = point_spacing(distances[:, count], count)
-        residuals[start:stop] = _residuals(xyz[start:stop], xyz[rows[:, 1 : near + 1]])
-        advance("local planes", stop, n)
-    return Shape(residuals if n >= 4 else np.zeros(0), spacings)
+    near, count = min(k, n - 1), min(SPACING_K, n - 1)
+    residuals, spacings = np.empty(m), np.empty(m)
+    for start in range(0, m, CHUNK):
+        part = slice(start, min(start + CHUNK, m))
+        # One more than is needed tells whether the last has equals.
+        distances, rows = tree.nearest(mine[part], max(near + 1, count) + 1)
+        spacings[part] = point_spacing(distances[:, count], count)
+        if n > max(k, SPACING_K):
+            # A point beyond would not be nearer than the last, but might be its equal.
+            radii[part] = np.nextafter(distances[:, max(k, SPACING_K)], np.inf)
+        residuals[part] = _residuals(tree, mine[part], distances, rows, near)
+        advance("local planes", part.stop, m)
+    return Shape(residuals if n >= 4 else np.zeros(0), spacings, radii)
 
 
-def _residuals(points: Floats, neighbours: Floats) -> Floats:
-    """Distances (M,) of ``points`` (M, 3) to the planes of ``neighbours`` (M, k, 3)."""
+def _residuals(tree: Neighbors, points: Floats, distances: Floats, rows: Indices, near: int) -> Floats:
+    """Distances (M,) of ``points`` (M, 3) to planes through ``near`` of ``rows`` (M, K), of which the first counts as
+    the point itself, at ``distances`` (M, K)."""
+    out = np.zeros(len(points))
+    # Of equals inside, the order is the tree's; of those at the end, the choice is too.
+    head = distances[:, 1 : near + 2]
+    equal = (head[:, 1:] == head[:, :-1]).any(axis=1)
+    plain = np.flatnonzero(~equal)
+    out[plain] = _to_planes(points[plain], tree.points[rows[plain, 1 : near + 1]], np.ones((1, near)))
+    # Twins alone span no plane, however many more of them there are: they have no residual.
+    waiting = np.flatnonzero(equal & (distances[:, near] > 0))
+    width = near + 2
+    while len(waiting):
+        left = []
+        step = max(_CHUNK_VALUES // width, 1)
+        for some in np.split(waiting, range(step, len(waiting), step)):
+            further, found = tree.nearest(points[some], width)
+            last = further[:, near]
+            done = (further[:, -1] > last) if width < len(tree.points) else np.ones(len(some), np.bool_)
+            offsets = tree.points[found[done]]
+            out[some[done]] = _shared(points[some[done]], offsets, further[done], near)
+            left.append(some[~done])
+        waiting, width = np.concatenate(left), min(2 * width, len(tree.points))
+    return out
+
+
+def _shared(points: Floats, neighbours: Floats, distances: Floats, near: int) -> Floats:
+    """`_to_planes` where neighbours (M, K, 3) are equally far: in an order that only their places decide."""
+    last = distances[:, near, None]
+    inside, border = distances < last, distances == last
+    # The first is the point itself, or its twin.
+    inside[:, 0] = border[:, 0] = False
+    share = (near - inside.sum(axis=1)) / np.maximum(border.sum(axis=1), 1)
+    weights = inside + border * share[:, None]
+    order = np.lexsort((*neighbours.transpose(2, 0, 1), distances), axis=-1)[:, 1:]
+    neighbours = np.take_along_axis(neighbours, order[:, :, None], axis=1)
+    return _to_planes(points, neighbours, np.take_along_axis(weights, order, axis=1))
+
+
+def _to_planes(points: Floats, neighbours: Floats, weights: Floats) -> Floats:
+    """Distances (M,) of ``points`` (M, 3) to the planes of ``neighbours`` (M, K, 3) of ``weights`` (M or 1, K)."""
     # Relative to the point first: far from the origin, products of coordinates would swallow the residual.
-    offsets = neighbours - points[:, None, :]
-    center = offsets.mean(axis=1)
-    spread = offsets - center[:, None, :]
-    _, axes = np.linalg.eigh(np.einsum("mki,mkj->mij", spread, spread))
-    return np.asarray(np.abs(np.einsum("mi,mi->m", center, axes[:, :, 0])))
+    # Coordinate by coordinate and neighbour by neighbour: sums over axes round differently in batches of other sizes.
+    offsets = [np.ascontiguousarray((neighbours[:, :, axis] - points[:, None, axis]).T) for axis in range(3)]
+    weights = np.ascontiguousarray(weights.T)
+    total = _sum(weights, np.ones((1, 1)))
+    center = [_sum(offset, weights) / total for offset in offsets]
+    spread = [offset - middle for offset, middle in zip(offsets, center, strict=True)]
+    scatter = np.empty((len(points), 3, 3))
+    for i in range(3):
+        for j in range(i + 1):
+            scatter[:, i, j] = scatter[:, j, i] = _sum(spread[i] * spread[j], weights)
+    _, axes = np.linalg.eigh(scatter)
+    return np.asarray(np.abs(center[0] * axes[:, 0, 0] + center[1] * axes[:, 1, 0] + center[2] * axes[:, 2, 0]))
+
+
+def _sum(values: Floats, weights: Floats) -> Floats:
+    """(M,) sums of ``values`` (K, M) with ``weights`` (K or 1, M or 1), one row after the other."""
+    total = values[0] * weights[0]
+    for i in range(1, len(values)):
+        total = total + values[i] * weights[min(i, len(weights) - 1)]
+    return np.asarray(total)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import sqrt
 from pathlib import Path
 from typing import Annotated, Any, ClassVar
 
@@ -11,12 +12,16 @@ from pydantic import Field
 
 from deburr.core.cloud import Bools, Floats, PointCloud
 from deburr.core.errors import ReadError, RunError
-from deburr.core.neighbors import Neighbors
+from deburr.core.horizon import Known
+from deburr.core.neighbors import SPACING_K, Neighbors
 from deburr.core.progress import advance
 from deburr.core.registry import stage_class
-from deburr.core.stage import Filter, Reader
+from deburr.core.stage import Filter, Reach, Reader
+from deburr.core.sums import Histogram, Sum, Sums
 from deburr.filters._mesh import SUFFIXES, Mesh, read_mesh
-from deburr.filters._planes import local_shape, rms
+from deburr.filters._planes import Shape, local_shape
+from deburr.filters._shapes import rms, root, shape_figures, shape_sums, sums_of
+from deburr.filters._sure import sure_as_read, sure_of
 
 #: Points measured at a time.
 CHUNK = 1 << 18
@@ -43,6 +48,8 @@ class Metrics(Filter):
     Chamfer and Hausdorff distance; a mesh is measured exactly one way and by even samples the other way, as many as
     there are points (at least 10,000). With ``classes`` the other points are as if they were not there; so are those
     of a reference cloud that is classified. ``as_read``: the points where they were read; ``now``: where they are.
+    Medians and percentiles come from histograms whose bins are 0.2 % wide. With a reference, all points must fit into
+    memory at once, because the point nearest to one of the reference's may lie anywhere.
     """
 
     type_name: ClassVar[str] = "filters.metrics"
@@ -65,24 +72,85 @@ class Metrics(Filter):
             return [f"option 'paired' needs a cloud, and '{self.reference}' is a mesh; remove 'paired'"]
         return []
 
+    @property
+    def looks_at(self) -> frozenset[str]:
+        """What says which points count."""
+        return frozenset({"Classification", "Withheld"})
+
+    def reach(self, known: Known) -> Reach | None:
+        """As far as to the farthest neighbour; with a reference, whose points have their nearest anywhere, no limit."""
+        return Reach(hops=max(1.0, sqrt(self.neighbors / SPACING_K))) if self.reference is None else None
+
     def run(self, cloud: PointCloud) -> PointCloud:
         """Add the figures to the cloud's history. Raises `ReadError` for a reference that cannot be read, `RunError`
         for ``classes`` where the points have none."""
         active = self._measured(cloud)
-        now, before = cloud.xyz[active], cloud.original[active]
-        truth = None if self.reference is None else Reference(self.reference, self.classes)
-        rows = cloud.rows[active] if self.paired else None
         moved = bool(cloud.moved.any())
-        figures: dict[str, Any] = {"points": len(now), "points_left_out": int((~active).sum())}
+        seen = {"now": self._shape(cloud, cloud.xyz, active)}
+        seen["as_read"] = self._shape(cloud, cloud.original, active) if moved else seen["now"]
+        mine = active & cloud.core
+        places = cloud.original[mine]
+        sure = np.ones(len(cloud), dtype=np.bool_)
+        sure[mine] = sure_of(cloud, cloud.xyz[mine], seen["now"].radii)
+        sure[mine] &= sure_as_read(cloud, places, seen["as_read"].radii)
+        cloud = cloud.settle(sure)
+        counted = cloud.counted[mine]
+        sums: dict[str, Sum] = {}
+        for name, shape in seen.items():
+            sums |= shape_sums(shape, counted, name)
+        sums |= sums_of(np.linalg.norm(cloud.xyz[mine] - places, axis=1)[counted], "displacement")
+        figures = self._told(cloud, active, sums)
+        if self.reference is not None:
+            self._compare(cloud, active, moved, figures)
+        return cloud.note(self.type_name, figures, *self._doubts(cloud, active), sums=sums)
+
+    def figures(self, sums: Sums) -> dict[str, Any]:
+        """What is measured of the cloud alone."""
+        if not sums:
+            return {}
+        lengths = sums["displacement"]
+        assert isinstance(lengths, Histogram)
+        return {
+            "now": shape_figures(sums, "now"),
+            "as_read": shape_figures(sums, "as_read"),
+            "displacement": {
+                "median": lengths.quantile(0.5),
+                "p99": lengths.quantile(0.99),
+                "max": lengths.max,
+                "rms": root(sums["displacement squares"]),
+            },
+        }
+
+    def _told(self, cloud: PointCloud, active: Bools, sums: Sums) -> dict[str, Any]:
+        figures: dict[str, Any] = {
+            "points": int((active & cloud.counted).sum()),
+            "points_left_out": int((~active & cloud.counted).sum()),
+        }
         if self.classes is not None:
             figures["classes"] = self.classes
-        figures["now"] = self._measure(now, truth, rows)
-        figures["as_read"] = self._measure(before, truth, rows) if moved else figures["now"]
-        figures["displacement"] = _displacement(now - before)
-        figures["neighbors"] = self.neighbors
-        figures["units"] = UNITS
-        warnings = [] if len(now) >= 4 else [f"{len(now)} points are too few to measure residuals (at least 4)"]
-        return cloud.note(self.type_name, figures, *warnings)
+        return {**figures, **self.figures(sums), "neighbors": self.neighbors, "units": UNITS}
+
+    def _doubts(self, cloud: PointCloud, active: Bools) -> list[str]:
+        n = int(active.sum())
+        if n >= 4 or (cloud.horizon is not None and cloud.horizon.bounded):
+            return []
+        return [f"{n} points are too few to measure residuals (at least 4)"]
+
+    def _shape(self, cloud: PointCloud, xyz: Floats, active: Bools) -> Shape:
+        return local_shape(xyz[active], self.neighbors, cloud.core[active])
+
+    def _compare(self, cloud: PointCloud, active: Bools, moved: bool, figures: dict[str, Any]) -> None:
+        """Add the distances to the reference to ``figures``."""
+        truth = Reference(str(self.reference), self.classes)
+        if not active.any():
+            return
+        for name, xyz in {"now": cloud.xyz, "as_read": cloud.original}.items():
+            if name == "as_read" and not moved:
+                figures["as_read"] = figures["now"]
+                continue
+            figures[name] |= truth.compare(xyz[active])
+            if self.paired:
+                figures[name]["own_rms"] = truth.own_rms(xyz[active], cloud.rows[active])
 
     def _measured(self, cloud: PointCloud) -> Bools:
         """(N,) bool: the active points, of ``classes`` if those are given."""
@@ -91,14 +159,6 @@ class Metrics(Filter):
         if "Classification" not in cloud.dims:
             raise RunError("option 'classes' needs the dimension 'Classification', which the cloud has not; remove it")
         return cloud.active & np.isin(cloud.dims["Classification"], self.classes)
-
-    def _measure(self, xyz: Floats, truth: Reference | None, rows: Any) -> dict[str, Any]:
-        figures = local_shape(xyz, self.neighbors).figures()
-        if truth is not None and len(xyz):
-            figures |= truth.compare(xyz)
-            if rows is not None:
-                figures["own_rms"] = truth.own_rms(xyz, rows)
-        return figures
 
 
 class Reference:
@@ -165,15 +225,3 @@ def nearest(queries: Floats, points: Floats) -> Floats:
         out[start : start + len(part)] = tree.nearest(part, 1)[0][:, 0]
         advance("distances to the reference", start + len(part), len(queries))
     return out
-
-
-def _displacement(moves: Floats) -> dict[str, float | None]:
-    lengths = np.linalg.norm(moves, axis=1)
-    if not len(lengths):
-        return {"median": None, "p99": None, "max": None, "rms": None}
-    return {
-        "median": float(np.median(lengths)),
-        "p99": float(np.percentile(lengths, 99)),
-        "max": float(lengths.max()),
-        "rms": rms(lengths),
-    }

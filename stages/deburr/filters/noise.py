@@ -19,6 +19,11 @@ BLOCK = 1 << 16
 #: the sum of the three variances is that of the other kinds.
 ANISOTROPIC = (sqrt(0.5), sqrt(0.5), sqrt(2.0))
 
+#: What a number of variance 1 is drawn from is 53 bits of chance, so it ends: a logarithm of 2^-53 is as far as it goes.
+#: Laplace: 52 ln 2 / sqrt 2. Gaussian, in the ziggurat's tail beyond r = 3.654 (Marsaglia & Tsang 2000): an x is taken
+#: only if x^2 < -2 ln U, so r + sqrt(2 * 53 ln 2). The sum of the variances of an anisotropic draw is the same.
+FARTHEST = {"gaussian": 12.3, "anisotropic": 12.3, "laplace": 25.5, "uniform": sqrt(3.0)}
+
 
 class Noise(Filter):
     """Add random displacements to every active point (neither withheld nor of class 7 or 18).
@@ -45,18 +50,34 @@ class Noise(Filter):
         """Move the active points."""
         active = cloud.active
         figures = {
-            "points": int(active.sum()),
-            "points_left_out": int((~active).sum()),
+            "points": int((active & cloud.counted).sum()),
+            "points_left_out": int((~active & cloud.counted).sum()),
             "kind": self.kind,
             "sigma": self.sigma,
             "seed": self.seed,
             "units": "cloud units",
         }
-        if not active.any() or self.sigma == 0:
+        if self.sigma == 0:
+            return cloud.note(self.type_name, figures)
+        # Points of other tiles are moved too, whatever is here.
+        cloud = cloud.settle(cloud.settled, self._farthest(cloud))
+        if not active.any():
             return cloud.note(self.type_name, figures)
         xyz = cloud.xyz.copy()
         xyz[active] += self.sigma * self._unit(cloud.rows[active])
         return cloud.with_xyz(xyz).note(self.type_name, figures)
+
+    @property
+    def looks_at(self) -> frozenset[str]:
+        """What says which points are active."""
+        return frozenset({"Classification", "Withheld"})
+
+    def _farthest(self, cloud: PointCloud) -> float:
+        """What no displacement exceeds, in cloud units, where coordinates are rounded to the next float64 too."""
+        extent = cloud.extent
+        largest = float(np.abs((extent.low, extent.high)).max()) if extent.count else 0.0
+        length = sqrt(3.0) * FARTHEST[self.kind] * self.sigma
+        return length + 2 * float(np.spacing(largest + length))
 
     def _unit(self, rows: Ints) -> Floats:
         """Displacements (M, 3) float64 of standard deviation 1 for the source rows (M,)."""

@@ -5,11 +5,19 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import ClassVar, Literal
 
+import numpy as np
 from pydantic import Field
 
-from deburr.core.cloud import PointCloud
-from deburr.core.frames import spacing_frame, unit_sphere_frame
-from deburr.core.stage import Filter
+from deburr.core.cloud import Bools, Frame, PointCloud
+from deburr.core.frames import unit_sphere_frame
+from deburr.core.horizon import Known
+from deburr.core.neighbors import spacing_of_each
+from deburr.core.stage import Filter, Reach
+from deburr.core.sums import Histogram, Sum, Sums
+from deburr.filters._sure import sure_of
+
+#: Coordinates are far larger than their differences matter: bins of about a millionth of them.
+_PLACE_BITS = 20
 
 
 class Normalize(Filter):
@@ -28,12 +36,60 @@ class Normalize(Filter):
 
     def run(self, cloud: PointCloud) -> PointCloud:
         """The same points with ``frame`` set."""
-        points = cloud.xyz[cloud.active]
-        frame = (spacing_frame if self.method == "spacing" else unit_sphere_frame)(points)
+        frame, points = self._frame(cloud)
         warnings = []
         if frame.scale == 0:
-            what = "most points coincide" if len(points) else "there are no points"
+            what = "most points coincide" if points else "there are no points"
             warnings.append(f"{what}, which gives no length to normalize by; the scale is 1")
             frame = replace(frame, scale=1.0)
-        figures = {"method": self.method, "scale": frame.scale, "offset": frame.offset.tolist(), "points": len(points)}
+        counted = int((cloud.active & cloud.counted).sum())
+        figures = {"method": self.method, "scale": frame.scale, "offset": frame.offset.tolist(), "points": counted}
         return replace(cloud, frame=frame).note(self.type_name, figures, *warnings)
+
+    @property
+    def looks_at(self) -> frozenset[str]:
+        """What says which points count."""
+        return frozenset({"Classification", "Withheld"})
+
+    def reach(self, known: Known) -> Reach | None:
+        """To the neighbour that makes the spacing, once; the farthest point must be sought among all."""
+        if self.method == "unit_sphere":
+            return None
+        return Reach(hops=1) if self.asks(known) else Reach()
+
+    def asks(self, known: Known) -> bool:
+        """For the median spacing and the median place."""
+        return self.method == "spacing" and "scale" not in known
+
+    def survey(self, cloud: PointCloud, known: Known) -> tuple[Sums, Bools]:
+        """Count the active points' spacings and coordinates."""
+        active = cloud.active
+        points, sure = cloud.xyz[active], cloud.settled.copy()
+        spacings, radii = spacing_of_each(points)
+        sure[active] &= sure_of(cloud, points, radii)
+        counted = (cloud.core & sure)[active]
+        sums: dict[str, Sum] = {"spacing": Histogram.of(spacings[counted[: len(spacings)]])}
+        for name, column in zip("xyz", points[counted].T, strict=True):
+            sums[name] = Histogram.of(column, bits=_PLACE_BITS)
+        return sums, sure
+
+    def learn(self, known: Known, sums: Sums) -> Known:
+        """The medians; of no points, zeros."""
+        scale, *offset = ((_histogram(sums, name).quantile(0.5) or 0.0) for name in ("spacing", *"xyz"))
+        return {"scale": scale, "offset": offset, "points": int(_histogram(sums, "x").total)}
+
+    def _frame(self, cloud: PointCloud) -> tuple[Frame, int]:
+        """The frame, whose scale is 0 if there is none, and how many points make it."""
+        if self.method == "unit_sphere":
+            points = cloud.xyz[cloud.active]
+            return unit_sphere_frame(points), len(points)
+        known = self.whole(cloud)
+        # The median is a centre that a few far outliers do not move.
+        return Frame("spacing", known["scale"], np.array(known["offset"], dtype=np.float64)), known["points"]
+
+
+def _histogram(sums: Sums, name: str) -> Histogram:
+    # Of no tiles, nothing was counted.
+    found = sums.get(name, Histogram.of(np.zeros(0)))
+    assert isinstance(found, Histogram)
+    return found

@@ -3,19 +3,33 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from math import fsum, isnan, nan, sqrt
+from dataclasses import dataclass
+from fractions import Fraction
+from math import inf, isnan, nan, sqrt
 from typing import ClassVar, Literal
 
 import numpy as np
 from pydantic import ConfigDict, Field
 
-from deburr.core.cloud import Bools, Floats, PointCloud
-from deburr.core.neighbors import Indices, Neighbors
+from deburr.core.cloud import Bools, Extent, Floats, PointCloud
+from deburr.core.horizon import Known
+from deburr.core.neighbors import SPACING_K, Indices, Neighbors
 from deburr.core.progress import advance
-from deburr.core.stage import Filter
+from deburr.core.sample import Sample
+from deburr.core.stage import Filter, Reach
+from deburr.core.sums import Exact, Histogram, Sums
+from deburr.filters._sure import sure_of
 
 #: Neighbour distances held at a time.
 CHUNK_VALUES = 1 << 22
+
+
+@dataclass(frozen=True)
+class Found:
+    """``values`` (N,): what is compared with the threshold; ``radii`` (N,), cloud units: how far one looked for it."""
+
+    values: Floats
+    radii: Floats
 
 
 class Outlier(Filter):
@@ -51,54 +65,117 @@ class Outlier(Filter):
 
     def run(self, cloud: PointCloud) -> PointCloud:
         """Flag the outliers and do to them what ``action`` says."""
-        find = self._statistical if self.method == "statistical" else self._radius
-        flagged, threshold, of = find(cloud.xyz) if len(cloud) else (np.zeros(0, np.bool_), nan, "")
+        found = self._look(cloud.xyz)
+        known = self._told(self._sums(found.values)) if cloud.horizon is None else cloud.horizon.known
+        sure = cloud.settled & sure_of(cloud, cloud.xyz, found.radii)
+        flagged = sure & ~self._inside(found.values, known["threshold"])
         warnings = []
-        if len(cloud) and flagged.all():
-            warnings.append(
-                f"all {len(cloud)} points would be outliers, so none was flagged; try a larger radius or multiplier, "
-                "or fewer neighbours"
-            )
+        if known["spared"]:
             flagged = np.zeros(len(cloud), np.bool_)
+            warnings.append(
+                f"all {known['points']} points would be outliers, so none was flagged; try a larger radius or "
+                "multiplier, or fewer neighbours"
+            )
+        cloud = cloud.settle(sure)
+        statistical = self.method == "statistical"
         figures = {
-            "points": len(cloud),
-            "flagged": int(flagged.sum()),
+            "points": int(cloud.counted.sum()),
+            "flagged": int((flagged & cloud.counted).sum()),
             "action": self.action,
-            "threshold": None if isnan(threshold) else threshold,
-            "threshold_of": of,
+            "threshold": known["threshold"],
+            "threshold_of": f"mean distance to {self.mean_k} neighbours"
+            if statistical
+            else f"distance to point {self.min_k + 1}, itself counted",
             "units": "cloud units",
         }
         return self._act(cloud, flagged).note(self.type_name, figures, *warnings)
 
-    def _statistical(self, xyz: Floats) -> tuple[Bools, float, str]:
-        """The outliers (N,), the threshold in cloud units, and what it is compared with."""
-        mean = np.zeros(len(xyz))
+    @property
+    def looks_at(self) -> frozenset[str]:
+        """The dimension that ``action`` changes: all points take part, whatever they are."""
+        changed = {"classify": ["Classification"], "withhold": ["Withheld"], "remove": []}
+        return frozenset(changed[self.action])
+
+    def reach(self, known: Known) -> Reach:
+        """``radius``, or as far as to neighbour ``mean_k``: on a surface, four times the points lie twice as far."""
+        if self.method == "radius":
+            return Reach(length=self.radius)
+        return Reach(hops=max(1.0, sqrt(self.mean_k / SPACING_K)))
+
+    def asks(self, known: Known) -> bool:
+        """For the threshold, and whether all points would be outliers."""
+        return "spared" not in known
+
+    def sample(self, extent: Extent, known: Known) -> Sample | None:
+        """A part at first, if a radius is given: as a rule it holds a point that is no outlier, and one is enough."""
+        return Sample.of(extent) if self.method == "radius" and not known else None
+
+    def survey(self, cloud: PointCloud, known: Known) -> tuple[Sums, Bools]:
+        """Count the distances of the core's points that are sure."""
+        found = self._look(cloud.xyz)
+        sure = cloud.settled & sure_of(cloud, cloud.xyz, found.radii)
+        return self._sums(found.values[cloud.core & sure]), sure
+
+    def learn(self, known: Known, sums: Sums) -> Known:
+        """The threshold, and whether all points are beyond it."""
+        told = self._told(sums)
+        return {"points": 0} if self.method == "radius" and not known and not _exact(sums, "inside").total else told
+
+    def _sums(self, values: Floats) -> Sums:
+        if self.method == "radius":
+            return {"inside": Exact.of(self._inside(values, self.radius).astype(np.float64))}
+        return {
+            "distances": Exact.of(values),
+            "squares": Exact.of_squares(values),
+            "least": Histogram.of(values[[values.argmin()]] if len(values) else values),
+        }
+
+    def _told(self, sums: Sums) -> Known:
+        """What `run` must know, from the sums over all points."""
+        if self.method == "radius":
+            inside = _exact(sums, "inside")
+            found = int(inside.sum)
+            return {"points": inside.count, "threshold": self.radius, "spared": inside.count > 0 and not found}
+        distances, squares, least = _exact(sums, "distances"), _exact(sums, "squares"), sums.get("least")
+        n = distances.count
+        # Without rounding up to here: the order of the points, and how they were cut into tiles, changes nothing.
+        variance = max((squares.sum - distances.sum**2 / n) / (n - 1), Fraction(0)) if n > 1 else nan
+        threshold = distances.mean + self.multiplier * sqrt(variance)
+        told = None if isnan(threshold) else threshold
+        near = isinstance(least, Histogram) and self._inside(least.lows, told).any()
+        return {"points": n, "threshold": told, "spared": n > 0 and not near}
+
+    def _inside(self, values: Floats, threshold: float | None) -> Bools:
+        """(N,) bool: which are no outliers; without a threshold, none."""
+        if threshold is None:
+            return np.zeros(len(values), np.bool_)
+        return np.asarray(values < (threshold if self.method == "statistical" else threshold * threshold))
+
+    def _look(self, xyz: Floats) -> Found:
+        return self._statistical(xyz) if self.method == "statistical" else self._radius(xyz)
+
+    def _statistical(self, xyz: Floats) -> Found:
+        """Mean distances to the neighbours, cloud units."""
+        mean, radii = np.zeros(len(xyz)), np.full(len(xyz), inf)
         for start, stop, distances, _ in _nearest(xyz, self.mean_k + 1):
             part = mean[start:stop]
             for j in range(1, self.mean_k + 1):
                 # The running mean, in PDAL's order, so that even the rounding agrees.
                 column = distances[:, j] if j < distances.shape[1] else 0.0
                 part += (column - part) / j
-        n = len(xyz)
-        # Exact sums: the order of the points changes nothing.
-        center = fsum(mean) / n
-        deviation = sqrt(fsum((mean - center) ** 2) / (n - 1)) if n > 1 else nan
-        threshold = center + self.multiplier * deviation
-        return ~(mean < threshold), threshold, f"mean distance to {self.mean_k} neighbours"
+            if distances.shape[1] > self.mean_k:
+                radii[start:stop] = distances[:, self.mean_k]
+        return Found(mean, radii)
 
-    def _radius(self, xyz: Floats) -> tuple[Bools, float, str]:
-        """The outliers (N,), the radius in cloud units, and what it is compared with."""
-        what = f"distance to point {self.min_k + 1}, itself counted"
-        flagged = np.ones(len(xyz), np.bool_)
-        if len(xyz) <= self.min_k:
-            return flagged, self.radius, what
+    def _radius(self, xyz: Floats) -> Found:
+        """Squared distances to point ``min_k`` + 1, infinite where there is none."""
+        squared = np.full(len(xyz), inf)
         # More than min_k points lie inside if the (min_k + 1)-th nearest does.
-        for start, stop, _, rows in _nearest(xyz, self.min_k + 1):
+        for start, stop, _, rows in _nearest(xyz, self.min_k + 1) if len(xyz) > self.min_k else ():
             apart = xyz[rows[:, -1]] - xyz[start:stop]
             # Squares, as PDAL compares them: a root would round distances on a lattice to the radius itself.
-            squared = apart[:, 0] ** 2 + apart[:, 1] ** 2 + apart[:, 2] ** 2
-            flagged[start:stop] = ~(squared < self.radius * self.radius)
-        return flagged, self.radius, what
+            squared[start:stop] = apart[:, 0] ** 2 + apart[:, 1] ** 2 + apart[:, 2] ** 2
+        return Found(squared, np.full(len(xyz), self.radius))
 
     def _act(self, cloud: PointCloud, flagged: Bools) -> PointCloud:
         if self.action == "remove":
@@ -107,13 +184,22 @@ class Outlier(Filter):
         column = cloud.dims.get(name)
         if column is None:
             column = np.zeros(len(cloud), np.uint8)
-        elif not flagged.any():
+        elif not flagged.any() and cloud.horizon is None:
             return cloud
         return cloud.with_dims({name: np.where(flagged, np.uint8(value), column)})
 
 
+def _exact(sums: Sums, name: str) -> Exact:
+    # Of no tiles, nothing was counted.
+    found = sums.get(name, Exact(0, 0))
+    assert isinstance(found, Exact)
+    return found
+
+
 def _nearest(xyz: Floats, k: int) -> Iterator[tuple[int, int, Floats, Indices]]:
     """Yield start, stop, distances and rows (stop - start, min(k, N)) for all points; itself counted, nearest first."""
+    if not len(xyz):
+        return
     tree = Neighbors(xyz)
     step = max(CHUNK_VALUES // k, 1)
     for start in range(0, len(xyz), step):

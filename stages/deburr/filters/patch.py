@@ -8,7 +8,8 @@ from typing import ClassVar, Literal
 from pydantic import Field
 
 from deburr.core.cloud import Patches, PointCloud
-from deburr.core.stage import Filter, Stage
+from deburr.core.horizon import Known
+from deburr.core.stage import Filter, Reach, Stage
 from deburr.nn.models import PATCHES
 
 
@@ -43,7 +44,17 @@ class Patch(Filter):
         """The same points with ``patches`` set."""
         default = PATCHES[self.method]
         size, overlap = self.size or default.size, self.overlap or default.overlap
-        points = int(cloud.active.sum())
-        warnings = [] if points else ["there are no points to make patches of"]
+        points = int((cloud.active & cloud.counted).sum())
+        # Of a tile, the others may have some.
+        warnings = [] if points or cloud.horizon is not None else ["there are no points to make patches of"]
         figures = {"method": self.method, "size": size, "overlap": overlap, "points": points}
         return replace(cloud, patches=Patches(self.method, size, overlap)).note(self.type_name, figures, *warnings)
+
+    @property
+    def looks_at(self) -> frozenset[str]:
+        """What says which points count."""
+        return frozenset({"Classification", "Withheld"})
+
+    def reach(self, known: Known) -> Reach | None:
+        """Nothing, with blocks; the seeds of kNN patches are spread over all points, one after the other."""
+        return Reach() if self.method == "blocks" else None

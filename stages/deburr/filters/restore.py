@@ -19,6 +19,7 @@ class Restore(Filter):
 
     Then the dimensions OriginalX, OriginalY and OriginalZ, which told where, are removed. Written as LAS in the scale
     and offset that the denoised file had, the points get their first integers again.
+    In tiles, points may come back from anywhere: a stage behind this one that looks at neighbours needs the whole cloud.
     """
 
     type_name: ClassVar[str] = "filters.restore"
@@ -40,10 +41,17 @@ class Restore(Filter):
         gone = {*ORIGINAL, *(self.remove or ())}
         back = np.linalg.norm(cloud.xyz - xyz, axis=1)
         figures = {
-            "points": len(cloud),
-            "points_moved_back": int((cloud.xyz != xyz).any(axis=1).sum()),
-            "displacement_max": float(back.max(initial=0.0)),
+            "points": int(cloud.counted.sum()),
+            "points_moved_back": int(((cloud.xyz != xyz).any(axis=1) & cloud.counted).sum()),
+            "displacement_max": float(back[cloud.counted].max(initial=0.0)),
             "units": "cloud units",
         }
         dims = {name: column for name, column in cloud.dims.items() if name not in gone}
+        # How far the points of other tiles go back, nobody has said.
+        cloud = cloud.settle(cloud.settled, np.inf)
         return replace(cloud, xyz=xyz, dims=dims).note(self.type_name, figures)
+
+    @property
+    def looks_at(self) -> frozenset[str]:
+        """The dimensions that tell where the points were, and all that are removed."""
+        return frozenset({*ORIGINAL, *(self.remove or ())})
