@@ -1,0 +1,225 @@
+"""What is done already: JSON lines beside the outputs, each on the disk before the work goes on.
+
+A line says what kind of thing was done, the key that names all it depended on, and a record of it. Whatever moment a
+run is stopped at, the lines are true; only the last can be torn, and that one is dropped.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import os
+import stat
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from deburr.core.errors import ReadError, RunError, WriteError
+
+_HEADER = {"deburr ledger": 1}
+
+_log = logging.getLogger(__name__)
+
+
+def key_of(*parts: Any) -> str:
+    """One name, 64 hexadecimal digits, for JSON values; another for other values, whatever the order of their keys."""
+    text = json.dumps(parts, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def identity(path: str | os.PathLike[str]) -> dict[str, Any]:
+    """What tells a file from another and from what it was before: ``path`` (resolved), ``size`` and ``mtime_ns``.
+
+    Raises `ReadError` if there is no such file.
+    """
+    try:
+        resolved = Path(path).resolve(strict=True)
+        found = resolved.stat()
+    except OSError as error:
+        raise ReadError(f"{path}: cannot be read ({error.strerror or error}); check the path") from error
+    if not stat.S_ISREG(found.st_mode):
+        raise ReadError(f"{path}: is no file; give the path of a file")
+    return {"path": str(resolved), "size": found.st_size, "mtime_ns": found.st_mtime_ns}
+
+
+def output_is(path: str | os.PathLike[str], record: dict[str, Any]) -> bool:
+    """Whether the file at ``path`` is there and still the one whose ``size`` and ``mtime_ns`` the record holds."""
+    try:
+        found = os.stat(path)
+    except OSError:
+        return False
+    same = (found.st_size, found.st_mtime_ns) == (record.get("size"), record.get("mtime_ns"))
+    return same and stat.S_ISREG(found.st_mode)
+
+
+class Ledger:
+    """The ledger at ``path``, which need not exist yet; read at once, written to inside a ``with`` block.
+
+    Of several records of a kind and key the last one counts.
+
+    Raises `RunError` for a file that is no ledger, and on entering if another process writes to it; `WriteError` for
+    what the operating system refuses.
+    """
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self.path = Path(path)
+        self._lock_path = self.path.with_name(f".{self.path.name}.lock")
+        self._lock = self._file = -1
+        self._records: dict[tuple[str, str], dict[str, Any]] = {}
+        self._end = self._load()
+
+    def get(self, kind: str, key: str) -> dict[str, Any] | None:
+        """The record, or None if that has not been done."""
+        return self._records.get((kind, key))
+
+    def add(self, key: str, kind: str, record: dict[str, Any]) -> None:
+        """Write a line; when this returns, it is on the disk."""
+        assert self._file >= 0, "a ledger is written to inside its `with` block"
+        self._append({"kind": kind, "key": key, "record": record})
+        self._records[kind, key] = json.loads(json.dumps(record))
+
+    def __enter__(self) -> Self:
+        self._take_lock()
+        try:
+            # Another run may have written between our first look and the lock.
+            self._records.clear()
+            self._end = self._load()
+            self._open()
+        except BaseException:
+            self._leave()
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._leave()
+
+    def _load(self) -> int:
+        """Read what is there; where its last whole line ends, in bytes."""
+        try:
+            content = self.path.read_bytes()
+        except FileNotFoundError:
+            return 0
+        except OSError as error:
+            raise ReadError(f"{self.path}: cannot be read ({error.strerror or error}); check the path") from error
+        header = _line(_HEADER)
+        if not content.startswith(header):
+            if header.startswith(content):
+                return 0  # stopped in its first moment
+            raise RunError(f"{self.path}: is no ledger of deburr; move it away, or choose another output folder")
+        lines = content.split(b"\n")
+        end = len(header)
+        for number, text in enumerate(lines[1:-1], 2):
+            entry = _entry(text)
+            if entry is None and number < len(lines) - 1:
+                raise RunError(
+                    f"{self.path}: line {number} is damaged; remove the file to do everything again, or restore it"
+                )
+            if entry is not None:
+                self._records[entry["kind"], entry["key"]] = entry["record"]
+                end += len(text) + 1
+        return end
+
+    def _open(self) -> None:
+        new = not self.path.exists()
+        try:
+            self._file = os.open(self.path, os.O_WRONLY | os.O_CREAT, 0o666)
+            # A torn line must not become the beginning of the next one.
+            os.ftruncate(self._file, self._end)
+        except OSError as error:
+            raise self._refused(error) from error
+        if not self._end:
+            self._append(_HEADER)
+        if new:
+            _sync_folder(self.path.parent)
+
+    def _append(self, value: dict[str, Any]) -> None:
+        text = _line(value)
+        try:
+            if os.pwrite(self._file, text, self._end) != len(text):
+                raise OSError(0, "not all was written; the disk may be full")
+            os.fsync(self._file)
+        except OSError as error:
+            raise self._refused(error) from error
+        # Only now: what a failed write left behind is written over by the next.
+        self._end += len(text)
+
+    def _refused(self, error: OSError) -> WriteError:
+        reason = error.strerror or str(error)
+        return WriteError(f"{self.path}: cannot be written ({reason}); free space or choose another output folder")
+
+    def _take_lock(self) -> None:
+        while True:
+            try:
+                lock = os.open(self._lock_path, os.O_RDWR | os.O_CREAT, 0o666)
+            except OSError as error:
+                raise self._refused(error) from error
+            if not _locked(lock, self.path):
+                os.close(lock)
+                raise RunError(f"{self.path.parent}: another run is writing to this folder; wait for it, or end it")
+            # The run before may have removed the file between our opening and our locking it.
+            if _same(lock, self._lock_path):
+                self._lock = lock
+                return
+            os.close(lock)
+
+    def _leave(self) -> None:
+        if self._file >= 0:
+            os.close(self._file)
+        if self._lock >= 0:
+            self._lock_path.unlink(missing_ok=True)
+            os.close(self._lock)
+        self._file = self._lock = -1
+
+
+def _line(value: dict[str, Any]) -> bytes:
+    return json.dumps(value, ensure_ascii=True).encode() + b"\n"
+
+
+def _entry(text: bytes) -> dict[str, Any] | None:
+    """The line's values; None if it is damaged."""
+    try:
+        entry = json.loads(text)
+    except ValueError:
+        return None
+    whole = (
+        isinstance(entry, dict)
+        and isinstance(entry.get("kind"), str)
+        and isinstance(entry.get("key"), str)
+        and isinstance(entry.get("record"), dict)
+    )
+    return entry if whole else None
+
+
+def _locked(lock: int, path: Path) -> bool:
+    """Whether we have it now, or nobody can: not every system and network disk knows locks."""
+    try:
+        import fcntl
+
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except (ImportError, OSError) as error:
+        _log.warning("%s: cannot be locked (%s); see to it that no other run writes to its folder", path, error)
+    return True
+
+
+def _same(descriptor: int, path: Path) -> bool:
+    try:
+        return os.path.samestat(os.fstat(descriptor), os.stat(path))
+    except FileNotFoundError:
+        return False
+
+
+def _sync_folder(folder: Path) -> None:
+    """A new file is in its folder only when the folder, too, is on the disk."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    except OSError as error:
+        # Some network disks cannot, and do it anyway or never; the worst is work done twice.
+        _log.debug("%s: cannot be synced (%s)", folder, error)
+    finally:
+        os.close(descriptor)
