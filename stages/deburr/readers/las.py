@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, ClassVar
 import numpy as np
 from pydantic import Field
 
-from deburr.core.cloud import Extent, Floats, PointCloud
+from deburr.core.cloud import Extent, Floats, PointCloud, kinds
 from deburr.core.errors import ReadError
 from deburr.core.stage import Outline, Reader
 from deburr.readers._las_crs import read_crs, unfit_crs, wkt_unit
@@ -55,7 +55,10 @@ class LasReader(Reader):
 
         with _opened(self.filename) as file:
             source, wanted, _ = self._head(file)
-            return Outline(extent_of(file, source, wanted), self._crs(source), self._units(source), layout_of(source))
+            columns = kinds({name: source.layout.get(source.records, name) for name in source.layout.names})
+            step = float(np.abs(source.header.scales[:2]).max())
+            extent, layout = extent_of(file, source, wanted), layout_of(source)
+            return Outline(extent, self._crs(source), self._units(source), layout, columns, step)
 
     def parts(self, size: int) -> Iterator[PointCloud]:
         """What `read` gives, ``size`` points at a time; of no points, one empty cloud.
