@@ -1,0 +1,76 @@
+"""An input file, as far as its head tells: small enough to be sent to any worker."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from deburr.core.cloud import Extent, Floats, kinds
+from deburr.core.registry import stage_class
+from deburr.core.stage import Outline, Reader
+from deburr.pipeline.buckets import Kinds, kinds_as_json, kinds_from_json
+
+
+@dataclass(frozen=True, eq=False)
+class FileRef:
+    """A file, as far as that is known without its points; goes through JSON.
+
+    ``number`` is its place among all files; of ``context`` files points are only looked at. ``extent`` is what the
+    head says, and points lie within ``step`` of it.
+    """
+
+    path: str
+    type: str
+    options: Mapping[str, Any]
+    number: int
+    extent: Extent
+    kinds: Kinds
+    crs: str | None = None
+    step: float = 0.0
+    context: bool = False
+
+    @classmethod
+    def of(cls, reader: Reader, number: int, outline: Outline | None = None, context: bool = False) -> FileRef:
+        """What ``reader`` is going to read; ``outline``: its own, if it is known already. Raises `ReadError`."""
+        told = outline or reader.outline()
+        # Where the head says nothing of the columns, the first point does.
+        columns = told.kinds if told.kinds is not None else kinds(next(reader.parts(1)).dims)
+        types = {name: kind.newbyteorder("<") for name, kind in columns.items()}
+        options = reader.model_dump(mode="json", exclude_defaults=True)
+        path, step = reader.filename, told.step
+        return cls(path, reader.type_name, options, number, told.extent, types, told.crs, step, context)
+
+    @property
+    def reader(self) -> Reader:
+        """The reader that `of` was given."""
+        reader = stage_class(self.type).model_validate(dict(self.options))
+        assert isinstance(reader, Reader)
+        return reader
+
+    @property
+    def low(self) -> Floats:
+        """(2,) float64: no point lies below."""
+        return self.extent.low[:2] - self.step
+
+    @property
+    def high(self) -> Floats:
+        """(2,) float64: no point lies above, or on it."""
+        return np.nextafter(self.extent.high[:2] + self.step, np.inf)
+
+    def as_json(self) -> dict[str, Any]:
+        """JSON values."""
+        extent = self.extent
+        ends = [extent.low.tolist(), extent.high.tolist()] if extent.count else None  # JSON knows no infinity
+        told = {"extent": [extent.count, ends], "kinds": kinds_as_json(self.kinds), "options": dict(self.options)}
+        same = ("path", "type", "number", "crs", "step", "context")
+        return {**{name: getattr(self, name) for name in same}, **told}
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> FileRef:
+        """What `as_json` gave."""
+        count, ends = value["extent"]
+        low, high = (np.array(end) for end in ends) if ends else (np.full(3, np.inf), np.full(3, -np.inf))
+        return cls(**{**value, "extent": Extent(count, low, high), "kinds": kinds_from_json(value["kinds"])})
