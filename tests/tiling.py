@@ -67,13 +67,23 @@ def tiled(
         records = [record for done in found for record in done.records[number]]
         figures.append(stage.figures(merge([record.sums for record in records if record.sums])))
     pieces = [piece for done in found for piece in done.pieces if len(piece.rows)]
+    if not pieces:
+        return cloud.select(np.zeros(0, np.intp)), figures, found
     file_, rows = (np.concatenate([getattr(piece, name) for piece in pieces]) for name in ("file", "rows"))
     first = np.lexsort((cloud.rows, file))
     wanted = {key: i for i, key in enumerate(zip(file[first].tolist(), cloud.rows[first].tolist(), strict=True))}
     places_ = first[[wanted[key] for key in zip(file_.tolist(), rows.tolist(), strict=True)]]
     order = np.argsort(places_)
     kept = cloud.select(places_[order])
-    columns = {name: np.concatenate([piece.dims[name] for piece in pieces])[order] for name in pieces[0].dims}
+    parts = np.split(places_, np.cumsum([len(piece.rows) for piece in pieces])[:-1])
+    columns = {}
+    for name in sorted({name for piece in pieces for name in piece.dims}):
+        # A piece has the columns that were changed in its tile; the others stand as they were.
+        column = [
+            piece.dims[name] if name in piece.dims else cloud.dims[name][rows]
+            for piece, rows in zip(pieces, parts, strict=True)
+        ]
+        columns[name] = np.concatenate(column)[order]
     xyz = np.concatenate([piece.xyz for piece in pieces])[order]
     gone = {name for piece in pieces for name in piece.taken}
     dims = {name: column for name, column in kept.dims.items() if name not in gone}

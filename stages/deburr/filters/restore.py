@@ -19,7 +19,7 @@ class Restore(Filter):
 
     Then the dimensions OriginalX, OriginalY and OriginalZ, which told where, are removed. Written as LAS in the scale
     and offset that the denoised file had, the points get their first integers again.
-    In tiles, points may come back from anywhere: a stage behind this one that looks at neighbours needs the whole cloud.
+    In tiles, points may come back from anywhere: a later stage that looks at neighbours needs the whole cloud.
     """
 
     type_name: ClassVar[str] = "filters.restore"

@@ -1,0 +1,171 @@
+"""Filters but filters.spd: a cloud cut into tiles gives, point by point, what the whole cloud gives."""
+
+from __future__ import annotations
+
+import importlib.util
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from deburr.core.cloud import PointCloud
+from deburr.core.registry import stage_class
+from deburr.core.stage import Filter
+
+# Tests are imported by path, so the tiler beside their folder is too.
+_spec = importlib.util.spec_from_file_location("tiling", Path(__file__).parents[1] / "tiling.py")
+assert _spec is not None
+assert _spec.loader is not None
+tiling: Any = importlib.util.module_from_spec(_spec)
+_spec.loader.exec_module(tiling)
+
+STATISTICAL = ("filters.outlier", {"multiplier": 1.0})
+RADIUS = ("filters.outlier", {"method": "radius", "radius": 0.9, "min_k": 3, "action": "withhold"})
+REMOVE = ("filters.outlier", {"multiplier": 1.5, "mean_k": 5, "action": "remove"})
+NOISE = ("filters.noise", {"sigma": 0.01, "seed": 3})
+METRICS = ("filters.metrics", {})
+NORMALIZE = ("filters.normalize", {})
+CHAINS = {
+    "statistical": [STATISTICAL],
+    "radius": [RADIUS],
+    "remove": [REMOVE],
+    "few neighbours": [("filters.outlier", {"mean_k": 1, "multiplier": 0.0})],
+    "many neighbours": [("filters.outlier", {"mean_k": 40, "class": 18})],
+    "metrics": [METRICS],
+    "planes of 5": [("filters.metrics", {"neighbors": 5, "classes": [2]})],
+    "normalize": [NORMALIZE],
+    "measured noise": [NOISE, METRICS, NORMALIZE],
+    "measured uneven noise": [("filters.noise", {"sigma": 0.01, "kind": "laplace"}), METRICS],
+    "classified, then measured": [STATISTICAL, METRICS, NORMALIZE],
+    "removed, then measured": [REMOVE, METRICS],
+    "removed twice, then measured": [REMOVE, ("filters.outlier", {"multiplier": 1.0, "action": "remove"}), METRICS],
+    "all": [NOISE, STATISTICAL, RADIUS, REMOVE, ("filters.patch", {}), NORMALIZE, METRICS],
+}
+#: Origin of the grid of cells, and cells along each side.
+GRIDS = [((0.0, 0.0), 1), ((0.37, -0.11), 2), ((0.0, 0.0), 4), ((1 / 3, 1 / 7), 8)]
+
+
+def chain(name: str) -> list[Filter]:
+    stages = [stage_class(kind).model_validate(options) for kind, options in CHAINS[name]]
+    assert all(isinstance(stage, Filter) for stage in stages)
+    return stages  # type: ignore[return-value]  # just asserted
+
+
+def scattered(random: Any, n: int) -> Any:
+    """A wavy surface with some points far off it."""
+    plan = random.uniform(0, 8, (n, 2))
+    z = np.sin(plan[:, 0]) + random.normal(0, 0.02, n) + random.exponential(0.5, n) * (random.random(n) < 0.1)
+    return np.column_stack([plan, z])
+
+
+def lattice(random: Any, n: int) -> Any:
+    """Equal distances everywhere, and points on the borders of cells; some are twins."""
+    return random.integers(0, 33, (n, 3)) * [0.25, 0.25, 0.25]
+
+
+def decimals(random: Any, n: int) -> Any:
+    """As a LAS file holds them: equal distances that rounding makes nearly equal."""
+    return random.integers(0, 80, (n, 3)) * [0.1, 0.1, 0.01] + [500_000.0, 5_400_000.0, 12.0]
+
+
+def twins(random: Any, n: int) -> Any:
+    """Few places with many points each, and one far away."""
+    places = np.vstack([random.integers(0, 9, (max(n // 30, 1), 3)).astype(float), [[40.0, 4.0, 4.0]]])
+    return places[random.integers(0, len(places), n)]
+
+
+def dense_and_sparse(random: Any, n: int) -> Any:
+    """Clumps with little between them: some neighbours lie many cells away."""
+    near = random.normal(0, 0.05, (n, 3)) + random.choice([[0.5, 0.5, 0], [7.5, 7.5, 0]], n)
+    near[: n // 20] = random.uniform(0, 8, (n // 20, 3))
+    return near
+
+
+CLOUDS = {"scattered": scattered, "lattice": lattice, "decimals": decimals, "twins": twins, "clumps": dense_and_sparse}
+
+
+def cloud_of(make: Any, seed: int, n: int) -> PointCloud:
+    random = np.random.default_rng(seed)
+    xyz = make(random, n)
+    dims = {
+        "Classification": random.choice(np.array([2, 2, 2, 5, 7], np.uint8), n),
+        "Withheld": (random.random(n) < 0.05).astype(np.uint8),
+        "Intensity": random.integers(0, 999, n).astype(np.uint16),
+    }
+    return PointCloud(xyz, dims)
+
+
+def boxes_of(cloud: PointCloud, origin: tuple[float, float], cells: int) -> Any:
+    low, high = cloud.extent.low[:2], cloud.extent.high[:2]
+    sides = np.maximum(high - low, 1.0) / cells if cells == 1 or origin[0] % 1 else np.full(2, 8.0 / cells)
+    return tiling.cells(cloud, low + np.array(origin) * sides, sides)
+
+
+def untiled(stages: list[Filter], cloud: PointCloud) -> PointCloud:
+    for stage in stages:
+        cloud = stage.run(cloud)
+    return cloud
+
+
+def counts(records: list[Any]) -> dict[str, int]:
+    """The figures that simply add up."""
+    found: dict[str, int] = {}
+    for record in records:
+        for name in ("points", "points_left_out", "flagged"):
+            if name in record.figures:
+                found[name] = found.get(name, 0) + record.figures[name]
+    return found
+
+
+def check_seams(stages: list[Filter], cloud: PointCloud, boxes: Any, halo: float, file: Any = None) -> Any:
+    """Runs ``stages`` tiled and whole, and compares all that comes of it."""
+    whole = untiled(stages, cloud)
+    tiled, figures, done = tiling.tiled(stages, cloud, boxes, halo, file)
+    assert tiled.rows.tolist() == whole.rows.tolist()
+    assert tiled.xyz.tobytes() == whole.xyz.tobytes()
+    assert tiled.original.tobytes() == whole.original.tobytes()
+    assert tiled.dims.keys() == whole.dims.keys()
+    for name, column in whole.dims.items():
+        assert tiled.dims[name].dtype == column.dtype
+        assert tiled.dims[name].tolist() == column.tolist(), name
+    for number, record in enumerate(whole.history):
+        parts = [part for tile in done for part in tile.records[number]]
+        assert counts(parts) == counts([record]), record.stage
+        # Nothing is rounded on the way, so nothing differs.
+        assert figures[number] == {name: record.figures[name] for name in figures[number]}
+        assert bool(figures[number]) == bool(record.sums)
+        for name in ("threshold", "scale", "offset"):
+            assert all(part.figures.get(name) == record.figures.get(name) for part in parts)
+        assert {text for part in parts for text in part.warnings} <= set(record.warnings)
+    assert sum(tile.unproved for tile in done) == 0
+    return done
+
+
+@pytest.mark.parametrize("kind", CLOUDS)
+@pytest.mark.parametrize("name", CHAINS)
+def test_tiled_equals_whole(name: str, kind: str) -> None:
+    cloud = cloud_of(CLOUDS[kind], len(name), 300)
+    for halo, (origin, cells) in zip((0.5, 1.0, 0.7, 0.3), GRIDS, strict=True):
+        check_seams(chain(name), cloud, boxes_of(cloud, origin, cells), halo)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.sampled_from(sorted(CHAINS)),
+    st.sampled_from(sorted(CLOUDS)),
+    st.integers(0, 10**6),
+    st.integers(1, 150),
+    st.sampled_from([1e-6, 0.1, 0.25, 1.0, 3.0]),
+    st.tuples(st.floats(-1, 1), st.floats(-1, 1)),
+    st.floats(0.9, 9.0),
+)
+def test_any_tiling_equals_whole(
+    name: str, kind: str, seed: int, n: int, halo: float, origin: tuple[float, float], side: float
+) -> None:
+    cloud = cloud_of(CLOUDS[kind], seed, n)
+    boxes = tiling.cells(cloud, cloud.extent.low[:2] + np.array(origin), np.array([side, side * 1.3]))
+    check_seams(chain(name), cloud, boxes, halo)
