@@ -12,7 +12,8 @@ from deburr.pipeline import crs
 from deburr.pipeline.section import DETAIL, choose, detail
 from deburr.pipeline.summary import headline
 
-_BEFORE, _AFTER, _INK, _PALE = "#c8553d", "#1f6f8b", "#22303c", "#8a97a3"
+#: The colours of all pictures.
+BEFORE, AFTER, INK, PALE = "#c8553d", "#1f6f8b", "#22303c", "#8a97a3"
 #: Inches: the width of one panel.
 _WIDE = 6.2
 _DPI = 110
@@ -29,7 +30,7 @@ def draw(cloud: PointCloud, path: Path, title: str = "") -> None:
     before, after = cloud.original[active], cloud.xyz[active]
     if not len(before):
         figure = Figure(figsize=(6, 2))
-        figure.text(0.5, 0.5, "no points", ha="center", va="center", color=_INK)
+        figure.text(0.5, 0.5, "no points", ha="center", va="center", color=INK)
         figure.savefig(path, format="png", dpi=_DPI)
         return
     section = choose(before, after)
@@ -41,19 +42,19 @@ def draw(cloud: PointCloud, path: Path, title: str = "") -> None:
     figure = Figure(figsize=(2 * _WIDE + 1.3, sum(heights) + 1.9), layout="constrained", facecolor="white")
     axes: Any = figure.subplots(2, 2, height_ratios=heights, sharex="row", sharey="row")
     unit = crs.length_unit(cloud)
-    figure.suptitle(title or headline(cloud, unit), fontsize=14, color=_INK, fontweight="bold")
-    columns = zip(axes.T, flat, ("before", "after"), (_BEFORE, _AFTER), strict=True)
+    figure.suptitle(title or headline(cloud, unit), fontsize=14, color=INK, fontweight="bold")
+    columns = zip(axes.T, flat, ("before", "after"), (BEFORE, AFTER), strict=True)
     for (top, bottom), view, name, color in columns:
         top.set_title(name, loc="left", color=color, fontsize=13, fontweight="bold")
         _scatter(top, view, whole, color)
         _scatter(bottom, view, close, color)
         left, right, low, high = close
-        top.plot([left, right, right, left, left], [low, low, high, high, low], color=_INK, linewidth=0.9)
-    axes[0, 0].set_ylabel(f"height ({unit})", color=_INK)
-    axes[1, 0].set_ylabel(f"detail: height ({unit})", color=_INK)
-    axes[1, 0].set_xlabel(f"distance along the section ({unit})", color=_INK)
+        top.plot([left, right, right, left, left], [low, low, high, high, low], color=INK, linewidth=0.9)
+    axes[0, 0].set_ylabel(f"height ({unit})", color=INK)
+    axes[1, 0].set_ylabel(f"detail: height ({unit})", color=INK)
+    axes[1, 0].set_xlabel(f"distance along the section ({unit})", color=INK)
     slab = f"{int(inside.sum()):,} points in a slab {section.thickness:.2g} {unit} thick"
-    axes[1, 1].set_xlabel(slab, color=_PALE)
+    axes[1, 1].set_xlabel(slab, color=PALE)
     figure.savefig(path, format="png", dpi=_DPI)
 
 
@@ -88,9 +89,9 @@ def _scatter(axis: Any, view: Floats, window: Window, color: str) -> None:
     axis.set_ylim(low, high)
     axis.grid(True, color="#e6eaed", linewidth=0.8)
     axis.set_axisbelow(True)
-    axis.tick_params(colors=_PALE, labelsize=9)
+    axis.tick_params(colors=PALE, labelsize=9)
     axis.ticklabel_format(useOffset=False)
     for edge in ("top", "right"):
         axis.spines[edge].set_visible(False)
     for edge in ("left", "bottom"):
-        axis.spines[edge].set_color(_PALE)
+        axis.spines[edge].set_color(PALE)
