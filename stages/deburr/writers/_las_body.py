@@ -18,7 +18,7 @@ from deburr.readers._las_header import WAVEFORM_DATA, LasSource
 from deburr.readers._las_outline import layout_of
 from deburr.readers._las_points import Records, UnfitValue
 from deburr.writers._las_fill import fill
-from deburr.writers._las_target import Target
+from deburr.writers._las_target import Target, check_finite
 
 #: Points written at a time: enough to keep all cores busy, and the memory that writing takes beside the parts.
 _CHUNK = 1_000_000
@@ -84,10 +84,9 @@ def _chunks(parts: Iterable[PointCloud], target: Target) -> Iterator[Records]:
 
 def _check_places(part: PointCloud, target: Target) -> None:
     """Refuse coordinates that the lattice, chosen beforehand, cannot hold. Raises `WriteError`."""
-    if not len(part):
-        return
-    for axis, (name, grid) in enumerate(zip("XYZ", target.axes, strict=True)):
+    for axis, (name, grid) in enumerate(zip("XYZ", target.axes, strict=True) if len(part) else ()):
         low, high = float(part.xyz[:, axis].min()), float(part.xyz[:, axis].max())
+        check_finite(target.path, low, high)
         if not grid.fits(low, high):
             raise WriteError(
                 f"{target.path}: {name} from {low} to {high} goes beyond the bounds announced, and does not fit "

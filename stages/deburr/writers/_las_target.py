@@ -6,6 +6,7 @@ import copy
 import datetime
 from dataclasses import dataclass, field
 from importlib.metadata import version
+from math import isfinite
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
@@ -201,12 +202,15 @@ def _forget(header: Header, fields: set[str]) -> None:
         setattr(header, *empty[field_name])
 
 
+def check_finite(path: str, *bounds: float) -> None:
+    """Refuse coordinates whose ``bounds`` are not numbers. Raises `WriteError`."""
+    if not all(map(isfinite, bounds)):
+        raise WriteError(f"{path}: some coordinates are not finite, which LAS cannot store; remove those points")
+
+
 def _axes(writer: LasWriter, asked: Asked, forward: frozenset[str], warnings: list[str]) -> tuple[Axis, Axis, Axis]:
     low, high, source = asked.low, asked.high, asked.source
-    if not (np.isfinite(low).all() and np.isfinite(high).all()):
-        raise WriteError(
-            f"{writer.filename}: some coordinates are not finite, which LAS cannot store; remove those points"
-        )
+    check_finite(writer.filename, *low.tolist(), *high.tolist())
     axes = []
     for k, name in enumerate("XYZ"):
         axis = name.lower()
