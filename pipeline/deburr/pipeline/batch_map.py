@@ -86,7 +86,7 @@ def _frame(axis: Any, low: Floats, high: Floats, ratio: float) -> None:
     axis.set_ylim(middle[1] - tall / 2, middle[1] + tall / 2)
     axis.tick_params(colors=PALE, labelsize=9)
     axis.ticklabel_format(useOffset=False, style="plain")
-    axis.locator_params(axis="x", nbins=6 if ratio > 0.7 else 2)
+    axis.locator_params(axis="x", nbins=6 if ratio > 0.7 else 3 if ratio > 0.25 else 1)
     axis.locator_params(axis="y", nbins=6 if ratio < 1.4 else 2 if ratio > 5 else 4)
     for edge in ("top", "right"):
         axis.spines[edge].set_visible(False)
