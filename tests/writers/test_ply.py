@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from deburr.core.cloud import PointCloud
+from deburr.core.cloud import Extent, PointCloud
 from deburr.core.errors import WriteError
 from deburr.readers.ply import Ply as Reader
 from deburr.writers.ply import Ply as Writer
@@ -209,3 +209,48 @@ def test_coordinates_beyond_float32_become_double_and_infinite_ones_are_refused(
     with pytest.raises(WriteError, match="not finite"):
         Writer(filename=str(tmp_path / "inf.ply")).write(cloud.with_xyz(np.array([[np.inf, 2, 3]])))
     assert not (tmp_path / "inf.ply").exists()
+
+
+@pytest.mark.parametrize("mode", ["default", "big endian"])
+def test_parts_of_one_file_are_written_as_the_whole(tmp_path: Path, mode: str) -> None:
+    source, target = tmp_path / "in.ply", tmp_path / "out.ply"
+    source.write_text(MESH)
+    cloud = Reader(filename=str(source)).read()
+    cloud = cloud.with_xyz(cloud.xyz + 1).with_dims({"n": np.arange(4)})
+    writer = Writer.model_validate({"filename": str(target), "storage_mode": mode})
+    for some in (np.arange(4), np.array([0, 1, 3])):  # with the faces, and without
+        whole = cloud.select(some)
+        record = writer.write(whole).history[-1]
+        before = target.read_bytes()
+        parts = (whole.select(np.arange(*ends)) for ends in ((0, 0), (0, 1), (1, len(some))))
+        result = writer.write_parts(parts, whole.extent if len(some) == 4 else Extent(3, *np.zeros((2, 3))))
+        assert target.read_bytes() == before
+        assert (len(result), result.history) == (0, (record,))
+
+
+def test_parts_of_several_files(tmp_path: Path) -> None:
+    target, names = tmp_path / "out.ply", [str(tmp_path / name) for name in ("a.ply", "b.ply")]
+    cloud = PointCloud(np.random.default_rng(0).random((10, 3)), {"Red": np.arange(10, dtype=np.uint8)})
+    for name in names:
+        Writer(filename=name).write(cloud)
+    a, b = (Reader(filename=name).read() for name in names)
+    Writer(filename=str(target)).write_parts([a, b.select(np.array([3])), a], Extent(21, *np.zeros((2, 3))))
+    again = Reader(filename=str(target)).read()
+    assert again.dims["Red"].tolist() == [*range(10), 3, *range(10)]
+    assert again.xyz.tolist() == [*cloud.xyz.tolist(), cloud.xyz[3].tolist(), *cloud.xyz.tolist()]
+
+
+def test_parts_that_cannot_be_put_together(tmp_path: Path) -> None:
+    source, target = tmp_path / "in.ply", tmp_path / "out.ply"
+    source.write_text(MESH)
+    one, other = (Reader(filename=str(source)).read() for _ in range(2))
+    writer = Writer(filename=str(target))
+    for parts, says in (
+        ([one, other], "cannot be put together"),
+        ([one], "hold 4 points, not the 8"),
+        ([one, one, one], "hold more than the 8"),
+        ([one, one.with_dims({"n": np.arange(4)})], "differ in n"),
+    ):
+        with pytest.raises(WriteError, match=says):
+            writer.write_parts(parts, Extent(8, *np.zeros((2, 3))))
+    assert os.listdir(tmp_path) == ["in.ply"]
