@@ -98,7 +98,7 @@ def test_time_left_goes_by_points_not_by_tiles() -> None:
     view.done(record("large", 900_000))
     # A third of the tiles, but nine tenths of the points: 100,000 points at 90,000 a second are left.
     assert view._stage.left(clock.now) == pytest.approx(10 / 9)
-    assert view._stage.state(clock.now) == "1 done, 2 left, 90,000 points/s, about 1.1 s to go"
+    assert view._stage.state(clock.now) == "1 done, 2 left, 90,000 points/s, 1.1 s to go"
     # It runs down while nothing is done, and not below nothing.
     assert view._stage.left(clock.now + 1) == pytest.approx(1 / 9)
     assert view._stage.left(clock.now + 5) == 0
@@ -172,7 +172,7 @@ def test_a_live_line_on_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
         assert view._live.tasks[0].completed == 901_000
         view.finish(totals([record("a", 900_000)]))
     shown = terminal.getvalue()
-    assert "1 done, 2 left, 90,000 points/s, about 1.1 s to go" in shown
+    assert "1 done, 2 left, 90,000 points/s, 1.1 s to go" in shown
     assert "90 %" in shown
     # Text of others is shown as it is, not taken for markup; tiles have no lines of their own.
     assert "2/3 t failed: a.laz: [bold] gone" in shown

@@ -170,14 +170,14 @@ class _Stage:
         return max(0.0, (self.total_points - self.points) / speed - (now - self._last)) if speed > 0 else None
 
     def state(self, now: float) -> str:
-        """``12 done, 1 failed, 387 left, 93,000 points/s, about 1 h 12 min to go``."""
+        """``12 done, 1 failed, 387 left, 93,000 points/s, 1 h 12 min to go``."""
         parts = [f"{self.tiles - self.failures:,} done", f"{max(0, self.total_tiles - self.tiles):,} left"]
         if self.failures:
             parts.insert(1, f"{self.failures:,} failed")
         if self.speed():
             parts.append(f"{self.speed():,.0f} points/s")
         left = self.left(now)
-        return ", ".join([*parts, f"about {duration(left)} to go"] if left is not None else parts)
+        return ", ".join([*parts, f"{duration(left)} to go"] if left is not None else parts)
 
 
 def duration(seconds: float) -> str:
@@ -223,6 +223,6 @@ def _bar(state: Callable[[], str]) -> Progress:
         def render(self, task: Task) -> Text:
             return Text(state())
 
-    columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(bar_width=20))
+    columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(bar_width=10))
     console = Console(stderr=True)
     return Progress(*columns, TextColumn("{task.percentage:>3.0f} %"), State(), console=console, transient=True)
