@@ -33,8 +33,8 @@ def removed(record: TileRecord) -> float | None:
 
 def difference(before: float, after: float) -> float:
     """The root of ``before`` squared less ``after`` squared; negative if ``after`` is the greater."""
-    square = before**2 - after**2
-    return math.copysign(math.sqrt(abs(square)), square)
+    # As a product of roots: squares of very small lengths would vanish.
+    return math.copysign(math.sqrt(abs(before - after)) * math.sqrt(before + after), before - after)
 
 
 def write(folder: Path, tiles: Sequence[TileRecord], files: Sequence[FileRecord], unit: str) -> dict[str, Any]:
