@@ -85,7 +85,7 @@ def test_a_point_on_the_upper_border_has_a_box() -> None:
 @given(
     st.floats(-1e7, 1e7),
     st.floats(0, 50),
-    st.floats(0.3, 40),
+    st.floats(3, 40),
     st.floats(-1e3, 1e3),
     st.lists(st.floats(0, 1), max_size=20),
 )
