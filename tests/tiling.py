@@ -38,7 +38,12 @@ class Memory:
 
 def cells(cloud: PointCloud, origin: Sequence[float], sides: Sequence[float]) -> list[tuple[Any, Any]]:
     """The half-open cells, low and high (2,), of a grid of ``sides`` through ``origin`` that hold points."""
-    numbers = np.unique(np.floor((cloud.original[:, :2] - origin) / sides), axis=0)
+    plan = cloud.original[:, :2]
+    numbers = np.floor((plan - origin) / sides)
+    # Rounding may put a point beyond the border that the cell then has.
+    numbers += plan >= origin + (numbers + 1) * sides
+    numbers -= plan < origin + numbers * sides
+    numbers = np.unique(numbers, axis=0)
     return [(origin + number * sides, origin + (number + 1) * sides) for number in numbers]
 
 

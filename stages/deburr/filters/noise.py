@@ -19,7 +19,7 @@ BLOCK = 1 << 16
 #: the sum of the three variances is that of the other kinds.
 ANISOTROPIC = (sqrt(0.5), sqrt(0.5), sqrt(2.0))
 
-#: A number of variance 1 is drawn from 53 bits of chance, so it has an end: the logarithm of 2^-53 is as far as it goes.
+#: A number of variance 1 is drawn from 53 bits of chance, so it has an end: no further than ln 2^-53 goes.
 #: Laplace: 52 ln 2 / sqrt 2. Gaussian, in the ziggurat's tail beyond r = 3.654 (Marsaglia & Tsang 2000): an x is taken
 #: only if x^2 < -2 ln U, so r + sqrt(2 * 53 ln 2). The sum of the variances of an anisotropic draw is the same.
 FARTHEST = {"gaussian": 12.3, "anisotropic": 12.3, "laplace": 25.5, "uniform": sqrt(3.0)}
