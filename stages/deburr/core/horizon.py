@@ -75,7 +75,8 @@ class Horizon:
         rows = np.flatnonzero(sure)
         if len(unknown) and len(rows):
             # On the ball itself a point beyond the box changes nothing, but one that is here and may be gone does.
-            farthest = np.nextafter(float(radii[rows].max()) + away, np.inf)
+            # The search squares its limit, which must not vanish.
+            farthest = (float(radii[rows].max()) + away) * (1 + 1e-15) + 1e-100
             sure[rows] = Neighbors(unknown).nearest_within(points[rows], farthest) > radii[rows] + away
         return sure
 
