@@ -61,7 +61,7 @@ class Buckets:
             with np.load(folder / "index.npz", allow_pickle=False) as index:
                 x, y, starts, low, high = (index[name] for name in ("x", "y", "starts", "low", "high"))
             size = (folder / "points").stat().st_size
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             return None
         kinds = kinds_from_json(head["kinds"])
         if size != head["count"] * record_type(kinds).itemsize:

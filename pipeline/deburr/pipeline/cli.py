@@ -21,6 +21,7 @@ _COMMANDS = {
     "run": ("cli_run", "Run the pipeline of a JSON file."),
     "validate": ("cli_run", "Check a pipeline without reading a point."),
     "denoise": ("cli_run", "Denoise one file; no JSON needed."),
+    "batch": ("cli_batch", "Run a pipeline over many files, tile by tile."),
     "info": ("cli_info", "What is in a point cloud."),
     "stages": ("cli_stages", "The stages there are, and their options."),
     "schema": ("cli_stages", "JSON Schema of pipelines, for editors."),

@@ -86,6 +86,11 @@ class BatchView:
             self._say(f"{self._stage.place} {id} failed: {error}")
         self._redraw()
 
+    def note(self, sentence: str) -> None:
+        """Shown unless quiet."""
+        if not self._quiet:
+            self._say(sentence)
+
     def warn(self, sentence: str) -> None:
         """Shown always, above the bar."""
         self._say(f"warning: {sentence}")

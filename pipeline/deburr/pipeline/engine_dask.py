@@ -12,7 +12,7 @@ import os
 import re
 import secrets
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from importlib.metadata import version
 from queue import Empty, SimpleQueue
@@ -73,6 +73,7 @@ class _Run:
         self._client, self._scheduler = client, scheduler
         self._function, self._setup = function, setup
         self._version = version("deburr")
+        self._perform = _ambassador()
         self._names = f"deburr-{secrets.token_hex(4)}"
         self._sent: dict[str, tuple[Task, float, Any]] = {}
         self._done: SimpleQueue[Any] = SimpleQueue()
@@ -101,7 +102,7 @@ class _Run:
         self._number += 1
         with self._gone_if_lost():
             future = self._client.submit(
-                _perform,
+                self._perform,
                 self._function,
                 {**self._setup, **task},
                 self._threads,
@@ -148,9 +149,10 @@ class _Run:
 
     def _judge(self, id: str, reply: Mapping[str, Any]) -> Outcome:
         if "version" in reply:
+            runs = f"runs deburr {reply['version']}" if reply["version"] else "has no deburr that can be imported"
             raise RunError(
-                f"the Dask worker at {reply['worker']} runs deburr {reply['version']}, and this is {self._version}; "
-                "install the same version there"
+                f"the Dask worker at {reply['worker']} {runs}, and this is {self._version}; "
+                f"pip install deburr[batch]=={self._version} there"
             )
         if "failed" in reply:
             raise RunError(
@@ -195,6 +197,22 @@ class _Run:
             f"the Dask scheduler at {self._scheduler} is gone; start it again and run the same command: "
             "what is done is kept"
         )
+
+
+def _ambassador() -> Callable[..., dict[str, Any]]:
+    """What is sent to workers. A function within a function travels as its code and not by its name: a worker that
+    receives the name of what it does not have is brought down by it."""
+
+    def perform(*arguments: Any) -> dict[str, Any]:
+        try:
+            from deburr.pipeline.engine_dask import _perform
+        except ImportError:
+            from distributed import get_worker
+
+            return {"version": None, "worker": str(get_worker().address)}
+        return _perform(*arguments)
+
+    return perform
 
 
 def _perform(function: str, task: dict[str, Any], threads: Mapping[str, int], expected: str) -> dict[str, Any]:

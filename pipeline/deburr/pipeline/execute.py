@@ -13,11 +13,12 @@ from typing import Any
 import numpy.typing as npt
 
 from deburr.core.cloud import Floats, PointCloud
-from deburr.core.errors import DeburrError, ReadError, RunError, SpecError, WriteError
+from deburr.core.errors import ReadError, RunError, WriteError
 from deburr.core.files import check_folder
 from deburr.core.progress import advance
-from deburr.core.stage import Filter, Reader, Writer
+from deburr.core.stage import Filter, Reader, Stage, Writer
 from deburr.pipeline import report
+from deburr.pipeline.blame import blamed
 from deburr.pipeline.plan import Plan, Step, load
 from deburr.pipeline.resolve import Override
 from deburr.pipeline.spec import Source
@@ -94,13 +95,13 @@ def execute(plan: Plan, cloud: PointCloud | None = None, report_dir: str | os.Pa
     with _report_folder(folder):
         for step in plan.steps:
             if isinstance(step.stage, Writer):
-                with _blamed(step, 0):
+                with blamed(step.where):
                     check_writable(Path(os.path.realpath(step.stage.filename)))
-        _check_readable(plan)
+        check_readable(plan)
         account = report.Account(plan)
         for number, step in enumerate(plan.steps, 1):
             advance(f"{number}/{len(plan.steps)} {step.stage.type_name}", 0, 0)
-            with _blamed(step, 0 if cloud is None else len(cloud)), account.of(step.stage, cloud) as entry:
+            with blamed(step.where, 0 if cloud is None else len(cloud)), account.of(step.stage, cloud) as entry:
                 cloud = _apply(step, cloud)
                 entry.after = cloud
         assert cloud is not None, "load() asks for a reader where no points are given"
@@ -115,16 +116,21 @@ def _apply(step: Step, cloud: PointCloud | None) -> PointCloud:
     if isinstance(stage, Reader):
         return stage.read()
     assert cloud is not None, "a plan begins with a reader or with points"
-    missing = sorted(stage.needs - set(cloud.dims))
-    if missing:
-        raise RunError(f"needs the dimension '{missing[0]}', which the cloud has not; remove the stage or add it")
+    check_needs(stage, cloud)
     if isinstance(stage, Writer):
         return stage.write(cloud)
     assert isinstance(stage, Filter), f"{stage.type_name} is neither reader, filter nor writer"
     return stage.run(cloud)
 
 
-def _check_readable(plan: Plan) -> None:
+def check_needs(stage: Stage, cloud: PointCloud) -> None:
+    """Raise `RunError` for a dimension that ``stage`` needs and ``cloud`` has not."""
+    missing = sorted(stage.needs - set(cloud.dims))
+    if missing:
+        raise RunError(f"needs the dimension '{missing[0]}', which the cloud has not; remove the stage or add it")
+
+
+def check_readable(plan: Plan) -> None:
     """Find out before the long work that a file which a filter reads is not there. Raises `ReadError`."""
     for step in plan.steps:
         for option in sorted(step.stage.files) if isinstance(step.stage, Filter) else ():
@@ -163,35 +169,3 @@ def _report_folder(folder: Path | None) -> Iterator[None]:
         if new and not any(folder.iterdir()):
             folder.rmdir()
         raise
-
-
-@contextmanager
-def _blamed(step: Step, points: int) -> Iterator[None]:
-    """Put the stage's place before the message of whatever stops it."""
-    try:
-        yield
-    except SpecError as error:
-        raise SpecError([f"{step.where}: {problem}" for problem in error.errors]) from error
-    except DeburrError as error:
-        kind = next(k for k in (ReadError, WriteError, RunError, DeburrError) if isinstance(error, k))
-        raise kind(f"{step.where}: {error}") from error
-    except OSError as error:
-        name = f"{error.filename}: " if error.filename else ""
-        raise RunError(f"{step.where}: {name}{error.strerror or error}; free the cause and run again") from error
-    except Exception as error:
-        if not _out_of_memory(error):
-            raise
-        size = f" for {points:,} points" if points else ""
-        raise RunError(
-            f"{step.where}: not enough memory{size}; close other programs, or cut the cloud into smaller files"
-        ) from error
-
-
-def _out_of_memory(error: Exception) -> bool:
-    """torch raises RuntimeError where Python raises MemoryError, and must not be imported here."""
-    said = str(error).lower()
-    return (
-        isinstance(error, MemoryError)
-        or type(error).__name__ == "OutOfMemoryError"
-        or (isinstance(error, RuntimeError) and ("not enough memory" in said or "can't allocate memory" in said))
-    )

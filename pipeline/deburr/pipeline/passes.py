@@ -15,15 +15,15 @@ from deburr.pipeline.tiles import Work
 class Passes:
     """The filters of a pipeline, and what has been found out for each so far."""
 
-    def __init__(self, filters: Sequence[Filter]) -> None:
-        self._filters = tuple(filters)
+    def __init__(self, filters: Sequence[Filter], places: Sequence[str] = ()) -> None:
+        self._filters, self._places = tuple(filters), tuple(places)
         self.known: list[Known] = [{} for _ in filters]
 
     def survey(self) -> Work | None:
         """The next survey to make over the whole cloud; None: the work itself can begin."""
         for place, stage in enumerate(self._filters):
             if stage.asks(self.known[place]):
-                return Work(self._filters[:place], self.known[:place], stage, self.known[place])
+                return Work(self._filters[:place], self.known[:place], stage, self.known[place], self._places)
         return None
 
     def learn(self, work: Work, sums: Sums) -> None:
@@ -33,7 +33,7 @@ class Passes:
 
     def work(self) -> Work:
         """What is to be done with every tile in the end."""
-        return Work(self._filters, self.known)
+        return Work(self._filters, self.known, places=self._places)
 
 
 def sample(work: Work, extent: Extent) -> Sample | None:

@@ -79,7 +79,7 @@ class Account:
     def as_json(self) -> dict[str, Any]:
         """JSON values only: numpy's become Python's, NaN and infinity become null."""
         return dict(
-            _plain(
+            plain(
                 {
                     "spec_file": self._plan.origin or None,
                     "spec": self._plan.as_json(),
@@ -143,13 +143,14 @@ def versions() -> dict[str, str]:
     return found
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
+    """JSON values only: numpy's become Python's, NaN and infinity null."""
     if hasattr(value, "tolist"):
         value = value.tolist()
     if isinstance(value, Mapping):
-        return {str(key): _plain(item) for key, item in value.items()}
+        return {str(key): plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple | set | frozenset):
-        return [_plain(item) for item in value]
+        return [plain(item) for item in value]
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     return value if value is None or isinstance(value, bool | int | str) else str(value)

@@ -17,11 +17,11 @@ from deburr.core.cloud import Bools, Extent, Floats, Ints, PointCloud, Record
 from deburr.core.horizon import Horizon, Known
 from deburr.core.stage import Filter
 from deburr.core.sums import Sums
+from deburr.pipeline.blame import blamed
+from deburr.pipeline.execute import check_needs
 
 #: Each wider attempt reads this many times as far around.
 WIDER = 2.0
-#: Points that must be read again are taken together up to this many halos apart.
-_TOGETHER = 4.0
 #: Bits that hold a row within a file, in the key that names a point.
 _ROW_BITS = 40
 
@@ -92,12 +92,22 @@ class Done:
 
 @dataclass(frozen=True)
 class Work:
-    """What to do in a tile: run ``stages`` with what each has to know; then, if asked, let ``surveyor`` look."""
+    """What to do in a tile: run ``stages`` with what each has to know; then, if asked, let ``surveyor`` look.
+
+    ``places`` say where each stage and then the surveyor stands, for messages.
+    """
 
     stages: Sequence[Filter]
     known: Sequence[Known]
     surveyor: Filter | None = None
     asked: Known = field(default_factory=dict)
+    places: Sequence[str] = ()
+
+    def where(self, number: int) -> str:
+        stage = [*self.stages, self.surveyor][number]
+        return (
+            self.places[number] if number < len(self.places) else "the surveyor" if stage is None else stage.type_name
+        )
 
 
 def keys_of(file: npt.NDArray[np.int32], rows: Ints) -> Ints:
@@ -152,8 +162,10 @@ def _attempt(work: Work, start: PointCloud, counted: list[list[Ints]], done: Don
     for number, (stage, known) in enumerate(zip(work.stages, work.known, strict=True)):
         keys = keys_of(_files(cloud), cloud.rows)
         mine = np.isin(keys, core) & ~np.isin(keys, np.concatenate((_NONE, *counted[number])))
-        cloud = stage.run(_asked(cloud, mine, known))
-        done.records[number].extend(cloud.history)
+        with blamed(work.where(number), len(cloud)):
+            check_needs(stage, cloud)
+            cloud = stage.run(_asked(cloud, mine, known, start.history))
+        done.records[number].extend(cloud.history[len(start.history) :])
         unsure = keys_of(_files(cloud), cloud.rows)[cloud.core & ~cloud.settled]
         counted[number].append(np.setdiff1d(keys[mine], unsure))
     keys = keys_of(_files(cloud), cloud.rows)
@@ -162,7 +174,9 @@ def _attempt(work: Work, start: PointCloud, counted: list[list[Ints]], done: Don
         sure = cloud.settled
         done.pieces.append(_piece(start, cloud, mine & sure))
     else:
-        sums, sure = work.surveyor.survey(_asked(cloud, mine, work.asked), work.asked)
+        with blamed(work.where(len(work.stages)), len(cloud)):
+            check_needs(work.surveyor, cloud)
+            sums, sure = work.surveyor.survey(_asked(cloud, mine, work.asked, start.history), work.asked)
         done.sums.append(sums)
     return np.isin(all_keys, keys[mine & ~sure])
 
@@ -170,9 +184,9 @@ def _attempt(work: Work, start: PointCloud, counted: list[list[Ints]], done: Don
 _NONE = np.zeros(0, np.int64)
 
 
-def _asked(cloud: PointCloud, core: Bools, known: Known) -> PointCloud:
+def _asked(cloud: PointCloud, core: Bools, known: Known, history: tuple[Record, ...]) -> PointCloud:
     assert cloud.horizon is not None
-    return replace(cloud, horizon=replace(cloud.horizon, known=known, core=core), history=())
+    return replace(cloud, horizon=replace(cloud.horizon, known=known, core=core), history=history)
 
 
 def _piece(start: PointCloud, cloud: PointCloud, keep: Bools) -> Piece:
@@ -183,17 +197,28 @@ def _piece(start: PointCloud, cloud: PointCloud, keep: Bools) -> Piece:
 
 
 def _clusters(plan: Floats, keys: Ints, halo: float) -> Iterator[Core]:
-    """Points (M, 2) in groups that are worth a tile each: split until little space lies between."""
+    """Points (M, 2) in groups, each of them a tile with ``halo``: split where the parts' boxes are smaller together."""
     if not len(plan):
         return
-    low, high = plan.min(axis=0), plan.max(axis=0)
-    axis = int(np.argmax(high - low))
-    order = np.argsort(plan[:, axis], kind="stable")
-    gaps = np.diff(plan[order, axis])
-    if len(gaps) and gaps.max() > _TOGETHER * halo:
-        cut = int(np.argmax(gaps)) + 1
-        for part in (order[:cut], order[cut:]):
-            yield from _clusters(plan[part], keys[part], halo)
-    else:
+    cut = _cut(plan, halo)
+    if cut is None:
         # The box is half-open, and these are points on its border; the keys say what is meant.
-        yield Core(low, np.nextafter(high, np.inf), (), np.sort(keys))
+        yield Core(plan.min(axis=0), np.nextafter(plan.max(axis=0), np.inf), (), np.sort(keys))
+    else:
+        for part in cut:
+            yield from _clusters(plan[part], keys[part], halo)
+
+
+def _cut(plan: Floats, halo: float) -> tuple[Ints, Ints] | None:
+    """The two halves beside the widest gap in x or y, if to read both is less than to read all."""
+
+    def read(rows: Ints) -> float:
+        return float((np.ptp(plan[rows], axis=0) + 2 * halo).prod())
+
+    best, least = None, read(np.arange(len(plan)))
+    for axis in (0, 1):
+        order = np.argsort(plan[:, axis], kind="stable")
+        at = int(np.argmax(np.diff(plan[order, axis]))) + 1 if len(plan) > 1 else 0
+        if at and (cost := read(order[:at]) + read(order[at:])) < least:
+            best, least = (order[:at], order[at:]), cost
+    return best

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import zlib
 from base64 import b64decode, b64encode
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import reduce
@@ -174,7 +174,7 @@ Sum = Exact | Histogram
 Sums = Mapping[str, Sum]
 
 
-def merge(all_sums: list[Sums]) -> dict[str, Sum]:
+def merge(all_sums: Sequence[Sums]) -> dict[str, Sum]:
     """Sums of the same names, added up; of an empty list, none."""
     names = all_sums[0].keys() if all_sums else ()
     return {name: reduce(lambda a, b: a + b, [sums[name] for sums in all_sums]) for name in names}  # type: ignore[operator]

@@ -1,0 +1,303 @@
+"""Runs a batch: unpacks what must be cut, surveys, cleans tile by tile, puts files together, accounts for it all."""
+
+from __future__ import annotations
+
+import shutil
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, Protocol
+
+import deburr.nn
+from deburr.core.errors import RunError
+from deburr.core.sums import from_json, merge
+from deburr.pipeline import batch_plan, engine, ledger, report
+from deburr.pipeline.batch_plan import Output, Prepared, Tile
+from deburr.pipeline.fileref import FileRef
+from deburr.pipeline.job import as_json, core_as_json, core_of
+from deburr.pipeline.passes import Passes, sample
+from deburr.pipeline.tasks import results_of, still_there
+from deburr.pipeline.tiles import Core, Work
+
+_DO = "deburr.pipeline.tasks:do"
+#: Files whose bounds come nearer than this many halos to a tile decide whether it must be done anew.
+_NEAR = 8.0
+
+
+class View(Protocol):
+    """Whoever watches; see `deburr.pipeline.cli_batch_view.BatchView`."""
+
+    def stage(self, name: str, total_tiles: int, total_points: int) -> None: ...
+    def resumed(self, tiles: int, points: int) -> None: ...
+    def done(self, record: Mapping[str, Any]) -> None: ...
+    def failed(self, id: str, error: str, points: int = 0) -> None: ...
+    def warn(self, sentence: str) -> None: ...
+
+
+@dataclass(frozen=True)
+class Means:
+    """What a batch runs on: processes or a Dask scheduler, the ledger (None: nothing is resumed)."""
+
+    workers: int = 1
+    scheduler: str | None = None
+    ledger: ledger.Ledger | None = None
+    only_failed: bool = False
+
+
+@dataclass
+class Account:
+    """What became of it: records of tiles and outputs by id, errors by id, figures that surveys found."""
+
+    tiles: dict[str, dict[str, Any]] = field(default_factory=dict)
+    outputs: dict[str, dict[str, Any]] = field(default_factory=dict)
+    errors: dict[str, str] = field(default_factory=dict)
+    known: Sequence[Mapping[str, Any]] = ()
+    tasks: int = 0
+    skipped: int = 0
+
+
+class Batch:
+    """One run of a prepared batch. ``scratch``: a folder for what is needed in between, on a disk all workers see."""
+
+    def __init__(self, prepared: Prepared, scratch: Path, means: Means, view: View) -> None:
+        self._prepared, self._scratch, self._means, self._view = prepared, scratch, means, view
+        self._job = prepared.job
+        self._base = self._identity()
+        self.account = Account(errors=dict(prepared.failed))
+
+    def run(self, side: float | None = None) -> Account:
+        """Do everything that is not done already. Raises `RunError` where nothing can go on."""
+        for path, error in self._prepared.failed.items():
+            self._view.failed(path, error)
+        self._scratch.mkdir(parents=True, exist_ok=True)
+        self._setup = {"job": str(self._job.save(self._scratch))}
+        self._unpack()
+        tiles = batch_plan.tiles(self._job, self._prepared.outputs, side)
+        passes = Passes(self._job.filters, self._job.places)
+        remembered = self._remembered()
+        if remembered is not None:
+            passes.known = list(remembered)
+        else:
+            self._survey(passes, tiles)
+        self.account.known = passes.known
+        self._clean(passes.work(), tiles)
+        self._write(tiles)
+        return self.account
+
+    def _unpack(self) -> None:
+        files = batch_plan.large(self._job)
+        tasks: list[dict[str, Any]] = [
+            {"id": f"unpack-{file.number}", "kind": "unpack", "file": file.number} for file in files
+        ]
+        points = {task["id"]: file.extent.count for task, file in zip(tasks, files, strict=True)}
+        if tasks:
+            self._view.stage("unpacking", len(tasks), sum(points.values()))
+            for outcome in engine.run(tasks, _DO, setup=self._setup, **self._engine()):
+                self._tell(outcome, points)
+
+    def _survey(self, passes: Passes, tiles: Sequence[Tile]) -> None:
+        number = 0
+        while (work := passes.survey()) is not None:
+            number += 1
+            asked = self._surveyed(work, tiles, number)
+            records = self._pass(f"survey {number}", asked)
+            found = [from_json(records[task["id"]]["sums"]) for task in asked if task["id"] in records]
+            if not found:
+                raise RunError("no part of the cloud could be surveyed; see the failures above")
+            passes.learn(work, merge(found))
+        if number and not self.account.errors:
+            self._remember(passes.known)
+
+    def _surveyed(self, work: Work, tiles: Sequence[Tile], number: int) -> list[dict[str, Any]]:
+        """The tasks of a survey: cells of a sample, or all tiles."""
+        extent = self._job.store.extent
+        chosen = sample(work, extent)
+        mine = tuple(file.number for file in self._job.store.files if not file.context)
+        if chosen is None:
+            parts = [(tile.id, tile.core, tile.points) for tile in tiles if tile.points]
+        else:
+            parts = []
+            for x, y, right, top in chosen.cells(extent):
+                core = Core(batch_plan.place(x, y), batch_plan.place(right, top), mine)
+                points = self._job.store.count(core.low, core.high)
+                if points:
+                    parts.append((f"{x:g}_{y:g}", core, points))
+        return [
+            {"id": f"survey-{number}-{name}", "kind": "survey", "surveyor": len(work.stages), "points": points,
+             "known": [*work.known, work.asked], "core": core_as_json(core),
+             "halo": self._halo(work, core)}
+            for name, core, points in parts
+        ]  # fmt: skip
+
+    def _clean(self, work: Work, tiles: Sequence[Tile]) -> None:
+        parts = Counter(tile.output for tile in tiles)
+        alone = {output.id: output for output in self._prepared.outputs if parts[output.id] == 1}
+        tasks = [
+            {"id": tile.id, "kind": "clean", "known": list(work.known), "points": tile.points,
+             "core": core_as_json(tile.core), "halo": self._halo(work, tile.core),
+             "output": self._outputs(alone[tile.output]) if tile.output in alone else None,
+             "may_be_empty": alone[tile.output].may_be_empty if tile.output in alone else True,
+             "folder": str(self._scratch / "pieces")}
+            for tile in tiles
+        ]  # fmt: skip
+        records = self._pass("cleaning", tasks)
+        for tile in tiles:
+            box = [*tile.core.low.tolist(), *tile.core.high.tolist()]
+            told = {"id": tile.id, "files": self._paths(tile.core.files), "box": box}
+            error = self.account.errors.get(tile.id)
+            self.account.tiles[tile.id] = {**told, "points": tile.points, "error": error, **records.get(tile.id, {})}
+            if tile.output in alone and tile.id in records:
+                self.account.outputs[tile.output] = {"written": records[tile.id]["written"]}
+
+    def _write(self, tiles: Sequence[Tile]) -> None:
+        """Put the outputs of several tiles together."""
+        pieces: dict[str, list[Tile]] = {}
+        for tile in tiles:
+            pieces.setdefault(tile.output, []).append(tile)
+        tasks = []
+        for output in self._prepared.outputs:
+            parts = pieces.get(output.id, [])
+            records = [self.account.tiles[tile.id] for tile in parts]
+            lost = [tile.id for tile in parts if self.account.tiles[tile.id]["error"]]
+            if len(parts) < 2 or lost:
+                if lost and len(parts) > 1:
+                    self.account.errors[output.id] = f"{len(lost)} of its {len(parts)} tiles failed ({lost[0]})"
+                continue
+            folders = [results_of(record) for record in records]
+            sources = [[number, [one[number] for one in folders if number in one]] for number in output.files]
+            tasks.append(
+                {"id": f"write-{output.id}", "kind": "write", "output": self._outputs(output), "sources": sources,
+                 "points": sum(tile.points for tile in parts), "may_be_empty": output.may_be_empty,
+                 "of": [self._key(self._task_of(tile)) for tile in parts]}
+            )  # fmt: skip
+        for id_, record in self._pass("writing", tasks).items():
+            self.account.outputs[id_.removeprefix("write-")] = {"written": record["written"]}
+
+    def _task_of(self, tile: Tile) -> dict[str, Any]:
+        return {"id": tile.id, "kind": "clean", "known": list(self.account.known), "core": core_as_json(tile.core)}
+
+    def _outputs(self, output: Output) -> list[dict[str, Any]]:
+        return [{name: value for name, value in one.items() if name != "box"} for one in output.writers]
+
+    # -- passes -----------------------------------------------------------------------------------------------------
+
+    def _pass(self, name: str, tasks: Sequence[dict[str, Any]]) -> dict[str, dict[str, Any]]:
+        """Do the tasks that are not done already; records by id."""
+        if not tasks:
+            return {}
+        points = {task["id"]: int(task["points"]) for task in tasks}
+        keys = {task["id"]: self._key(task) for task in tasks}
+        records: dict[str, dict[str, Any]] = {}
+        waiting = []
+        for task in tasks:
+            before = None if self._means.ledger is None else self._means.ledger.get(task["kind"], keys[task["id"]])
+            if before is not None and still_there(before):
+                records[task["id"]] = before
+            elif self._wanted(task):
+                waiting.append(task)
+            else:
+                self.account.errors[task["id"]] = "left, as only what had failed was asked for"
+        self.account.skipped += len(records)
+        self.account.tasks += len(waiting)
+        self._view.stage(name, len(tasks), sum(points.values()))
+        if records:
+            self._view.resumed(len(records), sum(points[id_] for id_ in records))
+        for outcome in engine.run(waiting, _DO, setup=self._setup, **self._engine()):
+            kind = next(task["kind"] for task in waiting if task["id"] == outcome.id)
+            if self._tell(outcome, points) and outcome.record is not None:
+                records[outcome.id] = outcome.record
+                self._note(keys[outcome.id], kind, outcome.record)
+            self._note(outcome.id, "failed", {"error": outcome.error})
+        return records
+
+    def _tell(self, outcome: engine.Outcome, points: Mapping[str, int]) -> bool:
+        if outcome.error is None and outcome.record is not None:
+            self._view.done({"points": points[outcome.id], **outcome.record})
+            return True
+        self.account.errors[outcome.id] = outcome.error or "failed"
+        self._view.failed(outcome.id, outcome.error or "failed", points[outcome.id])
+        return False
+
+    def _wanted(self, task: Mapping[str, Any]) -> bool:
+        if not self._means.only_failed or self._means.ledger is None:
+            return True
+        before = self._means.ledger.get("failed", task["id"])
+        return task["kind"] == "write" or (before is not None and before["error"] is not None)
+
+    def _engine(self) -> dict[str, Any]:
+        return {"workers": self._means.workers, "scheduler": self._means.scheduler}
+
+    def _halo(self, work: Work, core: Core) -> float:
+        """A first guess by how densely the points of the tile's files lie."""
+        mine = [file for file in self._job.store.files if file.number in core.files and _meets(file, core)]
+        return max((batch_plan.halo(work, file.extent) for file in mine), default=0.0)
+
+    # -- what has been done -----------------------------------------------------------------------------------------
+
+    def _identity(self) -> Any:
+        """All that every result depends on: the filters, the weights and other files they read, this version."""
+        files = [
+            ledger.identity(path)
+            for stage in self._job.filters
+            for option in sorted(stage.files)
+            if (path := getattr(stage, option)) is not None
+        ]
+        bundled = report.identity(str(Path(deburr.nn.__path__[0]) / "deburr.safetensors"))
+        filters = [
+            {k: v for k, v in as_json(stage).items() if k not in ("tag", "user_data")} for stage in self._job.filters
+        ]
+        return [version("deburr"), filters, files, None if bundled is None else bundled["sha256"]]
+
+    def _key(self, task: Mapping[str, Any]) -> str:
+        """What the result of a task depends on."""
+        if task["kind"] == "write":
+            return ledger.key_of(self._base, "write", task["output"], task["of"])
+        core, work = task["core"], self._job.work(task["known"], task.get("surveyor"))
+        halo = self._halo(work, _core(task))
+        near = [file for file in self._job.store.files if _meets(file, _core(task), _NEAR * halo)]
+        told = [{**ledger.identity(file.path), "context": file.context} for file in near if Path(file.path).exists()]
+        asked = [task.get(name) for name in ("kind", "known", "surveyor", "output")]
+        return ledger.key_of(self._base, asked, core, told)
+
+    def _note(self, key: str, kind: str, record: dict[str, Any]) -> None:
+        if self._means.ledger is not None:
+            self._means.ledger.add(key, kind, record)
+
+    def _remembered(self) -> Sequence[Mapping[str, Any]] | None:
+        """What surveys of the run before found, where only its failures are to be done again."""
+        if not self._means.only_failed or self._means.ledger is None:
+            return None
+        found = self._means.ledger.get("known", ledger.key_of(self._base))
+        return None if found is None else found["known"]
+
+    def _remember(self, known: Sequence[Mapping[str, Any]]) -> None:
+        self._note(ledger.key_of(self._base), "known", {"known": list(known)})
+
+    def _paths(self, numbers: Iterable[int]) -> list[str]:
+        wanted = set(numbers)
+        return [file.path for file in self._job.store.files if file.number in wanted]
+
+
+def _core(task: Mapping[str, Any]) -> Core:
+    return core_of(task["core"])
+
+
+def _meets(file: FileRef, core: Core, margin: float = 0.0) -> bool:
+    if not file.extent.count:
+        return False
+    return bool((file.low <= core.high + margin).all() and (file.high >= core.low - margin).all())
+
+
+def clear(scratch: Path) -> None:
+    """Remove a scratch folder, whatever is left in it."""
+    with suppress(OSError):
+        shutil.rmtree(scratch)
+
+
+def outputs_of(account: Account) -> Iterator[Mapping[str, Any]]:
+    """Every file that was written."""
+    for output in account.outputs.values():
+        yield from output["written"]

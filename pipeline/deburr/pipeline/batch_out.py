@@ -1,0 +1,86 @@
+"""What a batch leaves beside its outputs: report, table, map, virtual point cloud."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from deburr.core.files import replacing
+from deburr.pipeline import batch_map, batch_report, crs, figures, report, vpc
+from deburr.pipeline.batch import Account, outputs_of
+from deburr.pipeline.batch_plan import Prepared
+from deburr.pipeline.plan import load
+
+
+def unit_of(prepared: Prepared) -> str:
+    """The unit of lengths in words."""
+    job = prepared.job
+    if job.units and job.units != "cloud units":
+        return crs.short(job.units)
+    return crs.unit(next((file.crs for file in job.store.files if file.crs), None))
+
+
+def stages_of(prepared: Prepared, account: Account) -> list[dict[str, Any]]:
+    """What each filter did, over all tiles."""
+    done = [tile["stages"] for tile in account.tiles.values() if tile.get("stages")]
+    found = []
+    for number, stage in enumerate(prepared.job.filters):
+        made, warnings = figures.merged(stage, [stages[number] for stages in done])
+        found.append({"type": stage.type_name, "tag": stage.tag, "figures": made, "warnings": warnings})
+    return found
+
+
+def leave(prepared: Prepared, account: Account, folder: Path, began: datetime, seconds: float) -> dict[str, Any]:
+    """Write report.json, tiles.csv and tiles.png into ``folder``; returns the report. Raises `WriteError`."""
+    unit = unit_of(prepared)
+    tiles = [_plain(tile) for tile in account.tiles.values()]
+    files: list[dict[str, Any]] = [{"path": path, "error": error} for path, error in prepared.failed.items()]
+    files += [{"path": one["path"], "error": None} for one in outputs_of(account)]
+    files += [
+        {"path": id_, "error": error}
+        for id_, error in account.errors.items()
+        if id_ not in account.tiles and id_ not in prepared.failed
+    ]
+    totals = batch_report.write(folder, tiles, files, unit)
+    found = {
+        "spec_file": prepared.plan.origin or None,
+        "spec": prepared.plan.as_json(),
+        "inputs": [file.path for file in prepared.job.store.files if not file.context],
+        "context": [file.path for file in prepared.job.store.files if file.context],
+        "outputs": [{k: v for k, v in one.items() if k != "mtime_ns"} for one in outputs_of(account)],
+        "began": began.isoformat(timespec="seconds"),
+        "seconds": round(seconds, 3),
+        "units": unit,
+        "totals": totals,
+        "stages": stages_of(prepared, account),
+        "failed": [{"id": id_, "error": error} for id_, error in account.errors.items()],
+        "tasks_done": account.tasks,
+        "tasks_resumed": account.skipped,
+        "warnings": list(prepared.warnings),
+        "versions": report.versions(),
+    }
+    with replacing(folder / batch_map.NAME) as temporary:
+        batch_map.draw(tiles, temporary, unit)
+    with replacing(folder / report.NAME) as temporary:
+        temporary.write_text(json.dumps(report.plain(found), indent=2, allow_nan=False) + "\n", encoding="utf-8")
+    return found
+
+
+def _plain(tile: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in tile.items() if name not in ("stages", "pieces", "written")}
+
+
+def virtual(account: Account, path: Path) -> Sequence[str]:
+    """Write a virtual point cloud of all outputs that there are; returns warnings. Raises `WriteError`."""
+    entries = []
+    for one in outputs_of(account):
+        reader = load([one["path"]]).reader
+        assert reader is not None
+        told = reader.outline()
+        low, high = told.extent.low, told.extent.high
+        dims = {name: str(kind) for name, kind in (told.kinds or {}).items()}
+        entries.append(vpc.VpcEntry(Path(one["path"]), told.extent.count, low.tolist(), high.tolist(), told.crs, dims))
+    return vpc.write(path, entries)

@@ -1,0 +1,122 @@
+"""`pipeline batch`: one pipeline over many files."""
+
+from __future__ import annotations
+
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from deburr.core.errors import SpecError
+from deburr.pipeline.cli import common
+from deburr.pipeline.cli_overrides import OverridesCommand
+
+if TYPE_CHECKING:
+    from deburr.pipeline.batch_plan import Prepared, Request
+
+#: In the folder of outputs: what is needed in between, and the ledger.
+_SCRATCH, _LEDGER = ".deburr", "ledger.jsonl"
+
+
+@click.command(cls=OverridesCommand)
+@click.argument("spec")
+@click.argument("inputs", nargs=-1, required=True)
+@click.option("--out", metavar="DIR", required=True, help="Folder for the outputs; made if it is missing.")
+@click.option("--context", metavar="FILE", multiple=True, help="Read only for what lies around the inputs; repeatable.")
+@click.option("--workers", default=1, show_default=True, help="Processes that share the cores.")
+@click.option("--scheduler", metavar="ADDRESS", help="Work on this Dask cluster: tcp://host:8786.")
+@click.option(
+    "--memory", metavar="SIZE", help="For all workers together, e.g. 8GB; default: four fifths of what is free."
+)
+@click.option(
+    "--name", metavar="TEMPLATE", help="Names of outputs, of {stem}, {x}, {y}, {index}; default: the inputs'."
+)
+@click.option("--retile", metavar="SIDE", type=float, help="Write squares of this side instead, in the cloud's units.")
+@click.option("--tile", metavar="SIDE", type=float, help="Work in squares of this side; default: as memory allows.")
+@click.option("--vpc", is_flag=True, help="Write a virtual point cloud of the outputs (QGIS).")
+@click.option("--retry-failed", is_flag=True, help="Do only what failed in the run before.")
+@click.option("--dry-run", is_flag=True, help="Print the plan as JSON and do nothing.")
+@common
+def batch(spec: str, inputs: tuple[str, ...], out: str, overrides: dict[str, str], quiet: bool, **options: Any) -> None:
+    """Run the pipeline in SPEC over INPUTS: files, folders, globs, .vpc files. One output an input.
+
+    Files are cleaned together with what lies around them in the other files, so that no border shows. Run the same
+    command again after an interruption: what is done is kept. Prints the paths of the files written.
+    """
+    from deburr.pipeline.batch_plan import prepare
+
+    request = _request(spec, inputs, out, overrides, options)
+    folder = request.out
+    prepared = prepare(request, folder / _SCRATCH)
+    if options["dry_run"]:
+        from deburr.pipeline.batch_dry import described
+
+        click.echo(json.dumps(described(request, prepared), indent=2))
+        return
+    _run(request, prepared, options, quiet)
+
+
+def _request(
+    spec: str, inputs: tuple[str, ...], out: str, overrides: dict[str, str], options: dict[str, Any]
+) -> Request:
+    from deburr.pipeline import memory
+    from deburr.pipeline.batch_plan import Request
+    from deburr.pipeline.inputs import expand
+    from deburr.pipeline.resolve import Override
+
+    for name in ("retile", "tile"):
+        if options[name] is not None and not options[name] > 0:
+            raise SpecError(f"--{name} {options[name]:g}: must be a length above 0, in the cloud's units")
+    if options["workers"] < 1:
+        raise SpecError(f"--workers {options['workers']}: must be at least 1")
+    found = expand(inputs)
+    return Request(
+        spec,
+        found,
+        Path(out),
+        expand(options["context"], found) if options["context"] else (),
+        options["name"],
+        options["retile"],
+        options["tile"],
+        None if options["memory"] is None else memory.parse(options["memory"]),
+        options["workers"],
+        [Override.from_name(name, value) for name, value in overrides.items()],
+    )
+
+
+def _run(request: Request, prepared: Prepared, options: dict[str, Any], quiet: bool) -> None:
+    from deburr.pipeline import batch_out
+    from deburr.pipeline.batch import Batch, Means, clear, outputs_of
+    from deburr.pipeline.cli_batch_view import BatchView
+    from deburr.pipeline.ledger import Ledger
+    from deburr.pipeline.scratch import make_folder, needed
+
+    began, clock = datetime.now(UTC), time.monotonic()
+    folder = request.out
+    make_folder(folder)
+    said = needed(prepared, folder / _SCRATCH)
+    with Ledger(folder / _LEDGER) as ledger, BatchView(batch_out.unit_of(prepared), quiet) as view:
+        for warning in prepared.warnings:
+            view.warn(warning)
+        view.note(said)
+        means = Means(request.workers, options["scheduler"], ledger, options["retry_failed"])
+        account = Batch(prepared, folder / _SCRATCH, means, view).run(request.tile)
+        report = batch_out.leave(prepared, account, folder, began, time.monotonic() - clock)
+        for stage in report["stages"]:
+            for warning in stage["warnings"]:
+                view.warn(f"{stage['type']}: {warning}")
+        if options["vpc"]:
+            target = folder / f"{folder.resolve().name}.vpc"
+            for warning in batch_out.virtual(account, target):
+                view.warn(warning)
+        view.finish(report["totals"])
+        if not account.errors:
+            clear(folder / _SCRATCH)
+    for one in outputs_of(account):
+        click.echo(one["path"])
+    if options["vpc"]:
+        click.echo(str(target))
+    if account.errors:
+        raise click.exceptions.Exit(1)

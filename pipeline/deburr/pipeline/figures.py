@@ -1,0 +1,46 @@
+"""One stage's figures over many tiles, made of what it noted in each."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from deburr.core.cloud import Record
+from deburr.core.stage import Stage
+from deburr.core.sums import from_json, merge, to_json
+
+
+def packed(records: Sequence[Record]) -> dict[str, Any]:
+    """What a stage noted in the attempts at one tile, as JSON values that `merged` takes."""
+    figures = _added([record.figures for record in records], set())
+    warnings = list(dict.fromkeys(warning for record in records for warning in record.warnings))
+    sums = to_json(merge([record.sums for record in records if record.sums]))
+    return {"figures": figures, "warnings": warnings, "sums": sums}
+
+
+def merged(stage: Stage, tiles: Sequence[Mapping[str, Any]]) -> tuple[dict[str, Any], list[str]]:
+    """Figures and warnings of ``stage`` over all tiles, each given as `packed`."""
+    figures = _added([tile["figures"] for tile in tiles], set(type(stage).model_fields))
+    sums = merge([from_json(tile["sums"]) for tile in tiles if tile["sums"]])
+    if sums:
+        figures |= getattr(stage, "figures")(sums)  # noqa: B009  # filters have it, and only they note sums
+    return figures, list(dict.fromkeys(warning for tile in tiles for warning in tile["warnings"]))
+
+
+def _added(parts: Sequence[Mapping[str, Any]], options: set[str]) -> dict[str, Any]:
+    """Whole numbers are counts and add up, unless they repeat an option; of ``*_max`` the largest; else the first."""
+    found: dict[str, Any] = {}
+    for part in parts:
+        for name, value in part.items():
+            before = found.get(name)
+            if before is None:
+                found[name] = value
+            elif value is not None and type(value) is int and _is_count(name, options):
+                found[name] = before + value
+            elif value is not None and name.endswith("_max"):
+                found[name] = max(before, value)
+    return found
+
+
+def _is_count(name: str, options: set[str]) -> bool:
+    return name not in options and name not in ("steps", "neighbors", "seed", "size", "class")

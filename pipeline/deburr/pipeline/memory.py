@@ -1,0 +1,63 @@
+"""How many points fit into how much memory."""
+
+from __future__ import annotations
+
+import os
+import re
+
+from deburr.core.errors import SpecError
+
+#: Bytes that a process takes before it has read a point: Python, numpy, SciPy, torch.
+BASE = 420_000_000
+#: Bytes a point that a tile takes at most while the default model works on it.
+PER_POINT = 900
+#: The share of a tile's points that its core is planned to be; the rest is room for the halo.
+CORE = 0.65
+#: Fewer points than this make no tile: the halo would be most of it.
+_FEWEST = 50_000
+
+_SIZE = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([kmgt]?)(i?)b?\s*", re.IGNORECASE)
+
+
+def parse(text: str) -> int:
+    """``2GB``, ``1500 MB``, ``1.5GiB``, or bytes. Raises `SpecError`."""
+    match = _SIZE.fullmatch(text)
+    if match is None:
+        raise SpecError(f"--memory {text}: is no amount of memory; give one such as 2GB or 1500MB")
+    step = 1024 if match[3] else 1000
+    found = int(float(match[1]) * step ** " kmgt".index(match[2].lower() or " "))
+    if found < BASE + PER_POINT * _FEWEST:
+        least = (BASE + PER_POINT * _FEWEST) / 1e9
+        raise SpecError(f"--memory {text}: is too little to work with; give at least {least:.1f}GB")
+    return found
+
+
+def available() -> int:
+    """Bytes that processes may take without harm, as far as the system tells; else 2 GB."""
+    found = 2_000_000_000
+    try:
+        with open("/proc/meminfo", encoding="ascii") as file:
+            found = next(1024 * int(line.split()[1]) for line in file if line.startswith("MemAvailable"))
+    except (OSError, StopIteration):
+        if hasattr(os, "sysconf") and "SC_PHYS_PAGES" in os.sysconf_names:
+            found = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    return min([found, *_control_group()])
+
+
+def _control_group() -> list[int]:
+    """The limit that a container has, if there is one."""
+    try:
+        with open("/sys/fs/cgroup/memory.max", encoding="ascii") as file:
+            return [int(file.read())]
+    except (OSError, ValueError):
+        return []
+
+
+def points(memory: int) -> int:
+    """How many points a tile may hold in ``memory`` bytes."""
+    return max((memory - BASE) // PER_POINT, _FEWEST)
+
+
+def whole(count: int) -> int:
+    """Bytes that it takes to run a pipeline on so many points at once, about."""
+    return BASE + PER_POINT * count

@@ -1,0 +1,46 @@
+"""Folders for what is needed in between: made, measured beforehand, and removed, if need be by the next run."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+from deburr.core.errors import RunError, WriteError
+from deburr.pipeline import batch_plan, store
+from deburr.pipeline.batch_plan import Prepared
+from deburr.pipeline.execute import check_writable
+
+#: Bytes of a result besides its new columns: row and place.
+_RESULT = 32
+
+
+def make_folder(folder: Path) -> None:
+    """Make an output folder if it is missing. Raises `WriteError` where nothing can be written to it."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        reason = "a file is in its place" if isinstance(error, FileExistsError | NotADirectoryError) else error.strerror
+        raise WriteError(f"{folder}: the folder cannot be made ({reason}); choose another") from error
+    check_writable(folder / "report.json")
+
+
+def needed(prepared: Prepared, folder: Path) -> str:
+    """A sentence that states the scratch space. Raises `RunError` where there is less than that."""
+    job = prepared.job
+    files = job.store.files
+    bytes_ = store.size(files, job.store.dims, job.store.chunk)
+    bytes_ += sum(file.extent.count * _RESULT for file in batch_plan.large(job))
+    there = folder.resolve()
+    while not there.exists():
+        there = there.parent
+    free = shutil.disk_usage(there).free
+    if free < bytes_:
+        raise RunError(
+            f"{folder}: {_gigabytes(bytes_)} of scratch space are needed and {_gigabytes(free)} are free; free space, "
+            "or put the output on another disk"
+        )
+    return f"scratch: {_gigabytes(bytes_)} in {folder}, removed in the end; {_gigabytes(free)} are free"
+
+
+def _gigabytes(count: int) -> str:
+    return f"{count / 1e9:.3g} GB"

@@ -1,0 +1,160 @@
+"""What workers do: unpack a file, survey a tile, clean one, write a file. JSON values in, JSON values out."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from deburr.core.cloud import Floats
+from deburr.core.stage import Reader
+from deburr.core.sums import merge, to_json
+from deburr.pipeline import figures, job, ledger
+from deburr.pipeline.blame import blamed
+from deburr.pipeline.pieces import Results, Saved, held, put_together, save, spanned
+from deburr.pipeline.report import peak_memory_mb
+from deburr.pipeline.tiles import Done, process
+
+#: Places in a tile where its noise is measured, and points at each, about.
+_PROBES, _PROBED = 8, 1200
+
+
+def do(task: Mapping[str, Any]) -> dict[str, Any]:
+    """Do a task of the kind that it names; ``job``: the path of the job's file."""
+    began = time.perf_counter()
+    doing = {"unpack": _unpack, "survey": _survey, "clean": _clean, "write": _write}[task["kind"]]
+    record = doing(task, job.load(task["job"]))
+    seconds = round(time.perf_counter() - began, 3)
+    return {"id": task["id"], **record, "seconds": seconds, "peak_memory_mb": peak_memory_mb()}
+
+
+def _unpack(task: Mapping[str, Any], all_: job.Job) -> dict[str, Any]:
+    return {"points": all_.store.unpack(task["file"]).extent.count}
+
+
+def _survey(task: Mapping[str, Any], all_: job.Job) -> dict[str, Any]:
+    work, core = all_.work(task["known"], task["surveyor"]), job.core_of(task["core"])
+    done = process(all_.view, work, core, task["halo"], all_.limit)
+    return {"sums": to_json(merge(done.sums)), "points": task["points"], **_account(done)}
+
+
+def _clean(task: Mapping[str, Any], all_: job.Job) -> dict[str, Any]:
+    done = process(all_.view, all_.work(task["known"], None), job.core_of(task["core"]), task["halo"], all_.limit)
+    results = held(done.pieces)
+    record: dict[str, Any] = {**_account(done), **_moved(done)}
+    record["stages"] = [figures.packed(records) for records in done.records]
+    if task["output"] is not None:
+        # The only tile of its output: nothing needs to be kept in between.
+        files = task["core"]["files"]
+        record["written"] = _written(
+            task, [(number, [results[number]] if number in results else []) for number in files], all_
+        )
+    else:
+        folder = Path(task["folder"])
+        record["pieces"] = {
+            str(number): str(save(one, folder / f"{task['id']}-{number}").folder) for number, one in results.items()
+        }
+    return record
+
+
+def _write(task: Mapping[str, Any], all_: job.Job) -> dict[str, Any]:
+    """Put an output together of the pieces of its tiles."""
+    sources = [(number, [Saved(Path(folder)) for folder in folders]) for number, folders in task["sources"]]
+    return {"points": task["points"], "written": _written(task, sources, all_)}
+
+
+def _written(
+    task: Mapping[str, Any], sources: Sequence[tuple[int, Sequence[Results]]], all_: job.Job
+) -> list[dict[str, Any]]:
+    """Write the outputs; what became of each."""
+    whole = spanned([one.shape for _, results in sources for one in results])
+    done: list[dict[str, Any]] = []
+    if whole.extent.count == 0 and not task["may_be_empty"]:
+        return done
+    if len(sources) > 1:
+        # Of files that give nothing here, nothing needs to be read.
+        sources = [(number, results) for number, results in sources if results]
+    for output in task["output"]:
+        writer = job.writer_of(output["writer"])
+        parts = (
+            part
+            for number, results in sources
+            for part in put_together(_reader(all_, number), results, whole, all_.chunk)
+        )
+        with blamed(output["where"], whole.extent.count):
+            cloud = writer.write_parts(parts, whole.extent)
+        note = cloud.history[-1]
+        low, high = whole.extent.low, whole.extent.high
+        done.append(
+            {
+                **ledger.identity(writer.filename),
+                "count": whole.extent.count,
+                "bounds": [low.tolist(), high.tolist()] if whole.extent.count else None,
+                "figures": dict(note.figures),
+                "warnings": list(note.warnings),
+            }
+        )
+    return done
+
+
+def _reader(all_: job.Job, number: int) -> Reader:
+    return next(file.reader for file in all_.store.files if file.number == number)
+
+
+def _account(done: Done) -> dict[str, Any]:
+    return {"read": done.read, "attempts": done.attempts, "unproved": done.unproved, "halo": done.halo}
+
+
+def _moved(done: Done) -> dict[str, Any]:
+    """How far points moved, and the noise before and after where it was probed."""
+    before = np.concatenate([piece.original for piece in done.pieces])
+    after = np.concatenate([piece.xyz for piece in done.pieces])
+    squares = ((after - before) ** 2).sum(axis=1)
+    then, now = _residuals(before, after, squares > 0)
+    return {
+        "points": len(before),
+        "moved": int((squares > 0).sum()),
+        "displacement_rms": float(np.sqrt(squares.mean())) if len(squares) else 0.0,
+        "displacement_max": float(np.sqrt(squares.max(initial=0.0))),
+        "residual_before": then,
+        "residual_after": now,
+    }
+
+
+def _residuals(before: Floats, after: Floats, moved: Any) -> tuple[float | None, float | None]:
+    """RMS distance to local planes of points (N, 3) around a few of them, before and after; cloud units."""
+    from deburr.filters._planes import local_shape
+
+    if moved.mean() > 0.5:  # what is not to move may be noise that is known
+        before, after = before[moved], after[moved]
+    if len(before) < _PROBED:
+        return None, None
+    # A square of so many points, if they lay evenly.
+    side = float(np.sqrt(max(np.ptp(before[:, :2], axis=0).prod(), 1e-300) * _PROBED / len(before)))
+    found: list[list[Floats]] = [[], []]
+    for row in np.linspace(0, len(before) - 1, _PROBES).astype(int):
+        off = np.abs(before[:, :2] - before[row, :2]).max(axis=1)
+        near = np.flatnonzero(off < side)[: 8 * _PROBED]
+        inner = off[near] < side / 2
+        if len(near) >= 32:
+            for place, points in zip(found, (before, after), strict=True):
+                place.append(local_shape(points[near], 16, inner).residuals)
+    both = [np.concatenate(parts) if parts else np.zeros(0) for parts in found]
+    if not len(both[0]):
+        return None, None
+    then, now = (float(np.sqrt(np.mean(part**2))) for part in both)
+    return then, now
+
+
+def results_of(record: Mapping[str, Any]) -> dict[int, str]:
+    """The folders of a tile's pieces, for each file."""
+    return {int(number): folder for number, folder in record.get("pieces", {}).items()}
+
+
+def still_there(record: Mapping[str, Any]) -> bool:
+    """Whether what a task left behind is there still: its pieces, or the files it wrote."""
+    written = all(ledger.output_is(one["path"], one) for one in record.get("written", []))
+    return written and all(Path(folder).is_dir() for folder in results_of(record).values())
