@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
+import tiling
 
 from deburr.core.cloud import PointCloud
 from deburr.core.registry import stage_class
@@ -136,3 +137,28 @@ def check_permutation(stage: Filter, cloud: PointCloud, tolerance: float) -> Non
     assert np.abs(straight.xyz - turned.xyz).max(initial=0.0) <= tolerance
     for name, column in straight.dims.items():
         assert (column == turned.dims[name]).all(), name
+
+
+def check_tiles(stage: Filter, cloud: PointCloud, side: float, halo: float, tolerance: float = 0.0) -> None:
+    """Cut into cells of ``side``, the cloud becomes what it becomes as a whole, up to ``tolerance`` in its units; the
+    filter names all columns that it changes, and does not miss those it does not name."""
+    cloud = prepared(cloud, stage)
+    whole = stage.run(cloud)
+    if stage.looks_at is not None:
+        changed = {name for name, column in whole.dims.items() if cloud.dims.get(name) is not column}
+        assert changed | (cloud.dims.keys() - whole.dims.keys()) <= stage.looks_at | stage.gives
+        cloud = replace(cloud, dims={name: cloud.dims[name] for name in cloud.dims.keys() & stage.looks_at})
+    boxes = tiling.cells(cloud, cloud.extent.low[:2] - side / 3, np.array([side, side]))
+    tiled, figures, done = tiling.tiled([stage], frozen(cloud), boxes, halo)
+    assert sum(tile.unproved for tile in done) == 0
+    assert tiled.rows.tolist() == whole.rows.tolist()
+    assert np.abs(tiled.xyz - whole.xyz).max(initial=0.0) <= tolerance
+    for name, column in tiled.dims.items():
+        assert (column == whole.dims[name]).all(), name
+    records = [record for tile in done for record in tile.records[0]]
+    for name, figure in whole.history[-1].figures.items():
+        if isinstance(figure, int) and name not in type(stage).model_fields:
+            assert sum(record.figures[name] for record in records) == figure, name
+        elif name.endswith("_max"):
+            assert max(record.figures[name] for record in records) == figure
+    assert figures[0].items() <= whole.history[-1].figures.items()

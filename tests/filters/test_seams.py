@@ -2,28 +2,18 @@
 
 from __future__ import annotations
 
-import importlib.util
-import sys
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import tiling
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from deburr.core.cloud import PointCloud
 from deburr.core.registry import stage_class
 from deburr.core.stage import Filter
-
-# Tests are imported by path, so the tiler beside their folder is too.
-_spec = importlib.util.spec_from_file_location("tiling", Path(__file__).parents[1] / "tiling.py")
-assert _spec is not None
-assert _spec.loader is not None
-tiling: Any = importlib.util.module_from_spec(_spec)
-sys.modules["tiling"] = tiling
-_spec.loader.exec_module(tiling)
 
 STATISTICAL = ("filters.outlier", {"multiplier": 1.0})
 RADIUS = ("filters.outlier", {"method": "radius", "radius": 0.9, "min_k": 3, "action": "withhold"})
