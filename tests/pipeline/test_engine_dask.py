@@ -34,11 +34,12 @@ class Cluster:
         self.address = _wait(lambda: file.exists() and _address(file.read_text()))
         self.workers = [self.add() for _ in range(workers)]
 
-    def add(self) -> subprocess.Popen[bytes]:
-        return self._begin("worker", self.address, "--nthreads", "1", "--local-directory", str(self.folder))
+    def add(self, path: Path = CHORES) -> subprocess.Popen[bytes]:
+        words = ("worker", self.address, "--nthreads", "1", "--local-directory", str(self.folder))
+        return self._begin(*words, path=path)
 
-    def _begin(self, *words: str) -> subprocess.Popen[bytes]:
-        environment = {**os.environ, "PYTHONPATH": str(CHORES)}
+    def _begin(self, *words: str, path: Path = CHORES) -> subprocess.Popen[bytes]:
+        environment = {**os.environ, "PYTHONPATH": str(path)}
         environment.pop("DEBURR_THREADS", None)
         with open(self.folder / "log", "ab") as log:
             return subprocess.Popen(
@@ -249,8 +250,20 @@ def test_what_is_no_address_is_told(address: str) -> None:
 
 def test_workers_of_another_version_are_refused(cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(engine_dask, "version", lambda name: "99.0")
-    with pytest.raises(RunError, match=r"worker at tcp://\S+ runs deburr \d\S*, and this is 99\.0; install the same"):
+    with pytest.raises(RunError, match=r"worker at tcp://\S+ runs deburr \d\S*, and this is 99\.0; pip install"):
         list(run([{"id": "a"}], "chores:tell", scheduler=cluster.address))
+
+
+@pytest.mark.slow
+def test_a_worker_without_deburr_is_named_and_lives_on(own: Any, tmp_path: Path) -> None:
+    (tmp_path / "deburr").mkdir()
+    (tmp_path / "deburr" / "__init__.py").touch()  # it is found first, and has nothing in it
+    cluster = own(0)
+    worker = cluster.add(tmp_path)
+    with pytest.raises(RunError, match=r"worker at tcp://\S+ has no deburr .*, and this is \S+; pip install"):
+        list(run(_tasks(3, tmp_path), "chores:nap", scheduler=cluster.address))
+    time.sleep(1)
+    assert worker.poll() is None
 
 
 def test_a_function_that_workers_do_not_find_stops_all(cluster: Cluster) -> None:
