@@ -132,6 +132,15 @@ def test_too_few_workers_are_refused() -> None:
         run([], "chores:tell", workers=0)
 
 
+def test_the_engine_loads_nothing_heavy() -> None:
+    code = (
+        "import sys, deburr.pipeline.engine_local, deburr.pipeline.engine_dask\n"
+        "print([name for name in ('numpy', 'torch', 'distributed', 'pydantic') if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"
+
+
 # Shares of the machine
 
 
