@@ -13,13 +13,13 @@ from typing import Any, Protocol
 
 import deburr.nn
 from deburr.core.errors import RunError
-from deburr.core.sums import from_json, merge
+from deburr.core.sums import merge
 from deburr.pipeline import batch_plan, engine, ledger, report
 from deburr.pipeline.batch_plan import Output, Prepared, Tile
 from deburr.pipeline.fileref import FileRef
 from deburr.pipeline.job import as_json, core_as_json, core_of
 from deburr.pipeline.passes import Passes, sample
-from deburr.pipeline.tasks import results_of, still_there
+from deburr.pipeline.tasks import results_of, still_there, sums_of
 from deburr.pipeline.tiles import Core, Work
 
 _DO = "deburr.pipeline.tasks:do"
@@ -104,11 +104,11 @@ class Batch:
             number += 1
             asked = self._surveyed(work, tiles, number)
             records = self._pass(f"survey {number}", asked)
-            found = [from_json(records[task["id"]]["sums"]) for task in asked if task["id"] in records]
+            found = [sums_of(records[task["id"]]) for task in asked if task["id"] in records]
             if not found:
                 raise RunError("no part of the cloud could be surveyed; see the failures above")
             passes.learn(work, merge(found))
-        if number and not self.account.errors:
+        if number:
             self._remember(passes.known)
 
     def _surveyed(self, work: Work, tiles: Sequence[Tile], number: int) -> list[dict[str, Any]]:
@@ -128,7 +128,7 @@ class Batch:
         return [
             {"id": f"survey-{number}-{name}", "kind": "survey", "surveyor": len(work.stages), "points": points,
              "known": [*work.known, work.asked], "core": core_as_json(core),
-             "halo": self._halo(work, core)}
+             "halo": self._halo(work, core), "folder": str(self._scratch / "sums")}
             for name, core, points in parts
         ]  # fmt: skip
 
@@ -267,14 +267,23 @@ class Batch:
             self._means.ledger.add(key, kind, record)
 
     def _remembered(self) -> Sequence[Mapping[str, Any]] | None:
-        """What surveys of the run before found, where only its failures are to be done again."""
-        if not self._means.only_failed or self._means.ledger is None:
+        """What surveys found in the same files; and where only failures are to be done again, in the run before."""
+        if self._means.ledger is None:
             return None
-        found = self._means.ledger.get("known", ledger.key_of(self._base))
+        found = self._means.ledger.get("known", self._all_files())
+        if found is None and self._means.only_failed:
+            found = self._means.ledger.get("known", ledger.key_of(self._base))
         return None if found is None else found["known"]
 
     def _remember(self, known: Sequence[Mapping[str, Any]]) -> None:
-        self._note(ledger.key_of(self._base), "known", {"known": list(known)})
+        record = {"known": list(known)}
+        self._note(ledger.key_of(self._base), "known", record)
+        if not self.account.errors:
+            self._note(self._all_files(), "known", record)
+
+    def _all_files(self) -> str:
+        there = [file for file in self._job.store.files if Path(file.path).exists()]
+        return ledger.key_of(self._base, [{**ledger.identity(file.path), "context": file.context} for file in there])
 
     def _paths(self, numbers: Iterable[int]) -> list[str]:
         wanted = set(numbers)

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING, TextIO
 
 from deburr.core.errors import RunError, WriteError
-from deburr.pipeline import batch_plan, store
-from deburr.pipeline.batch_plan import Prepared
+from deburr.core.files import replacing
 from deburr.pipeline.execute import check_writable
+
+if TYPE_CHECKING:
+    from deburr.pipeline.batch_plan import Prepared
 
 #: Bytes of a result besides its new columns: row and place.
 _RESULT = 32
@@ -24,8 +29,18 @@ def make_folder(folder: Path) -> None:
     check_writable(folder / "report.json")
 
 
+@contextmanager
+def scratch_file(path: Path) -> Iterator[TextIO]:
+    """A text file in scratch, which appears only when it is complete. Raises `WriteError`."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with replacing(path) as temporary, open(temporary, "w", encoding="utf-8") as file:
+        yield file
+
+
 def needed(prepared: Prepared, folder: Path) -> str:
     """A sentence that states the scratch space. Raises `RunError` where there is less than that."""
+    from deburr.pipeline import batch_plan, store
+
     job = prepared.job
     files = job.store.files
     bytes_ = store.size(files, job.store.dims, job.store.chunk)

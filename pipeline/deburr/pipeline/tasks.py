@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -11,13 +12,16 @@ import numpy as np
 
 from deburr.core.cloud import Floats
 from deburr.core.stage import Reader
-from deburr.core.sums import merge, to_json
+from deburr.core.sums import Sum, from_json, merge, to_json
 from deburr.pipeline import figures, job, ledger
 from deburr.pipeline.blame import blamed
 from deburr.pipeline.pieces import Results, Saved, held, put_together, save, spanned
 from deburr.pipeline.report import peak_memory_mb
+from deburr.pipeline.scratch import scratch_file
 from deburr.pipeline.tiles import Done, process
 
+#: The standard deviation of a Gaussian whose median distance from its mean is 1.
+_SIGMA = 1.4826
 #: Places in a tile where its noise is measured, and points at each, about.
 _PROBES, _PROBED = 8, 1200
 
@@ -38,7 +42,10 @@ def _unpack(task: Mapping[str, Any], all_: job.Job) -> dict[str, Any]:
 def _survey(task: Mapping[str, Any], all_: job.Job) -> dict[str, Any]:
     work, core = all_.work(task["known"], task["surveyor"]), job.core_of(task["core"])
     done = process(all_.view, work, core, task["halo"], all_.limit)
-    return {"sums": to_json(merge(done.sums)), "points": task["points"], **_account(done)}
+    path = Path(task["folder"]) / f"{task['id']}.json"
+    with scratch_file(path) as file:
+        json.dump(to_json(merge(done.sums)), file)
+    return {"sums": str(path), "points": task["points"], **_account(done)}
 
 
 def _clean(task: Mapping[str, Any], all_: job.Job) -> dict[str, Any]:
@@ -125,7 +132,10 @@ def _moved(done: Done) -> dict[str, Any]:
 
 
 def _residuals(before: Floats, after: Floats, moved: Any) -> tuple[float | None, float | None]:
-    """RMS distance to local planes of points (N, 3) around a few of them, before and after; cloud units."""
+    """The noise of points (N, 3) around a few of them, before and after; cloud units.
+
+    Of distances to local planes the median, as a standard deviation: leaves and edges are far from any plane.
+    """
     from deburr.filters._planes import local_shape
 
     if moved.mean() > 0.5:  # what is not to move may be noise that is known
@@ -145,8 +155,13 @@ def _residuals(before: Floats, after: Floats, moved: Any) -> tuple[float | None,
     both = [np.concatenate(parts) if parts else np.zeros(0) for parts in found]
     if not len(both[0]):
         return None, None
-    then, now = (float(np.sqrt(np.mean(part**2))) for part in both)
+    then, now = (_SIGMA * float(np.median(part)) for part in both)
     return then, now
+
+
+def sums_of(record: Mapping[str, Any]) -> dict[str, Sum]:
+    """What a survey counted."""
+    return from_json(json.loads(Path(record["sums"]).read_text(encoding="utf-8")))
 
 
 def results_of(record: Mapping[str, Any]) -> dict[int, str]:
@@ -155,6 +170,8 @@ def results_of(record: Mapping[str, Any]) -> dict[int, str]:
 
 
 def still_there(record: Mapping[str, Any]) -> bool:
-    """Whether what a task left behind is there still: its pieces, or the files it wrote."""
+    """Whether what a task left behind is there still: its sums, its pieces, or the files it wrote."""
+    if "sums" in record and not Path(record["sums"]).exists():
+        return False
     written = all(ledger.output_is(one["path"], one) for one in record.get("written", []))
     return written and all(Path(folder).is_dir() for folder in results_of(record).values())
