@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from hypothesis import strategies as st
 from deburr.core.cloud import PointCloud
 from deburr.core.registry import stage_class
 from deburr.core.stage import Filter
+from deburr.pipeline.plan import load
 
 STATISTICAL = ("filters.outlier", {"multiplier": 1.0})
 RADIUS = ("filters.outlier", {"method": "radius", "radius": 0.9, "min_k": 3, "action": "withhold"})
@@ -233,3 +235,18 @@ def test_distances_are_looked_for_once_where_nothing_is_tiled(monkeypatch: pytes
         asked.clear()
         chain(name)[0].run(cloud_of(scattered, 0, 500))
         assert asked == [500]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("side", [90.0])
+def test_two_neighbouring_airborne_tiles_are_as_if_they_were_one(data_dir: Path, side: float) -> None:
+    parts = [load([str(data_dir / "data" / "lidar" / f"3dfier_ahn3_cropped_{i}.laz")]).reader for i in (1, 2)]
+    clouds = [part.read() for part in parts if part is not None]
+    file = np.repeat(np.arange(2, dtype=np.int32), [len(cloud) for cloud in clouds])
+    xyz = np.concatenate([cloud.xyz for cloud in clouds])
+    rows = np.concatenate([cloud.rows for cloud in clouds])
+    cloud = PointCloud(xyz, {"Classification": np.full(len(xyz), 1, np.uint8)}, rows=rows)
+    boxes = tiling.cells(cloud, np.array([84_913.7, 447_301.3]), np.array([side, side]))
+    assert len(boxes) > 9
+    chain_ = [*chain("radius"), *chain("removed, then measured"), *chain("normalize")]
+    check_seams(chain_, cloud, boxes, 3.0, file)

@@ -76,18 +76,18 @@ def point_spacing(distances: Floats, k: int) -> Floats:
     return distances * sqrt(pi / k)
 
 
-def spacing_of_each(points: Floats) -> tuple[Floats, Floats]:
-    """The spacings (N,) of ``points`` (N, 3), in their units, and how far each looked for it.
+def spacing_of_each(points: Floats, of: Any = None) -> tuple[Floats, Floats]:
+    """The spacings of ``points`` (N, 3), in their units, and how far each looked for it; of all, or of those in a mask.
 
     Neighbours that a cloud lacks are done without, and then one looked infinitely far. A single point has no spacing.
     """
-    n = len(points)
-    if n < 2:
-        return np.zeros(0), np.full(n, np.inf)
-    k = min(SPACING_K, n - 1)
-    distances, _ = Neighbors(points).nearest(points, k + 1)
+    queries = points if of is None else points[of]
+    if len(points) < 2 or not len(queries):
+        return np.zeros(0), np.full(len(queries), np.inf)
+    k = min(SPACING_K, len(points) - 1)
+    distances, _ = Neighbors(points).nearest(queries, k + 1)
     last = np.ascontiguousarray(distances[:, -1])
-    return point_spacing(last, k), last if k == SPACING_K else np.full(n, np.inf)
+    return point_spacing(last, k), last if k == SPACING_K else np.full(len(last), np.inf)
 
 
 def cloud_spacing(points: Floats) -> float:

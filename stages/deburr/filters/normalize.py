@@ -63,11 +63,12 @@ class Normalize(Filter):
 
     def survey(self, cloud: PointCloud, known: Known) -> tuple[Sums, Bools]:
         """Count the active points' spacings and coordinates."""
-        active = cloud.active
-        points, sure = cloud.xyz[active], cloud.settled.copy()
-        spacings, radii = spacing_of_each(points)
-        sure[active] &= sure_of(cloud, points, radii)
-        counted = (cloud.core & sure)[active]
+        active, sure = cloud.active, cloud.settled.copy()
+        mine = active & cloud.core
+        points = cloud.xyz[mine]
+        spacings, radii = spacing_of_each(cloud.xyz[active], cloud.core[active])
+        sure[mine] &= sure_of(cloud, points, radii)
+        counted = sure[mine]
         sums: dict[str, Sum] = {"spacing": Histogram.of(spacings[counted[: len(spacings)]])}
         for name, column in zip("xyz", points[counted].T, strict=True):
             sums[name] = Histogram.of(column, bits=_PLACE_BITS)

@@ -112,9 +112,11 @@ class Outlier(Filter):
 
     def survey(self, cloud: PointCloud, known: Known) -> tuple[Sums, Bools]:
         """Count the distances of the core's points that are sure."""
-        found = self._look(cloud.xyz)
-        sure = cloud.settled & sure_of(cloud, cloud.xyz, found.radii)
-        return self._sums(found.values[cloud.core & sure]), sure
+        core = np.flatnonzero(cloud.core)
+        found = self._look(cloud.xyz, core)
+        sure = cloud.settled.copy()
+        sure[core] &= sure_of(cloud, cloud.xyz[core], found.radii)
+        return self._sums(found.values[sure[core]]), sure
 
     def learn(self, known: Known, sums: Sums) -> Known:
         """The threshold, and whether all points are beyond it."""
@@ -151,13 +153,15 @@ class Outlier(Filter):
             return np.zeros(len(values), np.bool_)
         return np.asarray(values < (threshold if self.method == "statistical" else threshold * threshold))
 
-    def _look(self, xyz: Floats) -> Found:
-        return self._statistical(xyz) if self.method == "statistical" else self._radius(xyz)
+    def _look(self, xyz: Floats, of: Indices | None = None) -> Found:
+        """What is found around the points ``of`` (M,), or around all."""
+        queries = xyz if of is None else xyz[of]
+        return (self._statistical if self.method == "statistical" else self._radius)(xyz, queries)
 
-    def _statistical(self, xyz: Floats) -> Found:
+    def _statistical(self, xyz: Floats, queries: Floats) -> Found:
         """Mean distances to the neighbours, cloud units."""
-        mean, radii = np.zeros(len(xyz)), np.full(len(xyz), inf)
-        for start, stop, distances, _ in _nearest(xyz, self.mean_k + 1):
+        mean, radii = np.zeros(len(queries)), np.full(len(queries), inf)
+        for start, stop, distances, _ in _nearest(xyz, queries, self.mean_k + 1):
             part = mean[start:stop]
             for j in range(1, self.mean_k + 1):
                 # The running mean, in PDAL's order, so that even the rounding agrees.
@@ -167,15 +171,15 @@ class Outlier(Filter):
                 radii[start:stop] = distances[:, self.mean_k]
         return Found(mean, radii)
 
-    def _radius(self, xyz: Floats) -> Found:
+    def _radius(self, xyz: Floats, queries: Floats) -> Found:
         """Squared distances to point ``min_k`` + 1, infinite where there is none."""
-        squared = np.full(len(xyz), inf)
+        squared = np.full(len(queries), inf)
         # More than min_k points lie inside if the (min_k + 1)-th nearest does.
-        for start, stop, _, rows in _nearest(xyz, self.min_k + 1) if len(xyz) > self.min_k else ():
-            apart = xyz[rows[:, -1]] - xyz[start:stop]
+        for start, stop, _, rows in _nearest(xyz, queries, self.min_k + 1) if len(xyz) > self.min_k else ():
+            apart = xyz[rows[:, -1]] - queries[start:stop]
             # Squares, as PDAL compares them: a root would round distances on a lattice to the radius itself.
             squared[start:stop] = apart[:, 0] ** 2 + apart[:, 1] ** 2 + apart[:, 2] ** 2
-        return Found(squared, np.full(len(xyz), self.radius))
+        return Found(squared, np.full(len(queries), self.radius))
 
     def _act(self, cloud: PointCloud, flagged: Bools) -> PointCloud:
         if self.action == "remove":
@@ -196,13 +200,14 @@ def _exact(sums: Sums, name: str) -> Exact:
     return found
 
 
-def _nearest(xyz: Floats, k: int) -> Iterator[tuple[int, int, Floats, Indices]]:
-    """Yield start, stop, distances and rows (stop - start, min(k, N)) for all points; itself counted, nearest first."""
-    if not len(xyz):
+def _nearest(xyz: Floats, queries: Floats, k: int) -> Iterator[tuple[int, int, Floats, Indices]]:
+    """Yield start, stop, distances and rows (stop - start, min(k, N)) of the points nearest to ``queries``, themselves
+    among them, nearest first."""
+    if not len(queries):
         return
     tree = Neighbors(xyz)
     step = max(CHUNK_VALUES // k, 1)
-    for start in range(0, len(xyz), step):
-        stop = min(start + step, len(xyz))
-        yield start, stop, *tree.nearest(xyz[start:stop], k)
-        advance("outliers", stop, len(xyz))
+    for start in range(0, len(queries), step):
+        stop = min(start + step, len(queries))
+        yield start, stop, *tree.nearest(queries[start:stop], k)
+        advance("outliers", stop, len(queries))
