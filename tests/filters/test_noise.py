@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from deburr.core.cloud import PointCloud
+from deburr.core.horizon import Horizon
 from deburr.filters.noise import BLOCK, Noise
 
 ORIGIN = PointCloud(np.zeros((60_000, 3)))
@@ -55,3 +58,27 @@ def test_points_that_do_not_count_stay() -> None:
 
 def test_no_noise_moves_nothing() -> None:
     assert Noise(sigma=0).run(ORIGIN).xyz is ORIGIN.xyz
+
+
+def tile(cloud: PointCloud) -> PointCloud:
+    ones = np.ones(len(cloud), np.bool_)
+    return replace(cloud, horizon=Horizon(np.zeros(2), np.ones(2), ones, ones, np.zeros(len(cloud), np.int32)))
+
+
+@pytest.mark.parametrize("kind", ["gaussian", "laplace", "uniform", "anisotropic"])
+def test_a_tile_is_told_how_far_points_may_have_gone(kind: str) -> None:
+    stage = Noise(kind=kind, sigma=0.25, seed=4)  # type: ignore[arg-type]
+    cloud = tile(PointCloud(np.full((200_000, 3), 5_400_000.0)))
+    result = stage.run(cloud)
+    assert result.horizon is not None
+    farthest = np.linalg.norm(result.xyz - cloud.xyz, axis=1).max()
+    # Twelve sigma are allowed for, and no more than that is needed for any kind but Laplace's.
+    assert farthest <= result.horizon.moved < 0.25 * 3**0.5 * (26 if kind == "laplace" else 12.4)
+    assert result.settled.all()
+    # The others are moved all the same where these are not.
+    still = stage.run(tile(PointCloud(np.ones((3, 3)), {"Withheld": np.ones(3, np.uint8)})))
+    assert still.horizon is not None
+    assert still.horizon.moved == pytest.approx(result.horizon.moved)
+    none = Noise(sigma=0).run(cloud).horizon
+    assert none is not None
+    assert none.moved == 0

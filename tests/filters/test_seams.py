@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
@@ -14,7 +15,7 @@ from hypothesis import strategies as st
 
 from deburr.core.cloud import PointCloud
 from deburr.core.registry import stage_class
-from deburr.core.stage import Filter
+from deburr.core.stage import Filter, Reach
 from deburr.pipeline.plan import load
 
 STATISTICAL = ("filters.outlier", {"multiplier": 1.0})
@@ -41,6 +42,14 @@ CHAINS = {
 }
 #: Origin of the grid of cells, and cells along each side.
 GRIDS = [((0.0, 0.0), 1), ((0.37, -0.11), 2), ((0.0, 0.0), 4), ((1 / 3, 1 / 7), 8)]
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _short_streams() -> Iterator[None]:
+    """Noise is drawn in blocks of rows; small tiles need not draw large ones."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("deburr.filters.noise.BLOCK", 64)
+        yield
 
 
 def chain(name: str) -> list[Filter]:
@@ -235,6 +244,60 @@ def test_distances_are_looked_for_once_where_nothing_is_tiled(monkeypatch: pytes
         asked.clear()
         chain(name)[0].run(cloud_of(scattered, 0, 500))
         assert asked == [500]
+
+
+def test_what_a_filter_looks_at() -> None:
+    counting = {"Classification", "Withheld"}
+    looks: list[tuple[str, dict[str, Any], set[str]]] = [
+        ("outlier", {"action": "classify"}, {"Classification"}),
+        ("outlier", {"action": "withhold"}, {"Withheld"}),
+        ("outlier", {"action": "remove"}, set()),
+        ("metrics", {}, counting),
+        ("normalize", {}, counting),
+        ("noise", {"sigma": 1.0}, counting),
+        ("patch", {}, counting),
+        ("restore", {"remove": ["Uncertainty"]}, {"OriginalX", "OriginalY", "OriginalZ", "Uncertainty"}),
+    ]
+    for kind, options, expected in looks:
+        stage = stage_class(f"filters.{kind}").model_validate(options)
+        assert isinstance(stage, Filter)
+        assert stage.looks_at == expected
+
+
+def test_how_far_a_filter_looks() -> None:
+    def reach(kind: str, known: Any = None, **options: Any) -> Any:
+        stage = stage_class(f"filters.{kind}").model_validate(options)
+        assert isinstance(stage, Filter)
+        return stage.reach(known or {})
+
+    assert reach("outlier") == reach("metrics") == reach("normalize") == Reach(hops=1)
+    assert reach("outlier", mean_k=64) == reach("metrics", neighbors=64) == Reach(hops=2)
+    assert reach("outlier", method="radius", radius=2.5) == Reach(length=2.5)
+    assert reach("normalize", {"scale": 1.0}) == reach("patch") == reach("noise", sigma=1) == Reach()
+    assert reach("normalize", method="unit_sphere") is None
+    assert reach("patch", method="knn") is None
+    assert reach("metrics", reference="truth.laz") is None
+
+
+def test_behind_a_restoration_only_the_whole_cloud_is_sure() -> None:
+    cloud = cloud_of(scattered, 0, 150)
+    cloud = cloud.with_dims({f"Original{axis}": column for axis, column in zip("XYZ", cloud.xyz.T + 0.5, strict=True)})
+    stages = [stage_class("filters.restore").model_validate({}), *chain("statistical")]
+    done = check_seams(stages, cloud, boxes_of(cloud, (0.0, 0.0), 2), 0.5)  # type: ignore[arg-type]  # both are filters
+    assert max(tile.halo for tile in done) > 4
+
+
+def test_settled_only_in_part_by_the_stage_before() -> None:
+    # A stage that is sure of no point near x = 4, wherever the tile ends: all behind it must wait for nothing there.
+    class Doubt(Filter):
+        type_name: ClassVar[str] = "filters.doubt"
+
+        def run(self, cloud: PointCloud) -> PointCloud:
+            wide = cloud.horizon is None or not cloud.horizon.bounded
+            return cloud.settle((np.abs(cloud.original[:, 0] - 4) > 0.3) | wide).note(self.type_name)
+
+    cloud = cloud_of(scattered, 3, 200)
+    check_seams([Doubt(), *chain("removed, then measured")], cloud, boxes_of(cloud, (0.0, 0.0), 3), 0.5)
 
 
 @pytest.mark.slow

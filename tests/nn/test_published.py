@@ -12,7 +12,7 @@ from torch import Tensor
 
 from deburr.core.cloud import Floats, Frame, Patches
 from deburr.core.errors import ReadError
-from deburr.core.frames import spacing_frame
+from deburr.core.neighbors import cloud_spacing
 from deburr.core.progress import listening
 from deburr.nn.knn_patches import Cover, blocks, cover, farthest
 from deburr.nn.models import Settings
@@ -172,7 +172,7 @@ def test_neither_place_nor_scale_matters(net: SpdNet, scale: float, offset: list
     model, xyz = Published(net), sheet(600)
     out = model.denoise(xyz, SMALL).xyz
     there = (model.denoise(xyz * scale + offset, SMALL).xyz - offset) / scale
-    spacing = spacing_frame(xyz).scale
+    spacing = cloud_spacing(xyz)
     error = np.linalg.norm(there - out, axis=1) / spacing
     assert (error < 1e-4).mean() >= 0.99
     assert error.max() < 0.01
@@ -180,7 +180,7 @@ def test_neither_place_nor_scale_matters(net: SpdNet, scale: float, offset: list
 
 def test_the_spacing_frame_frees_it_from_the_size_of_the_cloud(net: SpdNet) -> None:
     model, xyz = Published(net), sheet(300)
-    frame = spacing_frame(xyz)
+    frame = Frame("spacing", cloud_spacing(xyz), np.median(xyz, axis=0))
     alone = model.denoise(xyz, Settings(steps=2, frame=frame)).xyz
     double = Frame("spacing", 2 * frame.scale, 2 * frame.offset)
     np.testing.assert_allclose(model.denoise(2 * xyz, Settings(steps=2, frame=double)).xyz, 2 * alone, atol=1e-6)
