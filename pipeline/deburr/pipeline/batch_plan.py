@@ -113,9 +113,9 @@ def prepare(request: Request, scratch: Path) -> Prepared:
         for number, (plan, path) in enumerate(zip(others, context, strict=True))
     ]
     limit = memory.points(request.memory or int(0.8 * memory.available()) // request.workers)
-    store = Store(refs, scratch / "points", dims)
+    store = Store(refs, scratch / "points", dims, chunk(limit))
     units = next((outline.units for outline in outlines.values() if outline.units), None)
-    job = Job(filters, places, store, units, limit, min(_CHUNK, limit // 2))
+    job = Job(filters, places, store, units, limit, chunk(limit))
     outputs = (
         _cells(request, job, plans[0], inputs)
         if request.retile
@@ -125,6 +125,11 @@ def prepare(request: Request, scratch: Path) -> Prepared:
         ]
     )
     return Prepared(first, job, outputs, failed, warnings)
+
+
+def chunk(limit: int) -> int:
+    """Points of a file that are held at a time, where a tile may have ``limit`` points."""
+    return min(_CHUNK, limit // 2)
 
 
 def checked(plan: Plan) -> tuple[tuple[Filter, ...], tuple[str, ...]]:

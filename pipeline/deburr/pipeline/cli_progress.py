@@ -118,3 +118,21 @@ def summary(plan: Plan, report: Mapping[str, Any], quiet: bool) -> None:
     memory = report["peak_memory_mb"]
     tail = f", at most {memory:,.0f} MB of memory" if memory else ""
     click.echo(f"done in {report['seconds']:.1f} s{tail}", err=True)
+
+
+def tiled_summary(plan: Plan, report: Mapping[str, Any], quiet: bool) -> None:
+    """The same of a run in tiles, whose report knows the filters only."""
+    from deburr.core.stage import Filter
+    from deburr.pipeline.summary import lines
+
+    steps = [step for step in plan.steps if isinstance(step.stage, Filter)]
+    for step, entry in zip(steps, report["stages"], strict=True):
+        for warning in entry["warnings"]:
+            click.echo(f"{step.where}: warning: {warning}", err=True)
+        if not quiet:
+            click.echo(f"{entry['type']} {entry['tag'] or ''}", err=True)
+            for words, value in lines(entry, report["units"]):
+                click.echo(f"    {words:<38} {value}", err=True)
+    for output in report["outputs"]:
+        for warning in output["warnings"]:
+            click.echo(f"{output['path']}: warning: {warning}", err=True)

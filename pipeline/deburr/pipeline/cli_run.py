@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -31,19 +32,33 @@ def _report(command: Callable[..., Any]) -> Callable[..., Any]:
     )
 
 
+def _memory(command: Callable[..., Any]) -> Callable[..., Any]:
+    return click.option(
+        "--memory", metavar="SIZE", help="Use no more than this, e.g. 2GB; larger files are run in tiles."
+    )(command)
+
+
 @click.command(cls=OverridesCommand)
 @click.argument("spec")
 @_files
 @_report
+@_memory
 @common
 def run(
-    spec: str, input: str | None, output: str | None, report: str | None, quiet: bool, overrides: dict[str, str]
+    spec: str,
+    input: str | None,
+    output: str | None,
+    report: str | None,
+    memory: str | None,
+    quiet: bool,
+    overrides: dict[str, str],
 ) -> None:
     """Run the pipeline in SPEC, a JSON file (or the JSON itself).
 
-    Prints the paths of the files written; progress and a summary go to stderr.
+    A file that does not fit into memory is cut into tiles, with the same result. Prints the paths of the files written;
+    progress and a summary go to stderr.
     """
-    _execute(_plan(spec, input, output, overrides, report), report, quiet)
+    _execute(_plan(spec, input, output, overrides, report), report, quiet, memory)
 
 
 @click.command()
@@ -55,12 +70,15 @@ def run(
 @click.option("--steps", help="Ascent steps; default: the model's own.")
 @click.option("--device", help="cpu, cuda, or auto; default cpu.")
 @_report
+@_memory
 @common
-def denoise(input: str, output: str, report: str | None, quiet: bool, **options: str | None) -> None:
+def denoise(
+    input: str, output: str, report: str | None, memory: str | None, quiet: bool, **options: str | None
+) -> None:
     """Denoise the point cloud IN and write it as OUT: the same points, in the same order, nothing else changed."""
     given = {name: value for name, value in options.items() if value is not None}
     spec = [{"filename": input}, {"type": "filters.spd", **given}, {"filename": output}]
-    _execute(_plan(spec, None, None, {}, report), report, quiet)
+    _execute(_plan(spec, None, None, {}, report), report, quiet, memory)
 
 
 @click.command(cls=OverridesCommand)
@@ -95,17 +113,37 @@ def _plan(spec: Any, input: str | None, output: str | None, overrides: dict[str,
     return plan
 
 
-def _execute(plan: Plan, report: str | None, quiet: bool) -> None:
+def _execute(plan: Plan, report: str | None, quiet: bool, memory: str | None) -> None:
+    from deburr.pipeline import memory as amounts
+    from deburr.pipeline import stream
     from deburr.pipeline.cli_progress import shown, summary
     from deburr.pipeline.execute import execute
 
-    with shown(quiet):
-        result = execute(plan, None, report)
-    summary(plan, result.report, quiet)
-    for writer in plan.writers:
-        click.echo(writer.filename)
-    if report is not None:
-        from deburr.pipeline.report import written
+    asked = None if memory is None else amounts.parse(memory)
+    if stream.too_large(plan, asked):
+        written = _stream(plan, asked, report, quiet)
+    else:
+        with shown(quiet):
+            result = execute(plan, None, report)
+        summary(plan, result.report, quiet)
+        from deburr.pipeline.report import written as files
 
-        for path in written(report):
-            click.echo(path)
+        written = [] if report is None else files(report)
+    for path in (*(writer.filename for writer in plan.writers), *written):
+        click.echo(path)
+
+
+def _stream(plan: Plan, memory: int | None, report: str | None, quiet: bool) -> list[str]:
+    """Run a file in tiles; returns the paths of what is left beside the outputs."""
+    from deburr.pipeline import batch_map, batch_report, crs, stream
+    from deburr.pipeline.cli_batch_view import BatchView
+    from deburr.pipeline.cli_progress import tiled_summary
+    from deburr.pipeline.report import NAME
+
+    assert plan.reader is not None
+    unit = crs.short(plan.reader.outline().units or "units")
+    with BatchView(unit, quiet) as view:
+        found = stream.run(plan, memory, view, None if report is None else Path(report))
+        tiled_summary(plan, found, quiet)
+        view.finish(found["totals"])
+    return [] if report is None else [str(Path(report) / name) for name in (NAME, batch_report.NAME, batch_map.NAME)]

@@ -93,10 +93,7 @@ def execute(plan: Plan, cloud: PointCloud | None = None, report_dir: str | os.Pa
     """Run ``plan`` on ``cloud``, or on what its reader reads. Raises `RunError`."""
     folder = None if report_dir is None else Path(report_dir)
     with _report_folder(folder):
-        for step in plan.steps:
-            if isinstance(step.stage, Writer):
-                with blamed(step.where):
-                    check_writable(Path(os.path.realpath(step.stage.filename)))
+        check_outputs(plan)
         check_readable(plan)
         account = report.Account(plan)
         for number, step in enumerate(plan.steps, 1):
@@ -121,6 +118,14 @@ def _apply(step: Step, cloud: PointCloud | None) -> PointCloud:
         return stage.write(cloud)
     assert isinstance(stage, Filter), f"{stage.type_name} is neither reader, filter nor writer"
     return stage.run(cloud)
+
+
+def check_outputs(plan: Plan) -> None:
+    """Find out before the long work that an output cannot be written. Raises `WriteError`."""
+    for step in plan.steps:
+        if isinstance(step.stage, Writer):
+            with blamed(step.where):
+                check_writable(Path(os.path.realpath(step.stage.filename)))
 
 
 def check_needs(stage: Stage, cloud: PointCloud) -> None:

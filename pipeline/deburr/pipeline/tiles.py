@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from deburr.core.cloud import Bools, Extent, Floats, Ints, PointCloud, Record
 from deburr.core.horizon import Horizon, Known
-from deburr.core.stage import Filter
+from deburr.core.stage import Filter, Reach
 from deburr.core.sums import Sums
 from deburr.pipeline.blame import blamed
 from deburr.pipeline.execute import check_needs
@@ -103,6 +103,16 @@ class Work:
     asked: Known = field(default_factory=dict)
     places: Sequence[str] = ()
 
+    @property
+    def last(self) -> int:
+        """The number of the last stage that looks around: after it, nobody asks for more than the core."""
+        if self.surveyor is not None:
+            return len(self.stages)
+        around = [
+            n for n, one in enumerate(zip(self.stages, self.known, strict=True)) if one[0].reach(one[1]) != Reach()
+        ]
+        return max(around, default=0)
+
     def where(self, number: int) -> str:
         stage = [*self.stages, self.surveyor][number]
         return (
@@ -164,7 +174,8 @@ def _attempt(work: Work, start: PointCloud, counted: list[list[Ints]], done: Don
         mine = np.isin(keys, core) & ~np.isin(keys, np.concatenate((_NONE, *counted[number])))
         with blamed(work.where(number), len(cloud)):
             check_needs(stage, cloud)
-            cloud = stage.run(_asked(cloud, mine, known, start.history))
+            near = np.isin(keys, core) if number >= work.last else None
+            cloud = stage.run(_asked(cloud, mine, known, start.history, near))
         done.records[number].extend(cloud.history[len(start.history) :])
         unsure = keys_of(_files(cloud), cloud.rows)[cloud.core & ~cloud.settled]
         counted[number].append(np.setdiff1d(keys[mine], unsure))
@@ -184,9 +195,11 @@ def _attempt(work: Work, start: PointCloud, counted: list[list[Ints]], done: Don
 _NONE = np.zeros(0, np.int64)
 
 
-def _asked(cloud: PointCloud, core: Bools, known: Known, history: tuple[Record, ...]) -> PointCloud:
+def _asked(
+    cloud: PointCloud, core: Bools, known: Known, history: tuple[Record, ...], near: Bools | None = None
+) -> PointCloud:
     assert cloud.horizon is not None
-    return replace(cloud, horizon=replace(cloud.horizon, known=known, core=core), history=history)
+    return replace(cloud, horizon=replace(cloud.horizon, known=known, core=core, near=near), history=history)
 
 
 def _piece(start: PointCloud, cloud: PointCloud, keep: Bools) -> Piece:

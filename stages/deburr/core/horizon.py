@@ -36,6 +36,8 @@ class Horizon:
     moved : how far any point of the cloud may have been moved since it was read, at most.
     hidden : (H, 3) float64, where unsettled points that were left out had been read.
     known : the figures of the whole cloud that the stage about to run asked for.
+    near : (N,) bool, the points that later stages may look at, the core among them; None: all. A stage may leave the
+        others unsettled, to spare itself the work.
     """
 
     low: Floats
@@ -46,6 +48,12 @@ class Horizon:
     moved: float = 0.0
     hidden: Floats = field(default_factory=_nowhere)
     known: Known = field(default_factory=dict)
+    near: Bools | None = None
+
+    @property
+    def wanted(self) -> Bools:
+        """(N,) bool: the points that the stage about to run should settle, if it can."""
+        return np.ones(len(self.core), np.bool_) if self.near is None else self.near
 
     def select(self, keep: Any, places: Floats) -> Horizon:
         """The horizon of the points that ``keep`` names; ``places`` (N, 3): where all points were read."""
@@ -53,7 +61,9 @@ class Horizon:
         left[keep] = False
         lost = places[left & ~self.settled]
         hidden = np.concatenate((self.hidden, lost)) if len(lost) else self.hidden
-        return replace(self, core=self.core[keep], settled=self.settled[keep], file=self.file[keep], hidden=hidden)
+        near = None if self.near is None else self.near[keep]
+        core, settled, file = self.core[keep], self.settled[keep], self.file[keep]
+        return replace(self, core=core, settled=settled, file=file, hidden=hidden, near=near)
 
     def sure(self, points: Floats, radii: Floats, unsettled: Floats, moved: float = 0.0) -> Bools:
         """(M,) bool: whether the ball of radius ``radii`` (M,) around each of ``points`` (M, 3) holds no unknown point.

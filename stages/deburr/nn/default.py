@@ -97,7 +97,7 @@ class Default:
                 wider = level.next_width(settings.seen.known)
                 _, *guesses = self._guesses(in_units(graph, None), wider, blocks)
                 if sure is not None:
-                    sure = graph.inner(sure, max(HOPS) * wider - 1 + POOLING_HOPS, blocks)
+                    sure = graph.inner(sure, level.seen(max(HOPS) * wider) - 1 + POOLING_HOPS, blocks)
         found = np.ones(len(scope.points), np.bool_) if sure is None else sure.numpy()
         sums = _count(graph, guesses, scope, settings, settings.seen.known, found)
         return sums, found[scope.back]
@@ -153,25 +153,27 @@ class _Climb:
                     sure = self.scope.sure_again(world, unit * graph.radii(), sure, LIMIT * noise * unit)
             floor = (NOISE_FLOOR * graph.spacing).clamp_min(told)
             if sure is not None:
-                hops = max(HOPS) * planes.wider - 1 + len(self.network.layers) + 1
+                hops = level.seen(max(HOPS) * planes.wider) - 1 + len(self.network.layers) + 1
                 sure = graph.inner(sure, hops, self.blocks)
-                if not (sure.numpy() & self.scope.counted).any():
+                if not (sure.numpy() & self.scope.wanted).any():
                     # Nothing of the core can be told from what is seen here, and more is to be read.
                     return np.zeros_like(start), np.zeros(len(start)), np.zeros(len(start), np.bool_)
-            score, gate = (part.double().numpy() for part in self._score(Scene(graph, planes, floor), fed, sure))
+            # The last step serves the points that are wanted; steps before it all that these may see.
+            wanted = None if sure is None else sure.numpy() & (self.scope.wanted if step == steps - 1 else True)
+            score, gate = (part.double().numpy() for part in self._score(Scene(graph, planes, floor), fed, wanted))
             # What the network may do to points far from all others is more than the noise could.
             now, first = now + limited(score, LIMIT * told), first if step else gate
-        return now - start, first, None if sure is None else sure.numpy()
+        return now - start, first, None if sure is None else sure.numpy() & self.scope.wanted
 
-    def _score(self, scene: Scene, blocks: Blocks, sure: Tensor | None) -> tuple[Tensor, Tensor]:
-        """Scores (N, 3) and gates (N,); 0 for points that are not ``sure`` (N,).
+    def _score(self, scene: Scene, blocks: Blocks, wanted: Bools | None) -> tuple[Tensor, Tensor]:
+        """Scores (N, 3) and gates (N,); 0 for points that are not ``wanted`` (N,).
 
         Part after part with what its points see, or memory would bound the cloud.
         """
         network, count = self.network.to(self.device), len(scene.noise)
         score, gate = torch.zeros(count, 3), torch.zeros(count)
-        wanted = torch.arange(count) if sure is None else sure.nonzero()[:, 0]
-        for rows in torch.split(wanted, PART):
+        every = torch.arange(count) if wanted is None else torch.from_numpy(np.flatnonzero(wanted))
+        for rows in torch.split(every, PART):
             seen = scene.graph.around(rows, len(network.layers) + 1)
             inner = torch.searchsorted(seen, rows)
             found = network(scene.part(seen).to(self.device), blocks.of(len(seen)))

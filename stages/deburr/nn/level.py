@@ -6,6 +6,8 @@ were that the noise was read from; ``few`` where the cloud has too few points fo
 
 from __future__ import annotations
 
+from math import ceil, sqrt
+
 import numpy as np
 
 from deburr.core.cloud import Extent, Floats
@@ -52,18 +54,28 @@ def next_width(known: Known) -> int:
     return 2 * int(known["wider"]) if "wider" in known else 1
 
 
+def seen(hops: int) -> int:
+    """How many hops away a point still counts after as many hops of averaging.
+
+    Averages spread as random walks do, with the root of their length: a hop leads to about a third of the way to the
+    16th neighbour along each axis, so that beyond 2.5 sqrt(hops) hops, seven standard deviations, all points together
+    weigh less than 1e-9.
+    """
+    return min(hops, ceil(2.5 * sqrt(hops)))
+
+
 def hops(known: Known, asked: int | None) -> int:
     """How far a point sees along the graph in all steps, of which there are ``asked``, if that is not None."""
     if known.get("few"):
         return 0
     noise = known["noise"] / known["spacing"]
     widths = [known["wider"], *(widening(noise * STEP_LEVEL**step) for step in range(1, asked or steps(known)))]
-    return sum(_PLANE_HOPS * wider + _LAYERS for wider in widths)
+    return sum(seen(_PLANE_HOPS * wider) + _LAYERS for wider in widths)
 
 
 def survey_hops(known: Known) -> int:
     """How far a point sees along the graph in the next survey of the noise."""
-    return _PLANE_HOPS * next_width(known) + _POOLING_HOPS
+    return seen(_PLANE_HOPS * next_width(known)) + _POOLING_HOPS
 
 
 def count(spacings: Floats, guesses: tuple[Floats, Floats] | None, points: int, sampled: bool) -> dict[str, Sum]:

@@ -24,6 +24,7 @@ class Scope:
     counted : (M,) bool, those that figures count: where points are equal, the first of them decides.
     sampled : (M,) bool, those in the sample; None: there is none.
     places, settled, horizon : (M, 3) float64 where the points were read, (M,) bool, and what is around, in a tile.
+    wanted : (M,) bool, in a tile: the points whose result is asked for.
     """
 
     points: Floats
@@ -33,6 +34,7 @@ class Scope:
     places: Floats | None = None
     settled: Bools | None = None
     horizon: Horizon | None = None
+    wanted: Bools | bool = True
 
     @classmethod
     def of(cls, xyz: Floats, seen: Seen | None) -> Scope:
@@ -48,7 +50,9 @@ class Scope:
             return cls(points, back, seen.counted[first], sampled)
         settled = np.ones(len(points), np.bool_)
         settled[back[~seen.horizon.settled]] = False
-        return cls(points, back, seen.counted[first], sampled, seen.places[first], settled, seen.horizon)
+        wanted = np.zeros(len(points), np.bool_)
+        wanted[back[seen.horizon.wanted]] = True
+        return cls(points, back, seen.counted[first], sampled, seen.places[first], settled, seen.horizon, wanted)
 
     def sure(self, radii: Floats) -> Tensor | None:
         """(M,) bool: whether all points within ``radii`` (M,) of each are known; None where all are anyway."""
