@@ -24,6 +24,7 @@ from deburr.core.stage import Outline, Reader, Writer
 from deburr.pipeline.cutting import cut
 from deburr.pipeline.fileref import FileRef
 from deburr.pipeline.store import Store, size
+from deburr.pipeline.unpack import unpack
 from deburr.readers.las import LasReader
 
 EVERYWHERE = (np.full(2, -np.inf), np.full(2, np.inf))
@@ -316,6 +317,15 @@ def test_leftovers_of_a_killed_process_vanish(tmp_path: Path) -> None:
     (place.with_name(f".{place.name}.0123456789ab")).mkdir()
     store.unpack(0)
     assert sorted(path.name[:5] for path in place.parent.iterdir()) == [".lock", place.name[:5]]
+
+
+def test_the_slower_of_two_throws_its_work_away(tmp_path: Path) -> None:
+    ref = written(tmp_path / "a.las", PointCloud(np.random.default_rng(0).random((50, 3))))
+    first = unpack(ref.reader, ref.extent, {}, tmp_path / "scratch" / "0")
+    state = (first.folder / "points").stat().st_ino
+    assert unpack(ref.reader, ref.extent, {}, first.folder).folder == first.folder
+    assert (first.folder / "points").stat().st_ino == state
+    assert [path.name for path in (tmp_path / "scratch").iterdir()] == ["0"]
 
 
 def test_size_is_what_is_written(tmp_path: Path) -> None:
