@@ -23,7 +23,7 @@ from deburr.pipeline.tiles import Done, process
 #: The standard deviation of a Gaussian whose median distance from its mean is 1.
 _SIGMA = 1.4826
 #: Places in a tile where its noise is measured, and points at each, about.
-_PROBES, _PROBED = 8, 1200
+_PROBES, _PROBED = 32, 300
 
 
 def do(task: Mapping[str, Any]) -> dict[str, Any]:

@@ -21,7 +21,7 @@ from deburr.pipeline.blame import blamed
 from deburr.pipeline.execute import check_needs
 
 #: Each wider attempt reads this many times as far around.
-WIDER = 2.0
+WIDER = 1.5
 #: Bits that hold a row within a file, in the key that names a point.
 _ROW_BITS = 40
 
