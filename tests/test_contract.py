@@ -23,8 +23,6 @@ _spec.loader.exec_module(contract)
 
 STAGES = stage_types()
 FILTERS = [name for name in STAGES if name.startswith("filters.")]
-#: Filters that are held to everything but tiles.
-NOT_IN_TILES = {"filters.spd"}
 CLOUDS = {
     "empty": PointCloud(np.zeros((0, 3))),
     "one point": PointCloud([[500_000.0, 5_400_000.0, 100.0]]),  # type: ignore[arg-type]  # lists are converted
@@ -79,13 +77,14 @@ def test_the_order_of_the_points_does_not_matter(type_name: str) -> None:
     contract.check_permutation(a_filter(type_name), contract.surface(600), tolerance=1e-4)
 
 
-@pytest.mark.parametrize("type_name", [name for name in FILTERS if name not in NOT_IN_TILES])
+@pytest.mark.parametrize("type_name", FILTERS)
 def test_tiled_equals_whole(type_name: str) -> None:
     stage = a_filter(type_name)
     if stage.reach({}) is None:
         pytest.skip("must see the whole cloud")
     for cloud in (contract.surface(), contract.surface(60)):
-        contract.check_tiles(stage, cloud, side=3.0, halo=1.0)
+        # The network computes in float32, its planes about each tile's own middle.
+        contract.check_tiles(stage, cloud, side=3.0, halo=1.0, tolerance=1e-6 if type_name == "filters.spd" else 0.0)
 
 
 @pytest.mark.parametrize("type_name", [name for name in STAGES if name.startswith("writers.")])
