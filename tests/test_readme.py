@@ -42,6 +42,9 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for name, sigma in (("clean_scan", 0.0), ("noisy_scan", 0.03), ("noisy", 0.03)):
         noisy = clean + random.normal(0, 1, clean.shape) * sigma
         LasWriter(filename=str(tmp_path / f"{name}.laz")).write(PointCloud(noisy))
+    (tmp_path / "tiles").mkdir()
+    for name, part in (("west", noisy[:, 0] < 500_002.5), ("east", noisy[:, 0] >= 500_002.5)):
+        LasWriter(filename=str(tmp_path / "tiles" / f"{name}.laz")).write(PointCloud(noisy[part]))
     (tmp_path / "denoise.json").write_text(blocks("json")[1])
     monkeypatch.chdir(tmp_path)
     return tmp_path

@@ -102,6 +102,9 @@ def _run(request: Request, prepared: Prepared, options: dict[str, Any], quiet: b
         for warning in prepared.warnings:
             view.warn(warning)
         view.note(said)
+        if options["retry_failed"] and not any(one["error"] for one in ledger.of_kind("failed").values()):
+            view.note(f"nothing failed in the run before in {folder}; nothing is done again")
+            return
         means = Means(request.workers, options["scheduler"], ledger, options["retry_failed"])
         account = Batch(prepared, folder / _SCRATCH, means, view).run(request.tile)
         report = batch_out.leave(prepared, account, folder, began, time.monotonic() - clock)

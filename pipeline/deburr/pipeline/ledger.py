@@ -73,6 +73,10 @@ class Ledger:
         """The record, or None if that has not been done."""
         return self._records.get((kind, key))
 
+    def of_kind(self, kind: str) -> dict[str, dict[str, Any]]:
+        """All records of a kind, by key."""
+        return {key: record for (other, key), record in self._records.items() if other == kind}
+
     def add(self, key: str, kind: str, record: dict[str, Any]) -> None:
         """Write a line; when this returns, it is on the disk."""
         assert self._file >= 0, "a ledger is written to inside its `with` block"
