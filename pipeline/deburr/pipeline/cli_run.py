@@ -138,7 +138,7 @@ def _stream(plan: Plan, memory: int | None, report: str | None, quiet: bool) -> 
     from deburr.pipeline import batch_map, batch_report, crs, stream
     from deburr.pipeline.cli_batch_view import BatchView
     from deburr.pipeline.cli_progress import tiled_summary
-    from deburr.pipeline.report import NAME
+    from deburr.pipeline.report import written as files
 
     assert plan.reader is not None
     unit = crs.short(plan.reader.outline().units or "units")
@@ -146,4 +146,9 @@ def _stream(plan: Plan, memory: int | None, report: str | None, quiet: bool) -> 
         found = stream.run(plan, memory, view, None if report is None else Path(report))
         tiled_summary(plan, found, quiet)
         view.finish(found["totals"])
-    return [] if report is None else [str(Path(report) / name) for name in (NAME, batch_report.NAME, batch_map.NAME)]
+    names = (
+        []
+        if report is None
+        else [*files(report), *(str(Path(report) / n) for n in (batch_report.NAME, batch_map.NAME))]
+    )
+    return [name for name in names if Path(name).exists()]

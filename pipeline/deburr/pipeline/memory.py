@@ -7,12 +7,13 @@ import re
 
 from deburr.core.errors import SpecError
 
-#: Bytes that a process takes before it has read a point: Python, numpy, SciPy, torch.
-BASE = 420_000_000
-#: Bytes a point that a tile takes at most while the default model works on it.
+#: Bytes that a process takes whatever the tile: Python, numpy, SciPy, torch, and the features of as many points as the
+#: network works on at once.
+BASE = 750_000_000
+#: Bytes a point that a tile takes besides, while the default model works on it.
 PER_POINT = 900
 #: The share of a tile's points that its core is planned to be; the rest is room for the halo.
-CORE = 0.65
+CORE = 0.7
 #: Fewer points than this make no tile: the halo would be most of it.
 _FEWEST = 50_000
 

@@ -12,17 +12,22 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from deburr.core.errors import DeburrError, ReadError, SpecError
+import numpy as np
+
+from deburr.core.errors import DeburrError, ReadError, SpecError, WriteError
+from deburr.core.files import replacing
 from deburr.core.progress import advance
-from deburr.pipeline import batch_out, memory, scratch
+from deburr.pipeline import batch_out, batch_report, memory, report, scratch
 from deburr.pipeline.batch import Account, Batch, Means, View
 from deburr.pipeline.batch_plan import Output, Prepared, checked, chunk, looked_at
 from deburr.pipeline.blame import blamed
 from deburr.pipeline.execute import check_outputs
 from deburr.pipeline.fileref import FileRef
 from deburr.pipeline.job import Job, as_json
+from deburr.pipeline.pieces import Saved
 from deburr.pipeline.plan import Plan
 from deburr.pipeline.store import Store
+from deburr.pipeline.tasks import results_of
 
 #: What scratch folders are called, beside the output: ``.NAME.deburr-1f3a``.
 _MARK = ".deburr-"
@@ -64,8 +69,9 @@ def run(plan: Plan, asked: int | None, view: View, report_dir: Path | None) -> d
         account = Batch(prepared, folder, Means(), view).run()
         if account.errors:
             raise _failed(account)
-        out = report_dir or folder
-        return batch_out.leave(prepared, account, out, began, time.monotonic() - clock)
+        if report_dir is not None:
+            _picture(prepared, account, report_dir)
+        return batch_out.leave(prepared, account, report_dir or folder, began, time.monotonic() - clock)
 
 
 def _prepared(plan: Plan, asked: int | None, folder: Path, view: Any) -> Prepared:
@@ -90,6 +96,24 @@ def _prepared(plan: Plan, asked: int | None, folder: Path, view: Any) -> Prepare
     return Prepared(plan, Job(filters, places, store, outline.units, limit, chunk(limit)), outputs)
 
 
+def _picture(prepared: Prepared, account: Account, folder: Path) -> None:
+    """Draw a section through the tile that lost the most noise."""
+    from deburr.pipeline.picture import draw
+
+    tiles = [tile for tile in account.tiles.values() if results_of(tile)]
+    if not tiles:
+        return
+    tile = max(tiles, key=lambda one: batch_report.removed(one) or 0.0)
+    low, high = np.array(tile["box"][:2]), np.array(tile["box"][2:])
+    cloud, _ = prepared.job.view.read(low, high)
+    found = Saved(Path(results_of(tile)[0])).between(0, int(cloud.rows.max()) + 1)
+    # Both are by ascending row; a stage may have removed some.
+    cloud = cloud.select(np.isin(cloud.rows, found.rows))
+    dims = {name: column for name, column in found.dims.items() if name in cloud.dims}
+    with replacing(folder / report.PICTURE) as temporary:
+        draw(cloud.with_xyz(found.xyz).with_dims(dims), temporary)
+
+
 def _failed(account: Account) -> DeburrError:
     first = next(iter(account.errors.values()))
     more = f" (and {len(account.errors) - 1} more failures of the kind)" if len(account.errors) > 1 else ""
@@ -101,12 +125,22 @@ def _folder(beside: Path) -> Iterator[Path]:
     """A scratch folder that nobody clears away while this process lives, and that is gone in the end."""
     import fcntl
 
-    folder = beside.with_name(f".{beside.name[:80]}{_MARK}{secrets.token_hex(4)}")
-    folder.mkdir()
-    lock = os.open(folder / "lock", os.O_RDWR | os.O_CREAT)
+    token = secrets.token_hex(4)
+    folder = beside.with_name(f".{beside.name[:80]}{_MARK}{token}")
+    # Under another name first: a folder that is not locked yet would be taken for one that was left.
+    new = beside.with_name(f".deburr-new-{token}")
     try:
+        new.mkdir()
+        lock = os.open(new / "lock", os.O_RDWR | os.O_CREAT)
         with suppress(OSError):  # some network file systems have no locks
             fcntl.flock(lock, fcntl.LOCK_EX)
+        new.rename(folder)
+    except OSError as error:
+        shutil.rmtree(new, ignore_errors=True)
+        raise WriteError(
+            f"{folder}: scratch space cannot be made ({error.strerror or error}); choose another output"
+        ) from error
+    try:
         yield folder
     finally:
         os.close(lock)
