@@ -13,16 +13,18 @@ import numpy as np
 
 from deburr.core.cloud import Extent, Floats
 from deburr.core.errors import DeburrError, RunError, SpecError
-from deburr.core.stage import Filter, Outline, Stage
+from deburr.core.stage import Filter, Outline, Stage, Writer
+from deburr.filters._original import ORIGINAL
 from deburr.pipeline import cutting, memory
 from deburr.pipeline.alike import check_alike
 from deburr.pipeline.fileref import FileRef
+from deburr.pipeline.inputs import kind_of
 from deburr.pipeline.job import Job, as_json
 from deburr.pipeline.names import cell_names, out_names
 from deburr.pipeline.passes import reach
 from deburr.pipeline.plan import Plan, load
-from deburr.pipeline.resolve import Override
-from deburr.pipeline.spec import Source
+from deburr.pipeline.resolve import Override, resolve
+from deburr.pipeline.spec import Source, parse
 from deburr.pipeline.store import Store
 from deburr.pipeline.tiles import Core, Work
 
@@ -85,9 +87,7 @@ class Prepared:
 
 def prepare(request: Request, scratch: Path) -> Prepared:
     """Read the heads of all files and decide. Raises `SpecError` with what cannot be run, `RunError` if no file can."""
-    first = load(request.spec, input=request.inputs[0], output=request.out / request.inputs[0].name,
-                 overrides=request.overrides)  # fmt: skip
-    filters, places = checked(first)
+    filters, places = checked(_plan(request, request.inputs[0]))
     outlines, failed = _outlines(request)
     inputs = [path for path in request.inputs if path in outlines]
     if not inputs:
@@ -95,36 +95,75 @@ def prepare(request: Request, scratch: Path) -> Prepared:
     context = [path for path in request.context if path in outlines]
     dims = looked_at(filters)
     warnings = check_alike([(path, outlines[path]) for path in (*inputs, *context)], dims)
-    lows = [outlines[path].extent.low for path in inputs]
-    if request.retile is None:
-        names = out_names(request.name, inputs, lows, request.out, context=context)
-    else:
-        names = [request.out / f"cell-{number}{inputs[0].suffix}" for number in range(len(inputs))]
-        _check_layouts(inputs, outlines)
-    plans = [load(request.spec, input=path, output=name, overrides=request.overrides)
-             for path, name in zip(inputs, names, strict=True)]  # fmt: skip
-    others = [load(request.spec, input=path, output=request.out / path.name, overrides=request.overrides)
-              for path in context]  # fmt: skip
-    refs = [
-        _ref(plan, number, outlines[path], False) for number, (plan, path) in enumerate(zip(plans, inputs, strict=True))
-    ]
-    refs += [
-        _ref(plan, len(refs) + number, outlines[path], True)
-        for number, (plan, path) in enumerate(zip(others, context, strict=True))
-    ]
-    limit = memory.points(request.memory or int(0.8 * memory.available()) // request.workers)
+    names = _names(request, inputs, outlines)
+    plans = [_plan(request, path, name) for path, name in zip(inputs, names, strict=True)]
+    # A file keeps its number when others before it cannot be read today.
+    numbers = {path: number for number, path in enumerate((*request.inputs, *request.context))}
+    refs = [_ref(plan, numbers[path], outlines[path], False) for plan, path in zip(plans, inputs, strict=True)]
+    _check_needed(filters, refs)
+    refs += [_ref(_plan(request, path), numbers[path], outlines[path], True) for path in context]
+    limit = memory.points((request.memory or int(0.8 * memory.available())) // request.workers)
     store = Store(refs, scratch / "points", dims, chunk(limit))
     units = next((outline.units for outline in outlines.values() if outline.units), None)
     job = Job(filters, places, store, units, limit, chunk(limit))
-    outputs = (
-        _cells(request, job, plans[0], inputs)
-        if request.retile
-        else [
-            Output(name.name, _writers(plan), (number,))
-            for number, (name, plan) in enumerate(zip(names, plans, strict=True))
+    if request.retile is not None:
+        outputs = _cells(request, job, inputs)
+    else:
+        outputs = [
+            Output(name.name, _writers(plan), (numbers[path],))
+            for name, plan, path in zip(names, plans, inputs, strict=True)
         ]
-    )
-    return Prepared(first, job, outputs, failed, warnings)
+    return Prepared(plans[0], job, outputs, failed, warnings)
+
+
+def _plan(request: Request, path: Path, output: Path | None = None) -> Plan:
+    """The pipeline for one input; without an ``output``, with one that is in nobody's way."""
+    nowhere = request.out / ".deburr" / f"{path.stem}{_suffix(request, path)}"
+    return load(request.spec, input=path, output=output or nowhere, overrides=request.overrides)
+
+
+def _suffix(request: Request, path: Path) -> str:
+    """The extension of the output for ``path``: its own, or that of the spec's writer if this writes another format."""
+    entries = resolve(parse(request.spec), None, None, request.overrides)[0].entries
+    kind, _, name = (entries[-1].type or "").partition(".") if entries else ("", "", "")
+    if kind != "writers" or kind_of(path) == f"readers.{name}":
+        return path.suffix
+    own = Path(str(entries[-1].options.get("filename", "")))
+    return own.suffix if kind_of(own) == f"readers.{name}" else f".{name}"
+
+
+def _names(request: Request, inputs: Sequence[Path], outlines: Mapping[Path, Outline]) -> list[Path]:
+    """Where the results of ``inputs`` go; with --retile, where they do not go."""
+    if request.retile is not None:
+        _check_layouts(inputs, outlines)
+        return [request.out / ".deburr" / f"{path.stem}{_suffix(request, path)}" for path in inputs]
+    lows = [outlines[path].extent.low for path in inputs]
+    suffixes = [_suffix(request, path) for path in inputs]
+    numbers = [request.inputs.index(path) for path in inputs]
+    return out_names(request.name, inputs, lows, request.out, suffixes, request.context, numbers)
+
+
+def _check_needed(filters: Sequence[Filter], files: Sequence[FileRef]) -> None:
+    """Raise `SpecError` for a dimension that cannot be taken to be 0 where a file lacks it, and others have it."""
+    given: set[str] = set()
+    wanted: dict[str, str] = {}
+    for stage in filters:
+        # Kept coordinates that are 0 would be where points are put back to.
+        kept = {*ORIGINAL} & (stage.looks_at or frozenset())
+        wanted |= dict.fromkeys((stage.needs - given) | kept, stage.type_name)
+        given |= stage.gives
+    filled = [file for file in files if file.extent.count]
+    errors = []
+    for name in sorted(wanted):
+        having = next((file for file in filled if name in file.kinds), None)
+        lacking = [file for file in filled if name not in file.kinds]
+        if having is not None and lacking:
+            errors.append(
+                f"{lacking[0].path}: has no dimension '{name}', which {wanted[name]} needs and {having.path} has; "
+                "run the files that have it apart from the others"
+            )
+    if errors:
+        raise SpecError(errors[:5])
 
 
 def chunk(limit: int) -> int:
@@ -149,6 +188,10 @@ def checked(plan: Plan) -> tuple[tuple[Filter, ...], tuple[str, ...]]:
             errors.append(f"{step.where}: cannot be run in tiles behind {lost}, which moves points from afar; run "
                           "these two as pipelines of their own, one after the other")  # fmt: skip
         lost = lost or ("filters.restore" if stage.type_name == "filters.restore" else "")
+    if steps:
+        early = plan.steps[: plan.steps.index(steps[-1])]
+        errors += [f"{step.where}: stands before {steps[-1].stage.type_name}, and in tiles only results are written; "
+                   "remove it, or run two pipelines" for step in early if isinstance(step.stage, Writer)]  # fmt: skip
     if errors:
         raise SpecError(errors)
     return tuple(step.stage for step in steps if isinstance(step.stage, Filter)), tuple(step.where for step in steps)
@@ -173,7 +216,7 @@ def _outlines(request: Request) -> tuple[dict[Path, Outline], dict[str, str]]:
     found: dict[Path, Outline] = {}
     failed: dict[str, str] = {}
     for path in (*request.inputs, *request.context):
-        reader = load(request.spec, input=path, output=request.out / path.name, overrides=request.overrides).reader
+        reader = _plan(request, path).reader
         assert reader is not None
         try:
             found[path] = reader.outline()
@@ -208,17 +251,18 @@ def _check_layouts(inputs: Sequence[Path], outlines: Mapping[Path, Outline]) -> 
         raise SpecError(errors[:5])
 
 
-def _cells(request: Request, job: Job, plan: Plan, inputs: Sequence[Path]) -> list[Output]:
+def _cells(request: Request, job: Job, inputs: Sequence[Path]) -> list[Output]:
     """The cells of the grid that the inputs are cut into anew."""
     assert request.retile is not None
     mine = [file for file in job.store.files if not file.context and file.extent.count]
     low, high = _around(mine)
     boxes = [box for box in cutting.grid(low, high, request.retile) if any(_meet(file, *box) for file in mine)]
-    names = cell_names(request.name, [box[0] for box in boxes], request.out, inputs[0].suffix, inputs)
+    names = cell_names(request.name, [box[0] for box in boxes], request.out, _suffix(request, inputs[0]),
+                       (*inputs, *request.context))  # fmt: skip
     outputs = []
     for name, box in zip(names, boxes, strict=True):
         files = tuple(file.number for file in mine if _meet(file, *box))
-        there = load(request.spec, input=inputs[0], output=name, overrides=request.overrides)
+        there = _plan(request, inputs[0], name)
         outputs.append(
             Output(
                 name.name,
@@ -255,9 +299,9 @@ def tiles(job: Job, outputs: Sequence[Output], side: float | None = None) -> lis
         if box is None:
             boxes = _of_file(job, output.files[0], most, side)
         else:
-            boxes = _even(
-                np.array(box[:2]), np.array(box[2:]), job.store.count(np.array(box[:2]), np.array(box[2:])), most
-            )
+            low, high = np.array(box[:2]), np.array(box[2:])
+            number = sum(_at_most(job, file, low, high, most) for file in output.files) / most
+            boxes = _even(low, high, max(number, 0 if side is None else _ratio(box, side)))
         for number, (low, high) in enumerate(boxes):
             name = output.id if len(boxes) == 1 else f"{output.id}-{number}"
             inside = sum(_points(job, file, low, high) for file in output.files)
@@ -269,7 +313,18 @@ def _points(job: Job, number: int, low: Any, high: Any) -> int:
     file = next(file for file in job.store.files if file.number == number)
     overlap = np.minimum(high, file.high) - np.maximum(low, file.low)
     width = np.maximum(file.high - file.low, 1e-300)
-    return int(file.extent.count * np.clip(overlap / width, 0, 1).prod())
+    # Never 0 where there may be one: what has no points is not looked at.
+    return ceil(file.extent.count * float(np.clip(overlap / width, 0, 1).prod()))
+
+
+def _at_most(job: Job, number: int, low: Any, high: Any, most: int) -> int:
+    """How many points of a file a box holds, hardly more. The same whatever has been unpacked in an earlier run."""
+    file = next(file for file in job.store.files if file.number == number)
+    if file.extent.count <= most:
+        return min(file.extent.count, 4 * _points(job, number, low, high))
+    counts, x, y = job.store.histogram(number)
+    inside = np.outer((x[:-1] < high[0]) & (x[1:] > low[0]), (y[:-1] < high[1]) & (y[1:] > low[1]))
+    return int(counts[inside].sum())
 
 
 def _of_file(job: Job, number: int, most: int, side: float | None) -> list[cutting.Box]:
@@ -286,8 +341,14 @@ def place(x: float, y: float) -> Floats:
     return np.array([x, y], dtype=np.float64)
 
 
-def _even(low: Any, high: Any, count: int, most: int) -> list[cutting.Box]:
-    parts = max(1, ceil(sqrt(count / most)))
+def _ratio(box: Sequence[float], side: float) -> float:
+    """How many squares of this ``side`` the square ``box`` takes."""
+    return float(ceil((box[2] - box[0]) / side * (1 - 1e-9)) ** 2)
+
+
+def _even(low: Any, high: Any, number: float) -> list[cutting.Box]:
+    """The box in ``number`` equal parts, or a few more."""
+    parts = max(1, ceil(sqrt(number)))
     x, y = (np.linspace(low[axis], high[axis], parts + 1).tolist() for axis in (0, 1))
     return [(np.array([a, c]), np.array([b, d])) for c, d in pairwise(y) for a, b in pairwise(x)]
 
@@ -296,6 +357,9 @@ def halo(work: Work, extent: Extent) -> float:
     """How wide the halo of a tile may have to be, cloud units, where points lie as densely as in ``extent``."""
     told = [known.get("spacing") for known in (*work.known, work.asked)]
     if extent.count:
-        told.append(_UNEVEN * float(np.sqrt(np.prod((extent.high - extent.low)[:2]) / extent.count)))
+        sides = (extent.high - extent.low)[:2]
+        # Of points in a line, each has its part of that.
+        even = np.sqrt(sides.prod() / extent.count) if sides.all() else sides.max() / extent.count
+        told.append(_UNEVEN * float(even))
     seen = reach(work)
     return seen.length + _SPARE * seen.hops * _HOP * max((spacing for spacing in told if spacing), default=0.0)

@@ -25,18 +25,23 @@ def out_names(
     files: Sequence[Path],
     lows: Sequence[Floats],
     folder: Path,
-    suffix: str | None = None,
+    suffix: str | Sequence[str] | None = None,
     context: Sequence[Path] = (),
+    numbers: Sequence[int] | None = None,
 ) -> list[Path]:
     """Where the results of ``files`` go in ``folder``; one output an input.
 
     ``template`` knows ``{stem}`` (the input's name without extension), ``{x}`` and ``{y}`` (the lower left corner of
-    its bounds, ``lows`` (2 or more,) each, in whole units downwards) and ``{index}`` (from 0); without it, outputs are
-    called as their inputs. What ends in no extension that a writer knows gets ``suffix``, else the input's own, but for
-    COPC: what is written is none. Raises `SpecError` with all that is wrong with the names; see `cell_names`.
+    its bounds, ``lows`` (2 or more,) each, in whole units downwards) and ``{index}`` (``numbers``, else from 0);
+    without it, outputs are called as their inputs. What ends in no extension that a writer knows gets ``suffix`` (one
+    for all, or one each), else the input's own, but for COPC: what is written is none. Raises `SpecError` with all that
+    is wrong with the names; see `cell_names`.
     """
-    values = [{"stem": _stem(path), **_numbers(low, i)} for i, (path, low) in enumerate(zip(files, lows, strict=True))]
-    suffixes = [suffix or path.suffix for path in files]
+    counted = range(len(files)) if numbers is None else numbers
+    values = [
+        {"stem": _stem(path), **_numbers(low, number)} for path, low, number in zip(files, lows, counted, strict=True)
+    ]
+    suffixes = [suffix or path.suffix for path in files] if suffix is None or isinstance(suffix, str) else suffix
     remedy = "give a template such as '{index}_{stem}'" if template is None else "add a field such as {index} or {stem}"
     names = _names(template or "{stem}", values, suffixes, template is not None)
     return _checked(names, [str(path) for path in files], folder, [*files, *context], remedy)

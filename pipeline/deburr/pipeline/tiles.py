@@ -22,6 +22,8 @@ from deburr.pipeline.execute import check_needs
 
 #: Each wider attempt reads this many times as far around.
 WIDER = 1.5
+#: The second attempt reads at least this share of the width of the whole cloud.
+_LEAST = 1e-6
 #: Bits that hold a row within a file, in the key that names a point.
 _ROW_BITS = 40
 
@@ -129,6 +131,8 @@ def process(view: View, work: Work, core: Core, halo: float, limit: int) -> Done
     """Do ``work`` for ``core``, at first with a halo of ``halo`` cloud units; read about ``limit`` points at most."""
     done = Done(records=[[] for _ in work.stages])
     counted: list[list[Ints]] = [[] for _ in work.stages]
+    # Where nothing told how far to look, the first guess may be 0, and no multiple of it is more.
+    least = _LEAST * float((view.extent.high - view.extent.low)[:2].max()) if view.extent.count else 0.0
     waiting = [(core, halo)]
     while waiting:
         core, halo = waiting.pop()
@@ -142,7 +146,7 @@ def process(view: View, work: Work, core: Core, halo: float, limit: int) -> Done
         left = _attempt(work, cloud, counted, done)
         done.unproved += 0 if proved else int(cloud.core.sum())
         for some in _clusters(cloud.original[left, :2], keys_of(_files(cloud), cloud.rows)[left], halo):
-            waiting.append((replace(some, files=core.files), halo * WIDER))
+            waiting.append((replace(some, files=core.files), max(halo * WIDER, least)))
     return done
 
 
@@ -211,15 +215,16 @@ def _piece(start: PointCloud, cloud: PointCloud, keep: Bools) -> Piece:
 
 def _clusters(plan: Floats, keys: Ints, halo: float) -> Iterator[Core]:
     """Points (M, 2) in groups, each of them a tile with ``halo``: split where the parts' boxes are smaller together."""
-    if not len(plan):
-        return
-    cut = _cut(plan, halo)
-    if cut is None:
-        # The box is half-open, and these are points on its border; the keys say what is meant.
-        yield Core(plan.min(axis=0), np.nextafter(plan.max(axis=0), np.inf), (), np.sort(keys))
-    else:
-        for part in cut:
-            yield from _clusters(plan[part], keys[part], halo)
+    waiting = [np.arange(len(plan))] if len(plan) else []
+    while waiting:
+        some = waiting.pop()
+        cut = _cut(plan[some], halo)
+        if cut is None:
+            # The box is half-open, and these are points on its border; the keys say what is meant.
+            low, high = plan[some].min(axis=0), np.nextafter(plan[some].max(axis=0), np.inf)
+            yield Core(low, high, (), np.sort(keys[some]))
+        else:
+            waiting += [some[part] for part in reversed(cut)]
 
 
 def _cut(plan: Floats, halo: float) -> tuple[Ints, Ints] | None:

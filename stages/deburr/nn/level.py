@@ -98,6 +98,9 @@ def count(spacings: Floats, guesses: tuple[Floats, Floats] | None, points: int, 
 
 def learn(known: Known, sums: Sums, given: float | None) -> Known:
     """What the sums of `count` over a whole cloud, or over its sample, tell; ``given``: the noise, if it is."""
+    if not sums:
+        # No points were there to be counted: the sample missed them, or there are none.
+        return {**known, "sampled": False} if known.get("sampled", True) else {**known, "few": True}
     points, sampled, spacing = sums["points"], sums["sampled"], sums["spacing"]
     assert isinstance(points, Exact)
     assert isinstance(sampled, Exact)
