@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import shutil
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Protocol
+
+import numpy as np
 
 import deburr.nn
 from deburr.core.errors import RunError
@@ -19,12 +21,17 @@ from deburr.pipeline.batch_plan import Output, Prepared, Tile
 from deburr.pipeline.fileref import FileRef
 from deburr.pipeline.job import as_json, core_as_json, core_of
 from deburr.pipeline.passes import Passes, sample
+from deburr.pipeline.scratch import make_scratch
 from deburr.pipeline.tasks import results_of, still_there, sums_of
 from deburr.pipeline.tiles import Core, Work
 
 _DO = "deburr.pipeline.tasks:do"
-#: Files whose bounds come nearer than this many halos to a tile decide whether it must be done anew.
-_NEAR = 8.0
+#: Folders in scratch: unpacked points, what surveys counted, results of tiles.
+_POINTS, _SUMS, _PIECES = "points", "sums", "pieces"
+_LEFT = (
+    "is not done, or what lies around it has changed since; --retry-failed does only what had failed: run again "
+    "without it"
+)
 
 
 class View(Protocol):
@@ -66,13 +73,17 @@ class Batch:
         self._prepared, self._scratch, self._means, self._view = prepared, scratch, means, view
         self._job = prepared.job
         self._base = self._identity()
+        # Taken once, before anything is read: a file that changes meanwhile must not pass for what was read.
+        self._files = [_seen(file) for file in self._job.store.files]
+        self._bounds = np.array([[file.low, file.high] for file in self._job.store.files])
         self.account = Account(errors=dict(prepared.failed))
 
     def run(self, side: float | None = None) -> Account:
         """Do everything that is not done already. Raises `RunError` where nothing can go on."""
         for path, error in self._prepared.failed.items():
             self._view.failed(path, error)
-        self._scratch.mkdir(parents=True, exist_ok=True)
+            self._mark(path, error)
+        make_scratch(self._scratch, (_POINTS, _SUMS, _PIECES))
         self._setup = {"job": str(self._job.save(self._scratch))}
         self._unpack()
         tiles = batch_plan.tiles(self._job, self._prepared.outputs, side)
@@ -85,6 +96,8 @@ class Batch:
         self.account.known = passes.known
         self._clean(passes.work(), tiles)
         self._write(tiles)
+        for file in self._job.store.files:
+            self._mark(file.path, None)
         return self.account
 
     def _unpack(self) -> None:
@@ -95,8 +108,9 @@ class Batch:
         points = {task["id"]: file.extent.count for task, file in zip(tasks, files, strict=True)}
         if tasks:
             self._view.stage("unpacking", len(tasks), sum(points.values()))
-            for outcome in engine.run(tasks, _DO, setup=self._setup, **self._engine()):
-                self._tell(outcome, points)
+            with closing(self._done(tasks)) as outcomes:
+                for outcome in outcomes:
+                    self._tell(outcome, points)
 
     def _survey(self, passes: Passes, tiles: Sequence[Tile]) -> None:
         number = 0
@@ -128,7 +142,7 @@ class Batch:
         return [
             {"id": f"survey-{number}-{name}", "kind": "survey", "surveyor": len(work.stages), "points": points,
              "known": [*work.known, work.asked], "core": core_as_json(core),
-             "halo": self._halo(work, core), "folder": str(self._scratch / "sums")}
+             "halo": self._halo(work, core), "folder": str(self._scratch / _SUMS)}
             for name, core, points in parts
         ]  # fmt: skip
 
@@ -140,9 +154,10 @@ class Batch:
              "core": core_as_json(tile.core), "halo": self._halo(work, tile.core),
              "output": self._outputs(alone[tile.output]) if tile.output in alone else None,
              "may_be_empty": alone[tile.output].may_be_empty if tile.output in alone else True,
-             "folder": str(self._scratch / "pieces")}
+             "folder": str(self._scratch / _PIECES)}
             for tile in tiles
         ]  # fmt: skip
+        self._spare(tasks, tiles)
         records = self._pass("cleaning", tasks)
         for tile in tiles:
             box = [*tile.core.low.tolist(), *tile.core.high.tolist()]
@@ -154,30 +169,43 @@ class Batch:
 
     def _write(self, tiles: Sequence[Tile]) -> None:
         """Put the outputs of several tiles together."""
-        pieces: dict[str, list[Tile]] = {}
-        for tile in tiles:
-            pieces.setdefault(tile.output, []).append(tile)
+        pieces = _by_output(tiles)
         tasks = []
         for output in self._prepared.outputs:
             parts = pieces.get(output.id, [])
-            records = [self.account.tiles[tile.id] for tile in parts]
             lost = [tile.id for tile in parts if self.account.tiles[tile.id]["error"]]
             if len(parts) < 2 or lost:
                 if lost and len(parts) > 1:
                     self.account.errors[output.id] = f"{len(lost)} of its {len(parts)} tiles failed ({lost[0]})"
                 continue
-            folders = [results_of(record) for record in records]
-            sources = [[number, [one[number] for one in folders if number in one]] for number in output.files]
-            tasks.append(
-                {"id": f"write-{output.id}", "kind": "write", "output": self._outputs(output), "sources": sources,
-                 "points": sum(tile.points for tile in parts), "may_be_empty": output.may_be_empty,
-                 "of": [self._key(self._task_of(tile)) for tile in parts]}
-            )  # fmt: skip
+            tasks.append(self._put_together(output, parts, self.account.tiles))
         for id_, record in self._pass("writing", tasks).items():
             self.account.outputs[id_.removeprefix("write-")] = {"written": record["written"]}
 
-    def _task_of(self, tile: Tile) -> dict[str, Any]:
-        return {"id": tile.id, "kind": "clean", "known": list(self.account.known), "core": core_as_json(tile.core)}
+    def _put_together(
+        self, output: Output, parts: Sequence[Tile], records: Mapping[str, Mapping[str, Any]]
+    ) -> dict[str, Any]:
+        """The task to write an output of the results that the ``records`` of its tiles name."""
+        folders = [results_of(records[tile.id]) for tile in parts]
+        sources = [[number, [one[number] for one in folders if number in one]] for number in output.files]
+        return {"id": f"write-{output.id}", "kind": "write", "output": self._outputs(output), "sources": sources,
+                "points": sum(tile.points for tile in parts), "may_be_empty": output.may_be_empty,
+                "of": [[records[tile.id][name] for name in ("key", "near")] for tile in parts]}  # fmt: skip
+
+    def _spare(self, tasks: Sequence[dict[str, Any]], tiles: Sequence[Tile]) -> None:
+        """Mark the tiles whose results stand in an output already: these need not be in scratch any more."""
+        by_id = {task["id"]: task for task in tasks}
+        pieces = _by_output(tiles)
+        for output in self._prepared.outputs:
+            parts = pieces.get(output.id, [])
+            before = {tile.id: self._before(by_id[tile.id]) for tile in parts} if len(parts) > 1 else {}
+            records = {id_: record for id_, record in before.items() if record is not None}
+            if not before or len(records) < len(before):
+                continue
+            written = self._before(self._put_together(output, parts, records))
+            if written is not None and still_there(written):
+                for tile in parts:
+                    by_id[tile.id]["spared"] = True
 
     def _outputs(self, output: Output) -> list[dict[str, Any]]:
         return [{name: value for name, value in one.items() if name != "box"} for one in output.writers]
@@ -189,29 +217,37 @@ class Batch:
         if not tasks:
             return {}
         points = {task["id"]: int(task["points"]) for task in tasks}
-        keys = {task["id"]: self._key(task) for task in tasks}
+        by_id = {task["id"]: task for task in tasks}
         records: dict[str, dict[str, Any]] = {}
         waiting = []
         for task in tasks:
-            before = None if self._means.ledger is None else self._means.ledger.get(task["kind"], keys[task["id"]])
-            if before is not None and still_there(before):
+            before = self._before(task)
+            if before is not None and (task.get("spared") or still_there(before)):
                 records[task["id"]] = before
             elif self._wanted(task):
-                waiting.append(task)
+                # Named by all that it depends on: what another spec left there is not taken for it.
+                waiting.append({**task, "name": ledger.key_of(self._key(task), self._all_files())[:24]})
             else:
-                self.account.errors[task["id"]] = "left, as only what had failed was asked for"
+                self.account.errors[task["id"]] = _LEFT
         self.account.skipped += len(records)
         self.account.tasks += len(waiting)
         self._view.stage(name, len(tasks), sum(points.values()))
         if records:
             self._view.resumed(len(records), sum(points[id_] for id_ in records))
-        for outcome in engine.run(waiting, _DO, setup=self._setup, **self._engine()):
-            kind = next(task["kind"] for task in waiting if task["id"] == outcome.id)
-            if self._tell(outcome, points) and outcome.record is not None:
-                records[outcome.id] = outcome.record
-                self._note(keys[outcome.id], kind, outcome.record)
-            self._note(outcome.id, "failed", {"error": outcome.error})
+        with closing(self._done(waiting)) as outcomes:
+            for outcome in outcomes:
+                task = by_id[outcome.id]
+                if self._tell(outcome, points) and outcome.record is not None:
+                    key = self._key(task)
+                    record = {**outcome.record, "key": key, "near": self._near(task, outcome.record)}
+                    records[outcome.id] = record
+                    self._note(key, task["kind"], record)
+                self._mark(outcome.id, outcome.error)
         return records
+
+    def _done(self, tasks: Sequence[Mapping[str, Any]]) -> Generator[engine.Outcome, None, None]:
+        means = self._means
+        yield from engine.run(tasks, _DO, setup=self._setup, workers=means.workers, scheduler=means.scheduler)
 
     def _tell(self, outcome: engine.Outcome, points: Mapping[str, int]) -> bool:
         if outcome.error is None and outcome.record is not None:
@@ -222,13 +258,9 @@ class Batch:
         return False
 
     def _wanted(self, task: Mapping[str, Any]) -> bool:
-        if not self._means.only_failed or self._means.ledger is None:
+        if not self._means.only_failed or task["kind"] != "clean":
             return True
-        before = self._means.ledger.get("failed", task["id"])
-        return task["kind"] == "write" or (before is not None and before["error"] is not None)
-
-    def _engine(self) -> dict[str, Any]:
-        return {"workers": self._means.workers, "scheduler": self._means.scheduler}
+        return self._had_failed(task["id"]) or any(map(self._had_failed, self._paths(task["core"]["files"])))
 
     def _halo(self, work: Work, core: Core) -> float:
         """A first guess by how densely the points of the tile's files lie."""
@@ -255,12 +287,34 @@ class Batch:
         """What the result of a task depends on."""
         if task["kind"] == "write":
             return ledger.key_of(self._base, "write", task["output"], task["of"])
-        core, work = task["core"], self._job.work(task["known"], task.get("surveyor"))
-        halo = self._halo(work, _core(task))
-        near = [file for file in self._job.store.files if _meets(file, _core(task), _NEAR * halo)]
-        told = [{**ledger.identity(file.path), "context": file.context} for file in near if Path(file.path).exists()]
         asked = [task.get(name) for name in ("kind", "known", "surveyor", "output")]
-        return ledger.key_of(self._base, asked, core, told)
+        return ledger.key_of(self._base, asked, task["core"])
+
+    def _near(self, task: Mapping[str, Any], record: Mapping[str, Any]) -> str:
+        """The files that a tile was made of: its own, and all within the halo that it was found to need."""
+        if task["kind"] == "write":
+            return ""
+        core, halo = core_of(task["core"]), float(record["halo"])
+        meet = (self._bounds[:, 0] <= core.high + halo) & (self._bounds[:, 1] >= core.low - halo)
+        near: list[bool] = np.all(meet, axis=1).tolist()
+        files = zip(self._job.store.files, self._files, near, strict=True)
+        return ledger.key_of([seen for file, seen, there in files if there or file.number in core.files])
+
+    def _before(self, task: Mapping[str, Any]) -> dict[str, Any] | None:
+        """The record of the task in an earlier run, if all that it depends on is as it was."""
+        if self._means.ledger is None:
+            return None
+        found = self._means.ledger.get(task["kind"], self._key(task))
+        return found if found is not None and found.get("near") == self._near(task, found) else None
+
+    def _had_failed(self, id: str) -> bool:
+        found = None if self._means.ledger is None else self._means.ledger.get("failed", id)
+        return found is not None and found["error"] is not None
+
+    def _mark(self, id: str, error: str | None) -> None:
+        """Remember, for runs that do what failed, that something failed, or does not any more."""
+        if error is not None or self._had_failed(id):
+            self._note(id, "failed", {"error": error})
 
     def _note(self, key: str, kind: str, record: dict[str, Any]) -> None:
         if self._means.ledger is not None:
@@ -282,22 +336,28 @@ class Batch:
             self._note(self._all_files(), "known", record)
 
     def _all_files(self) -> str:
-        there = [file for file in self._job.store.files if Path(file.path).exists()]
-        return ledger.key_of(self._base, [{**ledger.identity(file.path), "context": file.context} for file in there])
+        return ledger.key_of(self._base, self._files)
 
     def _paths(self, numbers: Iterable[int]) -> list[str]:
         wanted = set(numbers)
         return [file.path for file in self._job.store.files if file.number in wanted]
 
 
-def _core(task: Mapping[str, Any]) -> Core:
-    return core_of(task["core"])
+def _seen(file: FileRef) -> dict[str, Any]:
+    """The file as it is now."""
+    there = ledger.identity(file.path) if Path(file.path).exists() else {"path": file.path}
+    return {**there, "context": file.context}
 
 
-def _meets(file: FileRef, core: Core, margin: float = 0.0) -> bool:
-    if not file.extent.count:
-        return False
-    return bool((file.low <= core.high + margin).all() and (file.high >= core.low - margin).all())
+def _meets(file: FileRef, core: Core) -> bool:
+    return bool(file.extent.count and (file.low <= core.high).all() and (file.high >= core.low).all())
+
+
+def _by_output(tiles: Iterable[Tile]) -> dict[str, list[Tile]]:
+    found: dict[str, list[Tile]] = {}
+    for tile in tiles:
+        found.setdefault(tile.output, []).append(tile)
+    return found
 
 
 def clear(scratch: Path) -> None:

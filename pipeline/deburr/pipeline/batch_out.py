@@ -37,14 +37,7 @@ def leave(prepared: Prepared, account: Account, folder: Path, began: datetime, s
     """Write report.json, tiles.csv and tiles.png into ``folder``; returns the report. Raises `WriteError`."""
     unit = unit_of(prepared)
     tiles = [_plain(tile) for tile in account.tiles.values()]
-    files: list[dict[str, Any]] = [{"path": path, "error": error} for path, error in prepared.failed.items()]
-    files += [{"path": one["path"], "error": None} for one in outputs_of(account)]
-    files += [
-        {"path": id_, "error": error}
-        for id_, error in account.errors.items()
-        if id_ not in account.tiles and id_ not in prepared.failed
-    ]
-    totals = batch_report.write(folder, tiles, files, unit)
+    totals = batch_report.write(folder, tiles, _files(prepared, account), unit)
     found = {
         "spec_file": prepared.plan.origin or None,
         "spec": prepared.plan.as_json(),
@@ -67,6 +60,17 @@ def leave(prepared: Prepared, account: Account, folder: Path, began: datetime, s
     with replacing(folder / report.NAME) as temporary:
         temporary.write_text(json.dumps(report.plain(found), indent=2, allow_nan=False) + "\n", encoding="utf-8")
     return found
+
+
+def _files(prepared: Prepared, account: Account) -> list[dict[str, Any]]:
+    """Inputs that cannot be read, and outputs: those written, and those that are not for what went wrong."""
+    files: list[dict[str, Any]] = [{"path": path, "error": error} for path, error in prepared.failed.items()]
+    files += [{"path": one["path"], "error": None} for one in outputs_of(account)]
+    for output in prepared.outputs:
+        error = account.errors.get(f"write-{output.id}") or account.errors.get(output.id)
+        if error is not None and output.id not in account.outputs:
+            files += [{"path": one["writer"]["filename"], "error": error} for one in output.writers]
+    return files
 
 
 def _plain(tile: Mapping[str, Any]) -> dict[str, Any]:

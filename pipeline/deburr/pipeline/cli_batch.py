@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
 
 #: In the folder of outputs: what is needed in between, and the ledger.
 _SCRATCH, _LEDGER = ".deburr", "ledger.jsonl"
+#: In the ledger: how much memory a run took. The share of free memory that one takes, and what it may be at most when
+#: it goes on another time.
+_MEMORY, _SHARE, _STILL = "memory", 0.8, 0.9
 
 
 @click.command(cls=OverridesCommand)
@@ -50,6 +54,7 @@ def batch(spec: str, inputs: tuple[str, ...], out: str, overrides: dict[str, str
 
     request = _request(spec, inputs, out, overrides, options)
     folder = request.out
+    request = _as_before(request)
     prepared = prepare(request, folder / _SCRATCH)
     if options["dry_run"]:
         from deburr.pipeline.batch_dry import described
@@ -87,7 +92,33 @@ def _request(
     )
 
 
+def _as_before(request: Request) -> Request:
+    """With as much memory as the run before took, if that is free still: files are cut as then, and what is done stays.
+
+    What is free changes from moment to moment, and with it where large files would be cut.
+    """
+    from deburr.pipeline import memory
+    from deburr.pipeline.ledger import Ledger
+
+    if request.memory is not None:
+        return request
+    free = memory.available()
+    before = Ledger(request.out / _LEDGER).get(_MEMORY, str(request.workers))
+    kept = None if before is None or before["bytes"] > _STILL * free else int(before["bytes"])
+    return replace(request, memory=kept or int(_SHARE * free))
+
+
+def _temporary(prepared: Prepared, folder: Path) -> list[Path]:
+    """All files that a run writes beside temporary ones."""
+    from deburr.pipeline import batch_map, batch_report, report
+
+    written = [Path(one["writer"]["filename"]) for output in prepared.outputs for one in output.writers]
+    left = [folder / name for name in (report.NAME, batch_report.NAME, batch_map.NAME)]
+    return [*written, *left, folder / f"{folder.resolve().name}.vpc"]
+
+
 def _run(request: Request, prepared: Prepared, options: dict[str, Any], quiet: bool) -> None:
+    from deburr.core.files import clear_left
     from deburr.pipeline import batch_out
     from deburr.pipeline.batch import Batch, Means, clear, outputs_of
     from deburr.pipeline.cli_batch_view import BatchView
@@ -102,6 +133,11 @@ def _run(request: Request, prepared: Prepared, options: dict[str, Any], quiet: b
         for warning in prepared.warnings:
             view.warn(warning)
         view.note(said)
+        # Nobody else writes here now; what is half-written is of a run that was killed.
+        clear_left(_temporary(prepared, folder))
+        took = {"bytes": request.memory}
+        if ledger.get(_MEMORY, str(request.workers)) != took:
+            ledger.add(str(request.workers), _MEMORY, took)
         if options["retry_failed"] and not any(one["error"] for one in ledger.of_kind("failed").values()):
             view.note(f"nothing failed in the run before in {folder}; nothing is done again")
             return
@@ -118,6 +154,7 @@ def _run(request: Request, prepared: Prepared, options: dict[str, Any], quiet: b
         view.finish(report["totals"])
         if not account.errors:
             clear(folder / _SCRATCH)
+            clear_left(_temporary(prepared, folder))
     for one in outputs_of(account):
         click.echo(one["path"])
     if options["vpc"]:

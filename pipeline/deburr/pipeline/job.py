@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -18,7 +19,8 @@ from deburr.core.stage import Filter, Stage, Writer
 from deburr.pipeline.store import Store
 from deburr.pipeline.tiles import Core, View, Work
 
-NAME = "job.json"
+#: Of the file in scratch; each run's has its own.
+_NAME = "job-{}.json"
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,7 +41,7 @@ class Job:
     chunk: int
 
     def save(self, folder: Path) -> Path:
-        """Write it into ``folder``; returns the file's path. Raises `WriteError`."""
+        """Write it into ``folder`` in place of an earlier run's; returns the file's path. Raises `WriteError`."""
         value = {
             "filters": [as_json(stage) for stage in self.filters],
             "places": self.places,
@@ -48,9 +50,13 @@ class Job:
             "limit": self.limit,
             "chunk": self.chunk,
         }
-        with replacing(folder / NAME) as temporary:
+        path = folder / _NAME.format(secrets.token_hex(6))
+        with replacing(path) as temporary:
             temporary.write_text(json.dumps(value), encoding="utf-8")
-        return folder / NAME
+        for old in folder.glob(_NAME.format("*")):
+            if old != path:
+                old.unlink(missing_ok=True)
+        return path
 
     def work(self, known: Sequence[Mapping[str, Any]], surveyor: int | None) -> Work:
         """All filters, or those before the one that is to survey, with what each knows."""

@@ -118,7 +118,7 @@ def save(results: Held, folder: Path) -> Saved:
     temporary = folder.with_name(f".{folder.name}.{secrets.token_hex(6)}")
     shape = results.shape
     try:
-        temporary.mkdir(parents=True)
+        temporary.mkdir()
         _save(temporary / "rows.npy", results.columns.rows)
         _save(temporary / "xyz.npy", results.columns.xyz)
         for number, column in enumerate(results.columns.dims.values()):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
@@ -29,10 +29,28 @@ def make_folder(folder: Path) -> None:
     check_writable(folder / "report.json")
 
 
+def make_scratch(folder: Path, names: Iterable[str]) -> None:
+    """Make the scratch folder and those in it. Workers make none: one that outlives its run must not begin it anew.
+
+    Raises `WriteError`.
+    """
+    try:
+        for name in names:
+            (folder / name).mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise WriteError(
+            f"{folder}: the folder for scratch cannot be made ({error.strerror}); free space, or choose another output"
+        ) from error
+
+
+def _taken(folder: Path) -> int:
+    """Bytes of what an earlier run left in scratch, which need not be written again."""
+    return sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
+
+
 @contextmanager
 def scratch_file(path: Path) -> Iterator[TextIO]:
     """A text file in scratch, which appears only when it is complete. Raises `WriteError`."""
-    path.parent.mkdir(parents=True, exist_ok=True)
     with replacing(path) as temporary, open(temporary, "w", encoding="utf-8") as file:
         yield file
 
@@ -49,7 +67,7 @@ def needed(prepared: Prepared, folder: Path) -> str:
     while not there.exists():
         there = there.parent
     free = shutil.disk_usage(there).free
-    if free < bytes_:
+    if free < bytes_ - _taken(folder):
         raise RunError(
             f"{folder}: {_gigabytes(bytes_)} of scratch space are needed and {_gigabytes(free)} are free; free space, "
             "or put the output on another disk"

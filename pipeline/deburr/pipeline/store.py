@@ -243,7 +243,7 @@ def _alone(place: Path, path: str) -> Iterator[None]:
     import fcntl
 
     with writing(place, path):
-        place.parent.mkdir(parents=True, exist_ok=True)
+        place.parent.mkdir(exist_ok=True)
         lock = open(place.with_name(f".lock-{place.name}"), "wb")  # noqa: SIM115  # closed below, which unlocks it
     with lock:
         try:

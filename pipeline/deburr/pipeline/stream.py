@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import os
 import secrets
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from deburr.core import files
 from deburr.core.errors import DeburrError, ReadError, SpecError, WriteError
 from deburr.core.files import replacing
 from deburr.core.progress import advance
@@ -64,7 +66,7 @@ def run(plan: Plan, asked: int | None, view: View, report_dir: Path | None) -> d
         scratch.make_folder(report_dir)
     beside = Path(os.path.realpath(plan.writers[0].filename)) if plan.writers else (report_dir or Path()) / "report"
     clear_left(beside.parent)
-    with _folder(beside) as folder:
+    with _folder(beside, [writer.filename for writer in plan.writers]) as folder:
         prepared = _prepared(plan, asked, folder, view)
         account = Batch(prepared, folder, Means(), view).run()
         if account.errors:
@@ -121,8 +123,11 @@ def _failed(account: Account) -> DeburrError:
 
 
 @contextmanager
-def _folder(beside: Path) -> Iterator[Path]:
-    """A scratch folder that nobody clears away while this process lives, and that is gone in the end."""
+def _folder(beside: Path, outputs: Sequence[str]) -> Iterator[Path]:
+    """A scratch folder that nobody clears away while this process lives, and that is gone in the end.
+
+    It names the ``outputs``: who clears it away finds what was half-written, too.
+    """
     import fcntl
 
     token = secrets.token_hex(4)
@@ -134,6 +139,7 @@ def _folder(beside: Path) -> Iterator[Path]:
         lock = os.open(new / "lock", os.O_RDWR | os.O_CREAT)
         with suppress(OSError):  # some network file systems have no locks
             fcntl.flock(lock, fcntl.LOCK_EX)
+        os.write(lock, json.dumps([os.path.realpath(path) for path in outputs]).encode())
         new.rename(folder)
     except OSError as error:
         shutil.rmtree(new, ignore_errors=True)
@@ -148,7 +154,7 @@ def _folder(beside: Path) -> Iterator[Path]:
 
 
 def clear_left(folder: Path) -> None:
-    """Remove scratch folders of runs that were killed: those that no process holds."""
+    """Remove what runs that were killed left: scratch folders that no process holds, outputs that are half-written."""
     import fcntl
 
     for left in folder.glob(f".*{_MARK}*"):
@@ -156,6 +162,8 @@ def clear_left(folder: Path) -> None:
             lock = os.open(left / "lock", os.O_RDWR)
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                with suppress(ValueError):  # not even this was written to the end
+                    files.clear_left(json.loads((left / "lock").read_bytes()))
                 shutil.rmtree(left, ignore_errors=True)
             finally:
                 os.close(lock)

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from deburr.core.cloud import Floats
+from deburr.core.cloud import Floats, PointCloud
+from deburr.core.errors import RunError
 from deburr.core.stage import Reader
 from deburr.core.sums import Sum, from_json, merge, to_json
 from deburr.pipeline import figures, job, ledger
 from deburr.pipeline.blame import blamed
-from deburr.pipeline.pieces import Results, Saved, held, put_together, save, spanned
+from deburr.pipeline.pieces import Results, Saved, Shape, held, put_together, save, spanned
 from deburr.pipeline.report import peak_memory_mb
 from deburr.pipeline.scratch import scratch_file
 from deburr.pipeline.tiles import Done, process
@@ -42,7 +43,7 @@ def _unpack(task: Mapping[str, Any], all_: job.Job) -> dict[str, Any]:
 def _survey(task: Mapping[str, Any], all_: job.Job) -> dict[str, Any]:
     work, core = all_.work(task["known"], task["surveyor"]), job.core_of(task["core"])
     done = process(all_.view, work, core, task["halo"], all_.limit)
-    path = Path(task["folder"]) / f"{task['id']}.json"
+    path = Path(task["folder"]) / f"{task['name']}.json"
     with scratch_file(path) as file:
         json.dump(to_json(merge(done.sums)), file)
     return {"sums": str(path), "points": task["points"], **_account(done)}
@@ -62,7 +63,7 @@ def _clean(task: Mapping[str, Any], all_: job.Job) -> dict[str, Any]:
     else:
         folder = Path(task["folder"])
         record["pieces"] = {
-            str(number): str(save(one, folder / f"{task['id']}-{number}").folder) for number, one in results.items()
+            str(number): str(save(one, folder / f"{task['name']}-{number}").folder) for number, one in results.items()
         }
     return record
 
@@ -86,13 +87,8 @@ def _written(
         sources = [(number, results) for number, results in sources if results]
     for output in task["output"]:
         writer = job.writer_of(output["writer"])
-        parts = (
-            part
-            for number, results in sources
-            for part in put_together(_reader(all_, number), results, whole, all_.chunk)
-        )
         with blamed(output["where"], whole.extent.count):
-            cloud = writer.write_parts(parts, whole.extent)
+            cloud = writer.write_parts(_parts(task, sources, whole, all_), whole.extent)
         note = cloud.history[-1]
         low, high = whole.extent.low, whole.extent.high
         done.append(
@@ -105,6 +101,16 @@ def _written(
             }
         )
     return done
+
+
+def _parts(
+    task: Mapping[str, Any], sources: Sequence[tuple[int, Sequence[Results]]], whole: Shape, all_: job.Job
+) -> Iterator[PointCloud]:
+    for number, results in sources:
+        yield from put_together(_reader(all_, number), results, whole, all_.chunk)
+    if not Path(task["job"]).exists():
+        # The run was killed, and this worker did not notice; what stands there now is another run's.
+        raise RunError(f"{task['job']}: is gone, and so is the run that asked for this; nothing is to be done")
 
 
 def _reader(all_: job.Job, number: int) -> Reader:
@@ -138,7 +144,7 @@ def _residuals(before: Floats, after: Floats, moved: Any) -> tuple[float | None,
     """
     from deburr.filters._planes import local_shape
 
-    if moved.mean() > 0.5:  # what is not to move may be noise that is known
+    if len(moved) and moved.mean() > 0.5:  # what is not to move may be noise that is known
         before, after = before[moved], after[moved]
     if len(before) < _PROBED:
         return None, None

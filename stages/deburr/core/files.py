@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
+import re
 import secrets
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -24,6 +25,24 @@ def check_folder(path: Path) -> None:
     if path.exists() and not path.is_file():
         # Replacing a device such as /dev/null by a file would harm the whole machine.
         raise WriteError(f"{path}: is a device or pipe, not a file; choose another output path")
+
+
+#: What `replacing` calls a file until it is complete.
+_TEMPORARY = re.compile(r"\.(.+)\.[0-9a-f]{12}(\.[^.]*)?", re.DOTALL)
+
+
+def clear_left(paths: Iterable[str | Path]) -> None:
+    """Remove what `replacing` left beside ``paths`` in processes that were killed; none that lives may write these."""
+    names: dict[Path, set[str]] = {}
+    for path in paths:
+        target = Path(os.path.realpath(path))
+        names.setdefault(target.parent, set()).add(target.stem[:80] + target.suffix)
+    for folder, wanted in names.items():
+        with suppress(OSError):
+            for found in folder.iterdir():
+                match = _TEMPORARY.fullmatch(found.name)
+                if match and match[1] + (match[2] or "") in wanted:
+                    found.unlink(missing_ok=True)
 
 
 @contextmanager
