@@ -60,14 +60,11 @@ class Default:
             blocks = _blocks(scope, settings, helpers, ticker)
             known, planes = self._learned(found, scope, settings, blocks, ticker)
             unit, noise = known["spacing"], known["noise"]
-            graph = in_units(found, unit)
-            if planes is None:
-                ticker.begin("fitting planes", _PLANES)
-                planes = fit_planes(graph, known["wider"], blocks)
-            steps = settings.steps or level.steps(known)
-            ticker.begin("denoising", steps * (ScoreNetwork.WALKS + len(self.score.layers)) + (steps - 1) * _PLANES)
+            steps, fits = settings.steps or level.steps(known), int(planes is None)
+            walks = steps * (ScoreNetwork.WALKS + len(self.score.layers)) + (steps - 1 + fits) * _PLANES
+            ticker.begin("denoising", walks)
             climb = _Climb(self.score, torch_device(settings.device), blocks, scope)
-            way, gate, sure = climb.run(graph, planes, noise / unit, steps)
+            way, gate, sure = climb.run(in_units(found, unit), planes, known["wider"], noise / unit, steps)
         limit = settings.max_displacement if settings.max_displacement is not None else REACH * noise
         figures = {
             "noise": noise,
@@ -136,43 +133,58 @@ class _Climb:
     blocks: Blocks
     scope: Scope
 
-    def run(self, graph: Graph, planes: Planes, noise: float, steps: int) -> tuple[Floats, Floats, Bools | None]:
+    def run(
+        self, graph: Graph, planes: Planes | None, wider: int, noise: float, steps: int
+    ) -> tuple[Floats, Floats, Bools | None]:
         """The way of every point (N, 3) in ``steps`` steps, in the graph's units, the first step's gates (N,), and in a
-        tile which points are sure (N,)."""
+        tile which points are sure (N,). ``planes``: the first step's, if they are known."""
         # One thread feeds a GPU.
         fed = self.blocks if self.device.type == "cpu" else replace(self.blocks, helpers=None)
         start, unit = graph.points.numpy(), graph.unit
         now, first, sure = start, np.empty(0), self.scope.sure(graph.radii())
         for step in range(steps):
-            told = noise * level.STEP_LEVEL**step
+            told, last = noise * level.STEP_LEVEL**step, step == steps - 1
             if step:
-                graph = in_units(search(now), 1.0)
-                planes = fit_planes(graph, level.widening(told), self.blocks)
+                graph, planes, wider = in_units(search(now), 1.0), None, level.widening(told)
                 if sure is not None:
                     world = self.scope.points + unit * (now - start)
                     sure = self.scope.sure_again(world, unit * graph.radii(), sure, LIMIT * noise * unit)
-            floor = (NOISE_FLOOR * graph.spacing).clamp_min(told)
+            wanted = None
             if sure is not None:
-                hops = level.seen(max(HOPS) * planes.wider) - 1 + len(self.network.layers) + 1
-                sure = graph.inner(sure, hops, self.blocks)
-                if not (sure.numpy() & self.scope.wanted).any():
-                    # Nothing of the core can be told from what is seen here, and more is to be read.
+                sure = self._proved(graph, sure, wider)
+                # The last step serves the points that are wanted; steps before it all that these may see.
+                wanted = sure & torch.as_tensor(self.scope.wanted) if last else sure
+                if not bool(wanted.any()):
+                    # Nothing can be told from what is seen here, and more is to be read.
                     return np.zeros_like(start), np.zeros(len(start)), np.zeros(len(start), np.bool_)
-            # The last step serves the points that are wanted; steps before it all that these may see.
-            wanted = None if sure is None else sure.numpy() & (self.scope.wanted if step == steps - 1 else True)
+            planes = planes or fit_planes(graph, wider, self.blocks, self._seen(graph, wanted))
+            floor = (NOISE_FLOOR * graph.spacing).clamp_min(told)
             score, gate = (part.double().numpy() for part in self._score(Scene(graph, planes, floor), fed, wanted))
             # What the network may do to points far from all others is more than the noise could.
             now, first = now + limited(score, LIMIT * told), first if step else gate
-        return now - start, first, None if sure is None else sure.numpy() & self.scope.wanted
+        return now - start, first, None if wanted is None else wanted.numpy()
 
-    def _score(self, scene: Scene, blocks: Blocks, wanted: Bools | None) -> tuple[Tensor, Tensor]:
+    def _proved(self, graph: Graph, sure: Tensor, wider: int) -> Tensor:
+        """(N,) bool: the points that see none but ``sure`` (N,) ones through planes, layers and ensemble."""
+        hops = level.seen(max(HOPS) * wider) - 1 + len(self.network.layers) + 1
+        return graph.inner(sure, hops, self.blocks)
+
+    def _seen(self, graph: Graph, wanted: Tensor | None) -> Tensor | None:
+        """(N,) bool: the points whose planes the scores of the ``wanted`` (N,) ones are made of; None: all."""
+        if wanted is None:
+            return None
+        seen = torch.zeros_like(wanted)
+        seen[graph.around(wanted.nonzero()[:, 0], len(self.network.layers) + 1)] = True
+        return seen
+
+    def _score(self, scene: Scene, blocks: Blocks, wanted: Tensor | None) -> tuple[Tensor, Tensor]:
         """Scores (N, 3) and gates (N,); 0 for points that are not ``wanted`` (N,).
 
         Part after part with what its points see, or memory would bound the cloud.
         """
         network, count = self.network.to(self.device), len(scene.noise)
         score, gate = torch.zeros(count, 3), torch.zeros(count)
-        every = torch.arange(count) if wanted is None else torch.from_numpy(np.flatnonzero(wanted))
+        every = torch.arange(count) if wanted is None else wanted.nonzero()[:, 0]
         for rows in torch.split(every, PART):
             seen = scene.graph.around(rows, len(network.layers) + 1)
             inner = torch.searchsorted(seen, rows)

@@ -66,16 +66,24 @@ class Graph:
         return own / sqrt(pi / k) if k == SPACING_K else np.full(len(own), np.inf)
 
     def inner(self, sure: Tensor, hops: int, blocks: Blocks) -> Tensor:
-        """(N,) bool: the points from which ``hops`` steps along the graph lead to nothing but ``sure`` (N,) points."""
+        """(N,) bool: the points from which ``hops`` steps along the graph lead to nothing but ``sure`` (N,) points.
+
+        A hop changes something only in blocks whose neighbours lie where the last one did: along the border.
+        """
+        rows, size = blocks.rows(), blocks.size or max(blocks.count, 1)
+        ends = np.array(
+            [[int(part.min()) // size, int(part.max()) // size] for r in rows for part in (self.neighbors[r],)]
+        )
+        changed = np.array([not bool(sure[r].all()) for r in rows])
         for _ in range(hops):
-
-            def step(rows: slice, before: Tensor = sure) -> tuple[Tensor]:
-                return (before[rows] & self.gather(before, rows).all(1),)
-
-            (after,) = blocks.map(step)
-            if torch.equal(after, sure):
-                break
-            sure = after
+            before, sure = sure, sure.clone()
+            so_far = np.concatenate(([0], np.cumsum(changed)))
+            reached = np.flatnonzero(so_far[ends[:, 1] + 1] > so_far[ends[:, 0]])
+            changed = np.zeros(len(rows), np.bool_)
+            for block in reached.tolist():
+                r = rows[block]
+                sure[r] = before[r] & self.gather(before, r).all(1)
+                changed[block] = not torch.equal(sure[r], before[r])
         return sure
 
     def around(self, rows: slice | Tensor, hops: int) -> Tensor:
@@ -167,12 +175,14 @@ def in_units(graph: Graph, unit: float | None) -> Graph:
     return replace(graph, spacing=spacing)
 
 
-def fit_planes(graph: Graph, wider: int = 1, blocks: Blocks | None = None) -> Planes:
+def fit_planes(graph: Graph, wider: int = 1, blocks: Blocks | None = None, wanted: Tensor | None = None) -> Planes:
     """Weighted mean and covariance of ever wider neighbourhoods, by repeated averaging over the graph.
 
     One hop replaces the moments of every point by the window-weighted mean of its own and its neighbours'. The moments
     of wide neighbourhoods so cost a few additions a hop, and no wider search. They are sums of products of coordinates
     about the cloud's median, in float64: at 10^5 spacings from there the variances keep an error of 10^-5.
+
+    ``wanted`` (N,) bool: the points whose planes will be read; those of blocks without any are left undefined.
     """
     blocks = blocks or Blocks(len(graph.spacing))
     moments = torch.cat((graph.points, products(graph.points)), 1)
@@ -185,6 +195,8 @@ def fit_planes(graph: Graph, wider: int = 1, blocks: Blocks | None = None) -> Pl
         moments, done = average(moments, hop * wider - done), hop * wider
 
         def plane(rows: slice, moments: Tensor = moments, scale: int = scale) -> tuple[Tensor, ...]:
+            if wanted is not None and not bool(wanted[rows].any()):
+                return ()
             mean = moments[rows, :3]
             variances[rows, scale], normals[rows, scale] = smallest_axis(moments[rows, 3:] - products(mean))
             means[rows, scale] = mean - graph.points[rows]
