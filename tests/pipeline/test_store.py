@@ -196,6 +196,19 @@ def test_only_files_that_the_box_meets_are_unpacked(tmp_path: Path) -> None:
         store.read(np.zeros(2), np.full(2, 9.0))
 
 
+def test_indices_that_were_let_go_are_loaded_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("deburr.pipeline.store._OPENED", 2)
+    xyz = np.random.default_rng(0).random((30, 3))
+    refs = [
+        replace(written(tmp_path / f"{i}.las", PointCloud(xyz + np.array([2.0 * i, 0, 0]))), number=i) for i in range(5)
+    ]
+    store = Store(refs, tmp_path / "scratch")
+    for _ in range(2):
+        assert len(store.read(*EVERYWHERE)[0]) == 150
+        assert np.unique(store.read(np.array([3.5, -1.0]), np.array([7.5, 2.0]))[1]).tolist() == [2, 3]
+        assert len(store._opened) == 2
+
+
 def test_release_and_unpack_again(tmp_path: Path) -> None:
     ref = written(tmp_path / "a.las", PointCloud(np.random.default_rng(0).random((50, 3))))
     store, other = (Store([ref], tmp_path / "scratch") for _ in range(2))

@@ -75,6 +75,7 @@ class Batch:
         self._base = self._identity()
         # Taken once, before anything is read: a file that changes meanwhile must not pass for what was read.
         self._files = [_seen(file) for file in self._job.store.files]
+        self._all_files = ledger.key_of(self._base, self._files)
         self._bounds = np.array([[file.low, file.high] for file in self._job.store.files])
         self.account = Account(errors=dict(prepared.failed))
 
@@ -226,7 +227,7 @@ class Batch:
                 records[task["id"]] = before
             elif self._wanted(task):
                 # Named by all that it depends on: what another spec left there is not taken for it.
-                waiting.append({**task, "name": ledger.key_of(self._key(task), self._all_files())[:24]})
+                waiting.append({**task, "name": ledger.key_of(self._key(task), self._all_files)[:24]})
             else:
                 self.account.errors[task["id"]] = _LEFT
         self.account.skipped += len(records)
@@ -324,7 +325,7 @@ class Batch:
         """What surveys found in the same files; and where only failures are to be done again, in the run before."""
         if self._means.ledger is None:
             return None
-        found = self._means.ledger.get("known", self._all_files())
+        found = self._means.ledger.get("known", self._all_files)
         if found is None and self._means.only_failed:
             found = self._means.ledger.get("known", ledger.key_of(self._base))
         return None if found is None else found["known"]
@@ -333,10 +334,7 @@ class Batch:
         record = {"known": list(known)}
         self._note(ledger.key_of(self._base), "known", record)
         if not self.account.errors:
-            self._note(self._all_files(), "known", record)
-
-    def _all_files(self) -> str:
-        return ledger.key_of(self._base, self._files)
+            self._note(self._all_files, "known", record)
 
     def _paths(self, numbers: Iterable[int]) -> list[str]:
         wanted = set(numbers)

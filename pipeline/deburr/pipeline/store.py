@@ -22,6 +22,9 @@ from deburr.pipeline.buckets import Buckets, Kinds, Records, record_type
 from deburr.pipeline.fileref import FileRef
 from deburr.pipeline.unpack import CELLS, CHUNK, unpack, writing
 
+#: Files whose indices are kept in memory.
+_OPENED = 256
+
 
 class Store:
     """A `deburr.pipeline.tiles.View` of ``files``, which unpacks them into ``folder``.
@@ -37,6 +40,9 @@ class Store:
         self.folder, self.dims, self.chunk = Path(folder), dims, chunk
         self.kinds = _merged(self.files, dims)
         self.extent = _spanned([file.extent for file in self.files])
+        self._by_number = {file.number: file for file in self.files}
+        self._low = np.array([file.low for file in self.files]).reshape(-1, 2)
+        self._high = np.array([file.high for file in self.files]).reshape(-1, 2)
         self._opened: dict[int, Buckets] = {}
 
     def as_json(self) -> dict[str, Any]:
@@ -57,7 +63,7 @@ class Store:
         Raises `ReadError` for a file that cannot be read, `WriteError` where it cannot be unpacked, and `RunError` for
         points that are not where the head of their file says.
         """
-        there = [(file, self.unpack(file.number)) for file in self.files if _meet(file, low, high)]
+        there = [(file, self.unpack(file.number)) for file in self._meeting(low, high)]
         room = sum(buckets.count(low, high) for _, buckets in there)
         # Room for all points of the cells; what is not filled in the end is never touched, and takes no memory.
         xyz, rows, numbers = np.empty((room, 3)), np.empty(room, np.int64), np.empty(room, np.int32)
@@ -79,10 +85,9 @@ class Store:
     def count(self, low: Floats, high: Floats) -> int:
         """About how many points `read` would give, and no fewer; from the heads of files that are not yet unpacked."""
         found = 0
-        for file in self.files:
-            if _meet(file, low, high):
-                buckets = self._existing(file)
-                found += _guess(file, low, high) if buckets is None else buckets.count(low, high)
+        for file in self._meeting(low, high):
+            buckets = self._existing(file)
+            found += _guess(file, low, high) if buckets is None else buckets.count(low, high)
         return found
 
     def histogram(self, number: int) -> tuple[npt.NDArray[Any], Floats, Floats]:
@@ -132,15 +137,28 @@ class Store:
             ) from error
 
     def _file(self, number: int) -> FileRef:
-        return next(file for file in self.files if file.number == number)
+        return self._by_number[number]
+
+    def _meeting(self, low: Floats, high: Floats) -> list[FileRef]:
+        """The files of which points may lie in [low, high); of files without any, bounds are infinities."""
+        if not (low < high).all():
+            return []
+        there = ((self._low < high) & (self._high > low)).all(axis=1)
+        return [self.files[place] for place in np.flatnonzero(there)]
 
     def _existing(self, file: FileRef) -> Buckets | None:
         known = self._opened.pop(file.number, None)
         if known is None or not known.folder.exists():  # another process may have released it
             known = Buckets.load(self._place(file))
         if known is not None:
-            self._opened[file.number] = known
+            self._keep(file, known)
         return known
+
+    def _keep(self, file: FileRef, buckets: Buckets) -> None:
+        """Remember the indices of the files that were asked for last: of a country's, all would fill the memory."""
+        self._opened[file.number] = buckets
+        if len(self._opened) > _OPENED:
+            del self._opened[next(iter(self._opened))]
 
     def _unpacked(self, file: FileRef) -> Buckets:
         place = self._place(file)
@@ -150,7 +168,7 @@ class Store:
             if found is None:
                 shutil.rmtree(place, ignore_errors=True)  # what is there is not whole
                 found = unpack(file.reader, file.extent, wanted, place, self.chunk)
-        self._opened[file.number] = found
+        self._keep(file, found)
         return found
 
     def _place(self, file: FileRef) -> Path:
@@ -209,11 +227,6 @@ def _spanned(extents: Sequence[Extent]) -> Extent:
         if extent.count:
             low, high = np.minimum(low, extent.low), np.maximum(high, extent.high)
     return Extent(sum(extent.count for extent in extents), low, high)
-
-
-def _meet(file: FileRef, low: Floats, high: Floats) -> bool:
-    """Whether points of the file may lie in [low, high)."""
-    return bool(file.extent.count) and bool(((file.low < high) & (file.high > low) & (low < high)).all())
 
 
 def _guess(file: FileRef, low: Floats, high: Floats) -> int:

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from deburr.core.cloud import Floats, PointCloud
+from deburr.core.cloud import Bools, Floats, Ints, PointCloud
 from deburr.core.errors import RunError
 from deburr.core.stage import Reader
 from deburr.core.sums import Sum, from_json, merge, to_json
@@ -25,6 +25,7 @@ from deburr.pipeline.tiles import Done, process
 _SIGMA = 1.4826
 #: Places in a tile where its noise is measured, and points at each, about.
 _PROBES, _PROBED = 32, 300
+_NONE = np.zeros(0, np.int64)
 
 
 def do(task: Mapping[str, Any]) -> dict[str, Any]:
@@ -138,7 +139,7 @@ def _moved(done: Done) -> dict[str, Any]:
 
 
 def _residuals(before: Floats, after: Floats, moved: Any) -> tuple[float | None, float | None]:
-    """The noise of points (N, 3) around a few of them, before and after; cloud units.
+    """The noise of points (N, 3), or around a few of them, before and after; cloud units.
 
     Of distances to local planes the median, as a standard deviation: leaves and edges are far from any plane.
     """
@@ -148,21 +149,36 @@ def _residuals(before: Floats, after: Floats, moved: Any) -> tuple[float | None,
         before, after = before[moved], after[moved]
     if len(before) < _PROBED:
         return None, None
-    # A square of so many points, if they lay evenly.
-    side = float(np.sqrt(max(np.ptp(before[:, :2], axis=0).prod(), 1e-300) * _PROBED / len(before)))
-    found: list[list[Floats]] = [[], []]
-    for row in np.linspace(0, len(before) - 1, _PROBES).astype(int):
-        off = np.abs(before[:, :2] - before[row, :2]).max(axis=1)
-        near = np.flatnonzero(off < side)[: 8 * _PROBED]
-        inner = off[near] < side / 2
-        if len(near) >= 32:
-            for place, points in zip(found, (before, after), strict=True):
-                place.append(local_shape(points[near], 16, inner).residuals)
-    both = [np.concatenate(parts) if parts else np.zeros(0) for parts in found]
-    if not len(both[0]):
+    rows, inner, places = _probes(before)
+    if not len(rows):
         return None, None
-    then, now = (_SIGMA * float(np.median(part)) for part in both)
-    return then, now
+    found = []
+    for points in (before, after) if moved.any() else (before,):
+        residuals = local_shape(points[rows] - places, 16, inner).residuals
+        found.append(_SIGMA * float(np.median(residuals)))
+    return found[0], found[-1]
+
+
+def _probes(xyz: Floats) -> tuple[Ints, Bools, Floats]:
+    """Rows of points (N, 3) at places here and there, which of them are not at the brink of a place, and (M, 3) what to
+    take away from their coordinates so that places lie too far apart to see each other. Of a few points, all."""
+    if len(xyz) <= _PROBES * _PROBED:
+        return np.arange(len(xyz)), np.ones(len(xyz), np.bool_), xyz[:1]
+    low, span = xyz.min(axis=0), np.ptp(xyz, axis=0)
+    # A square of so many points, if they lay evenly.
+    side = float(np.sqrt(max(span[:2].prod(), 1e-300) * _PROBED / len(xyz)))
+    by_x = np.argsort(xyz[:, 0])
+    x = xyz[by_x, 0]
+    rows, inner, places = [], [], []
+    for number, row in enumerate(np.linspace(0, len(xyz) - 1, _PROBES).astype(int)):
+        middle = xyz[row, :2]
+        strip = by_x[slice(*np.searchsorted(x, [middle[0] - side, middle[0] + side]))]
+        near = np.sort(strip[np.abs(xyz[strip, 1] - middle[1]) < side])[: 8 * _PROBED]
+        if len(near) >= 32:
+            rows.append(near)
+            inner.append(np.abs(xyz[near, :2] - middle).max(axis=1) < side / 2)
+            places.append(np.broadcast_to(low - [4 * number * span.max(), 0, 0], (len(near), 3)))
+    return np.concatenate([_NONE, *rows]), np.concatenate([_NONE > 0, *inner]), np.concatenate([xyz[:0], *places])
 
 
 def sums_of(record: Mapping[str, Any]) -> dict[str, Sum]:
