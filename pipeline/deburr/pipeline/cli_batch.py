@@ -78,11 +78,14 @@ def _request(
     if options["workers"] < 1:
         raise SpecError(f"--workers {options['workers']}: must be at least 1")
     found = expand(inputs)
+    context = expand(options["context"], found) if options["context"] else []
+    # Workers elsewhere have other working folders.
+    place = Path.absolute if options["scheduler"] else Path
     return Request(
         spec,
-        found,
-        Path(out),
-        expand(options["context"], found) if options["context"] else (),
+        [place(path) for path in found],
+        place(Path(out)),
+        [place(path) for path in context],
         options["name"],
         options["retile"],
         options["tile"],
@@ -103,7 +106,8 @@ def _as_before(request: Request) -> Request:
     if request.memory is not None:
         return request
     free = memory.available()
-    before = Ledger(request.out / _LEDGER).get(_MEMORY, str(request.workers))
+    path = request.out / _LEDGER
+    before = None if not path.is_file() else Ledger(path).get(_MEMORY, str(request.workers))
     kept = None if before is None or before["bytes"] > _STILL * free else int(before["bytes"])
     return replace(request, memory=kept or int(_SHARE * free))
 
@@ -120,7 +124,7 @@ def _temporary(prepared: Prepared, folder: Path) -> list[Path]:
 def _run(request: Request, prepared: Prepared, options: dict[str, Any], quiet: bool) -> None:
     from deburr.core.files import clear_left
     from deburr.pipeline import batch_out
-    from deburr.pipeline.batch import Batch, Means, clear, outputs_of
+    from deburr.pipeline.batch import Batch, Means, clear
     from deburr.pipeline.cli_batch_view import BatchView
     from deburr.pipeline.ledger import Ledger
     from deburr.pipeline.scratch import make_folder, needed
@@ -155,8 +159,9 @@ def _run(request: Request, prepared: Prepared, options: dict[str, Any], quiet: b
         if not account.errors:
             clear(folder / _SCRATCH)
             clear_left(_temporary(prepared, folder))
-    for one in outputs_of(account):
-        click.echo(one["path"])
+    for output in prepared.outputs:
+        if account.outputs.get(output.id, {}).get("written"):
+            click.echo(str(folder / output.id))
     if options["vpc"]:
         click.echo(str(target))
     if account.errors:
