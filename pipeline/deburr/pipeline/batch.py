@@ -76,6 +76,7 @@ class Batch:
         # Taken once, before anything is read: a file that changes meanwhile must not pass for what was read.
         self._files = [_seen(file) for file in self._job.store.files]
         self._all_files = ledger.key_of(self._base, self._files)
+        self._places = {file.number: place for place, file in enumerate(self._job.store.files)}
         self._bounds = np.array([[file.low, file.high] for file in self._job.store.files])
         self.account = Account(errors=dict(prepared.failed))
 
@@ -297,9 +298,8 @@ class Batch:
             return ""
         core, halo = core_of(task["core"]), float(record["halo"])
         meet = (self._bounds[:, 0] <= core.high + halo) & (self._bounds[:, 1] >= core.low - halo)
-        near: list[bool] = np.all(meet, axis=1).tolist()
-        files = zip(self._job.store.files, self._files, near, strict=True)
-        return ledger.key_of([seen for file, seen, there in files if there or file.number in core.files])
+        near, mine = set(np.flatnonzero(np.all(meet, axis=1)).tolist()), (self._places[n] for n in core.files)
+        return ledger.key_of([self._files[place] for place in sorted(near.union(mine))])
 
     def _before(self, task: Mapping[str, Any]) -> dict[str, Any] | None:
         """The record of the task in an earlier run, if all that it depends on is as it was."""

@@ -139,8 +139,10 @@ def _names(request: Request, inputs: Sequence[Path], outlines: Mapping[Path, Out
         return [request.out / ".deburr" / f"{path.stem}{_suffix(request, path)}" for path in inputs]
     lows = [outlines[path].extent.low for path in inputs]
     suffixes = [_suffix(request, path) for path in inputs]
-    numbers = [request.inputs.index(path) for path in inputs]
-    return out_names(request.name, inputs, lows, request.out, suffixes, request.context, numbers)
+    numbers = {path: number for number, path in enumerate(request.inputs)}
+    return out_names(
+        request.name, inputs, lows, request.out, suffixes, request.context, [numbers[path] for path in inputs]
+    )
 
 
 def _check_needed(filters: Sequence[Filter], files: Sequence[FileRef]) -> None:
@@ -256,12 +258,12 @@ def _cells(request: Request, job: Job, inputs: Sequence[Path]) -> list[Output]:
     assert request.retile is not None
     mine = [file for file in job.store.files if not file.context and file.extent.count]
     low, high = _around(mine)
-    boxes = [box for box in cutting.grid(low, high, request.retile) if any(_meet(file, *box) for file in mine)]
-    names = cell_names(request.name, [box[0] for box in boxes], request.out, _suffix(request, inputs[0]),
+    grid = [(box, _meeting(job, box)) for box in cutting.grid(low, high, request.retile)]
+    boxes = [(box, files) for box, files in grid if files]
+    names = cell_names(request.name, [box[0] for box, _ in boxes], request.out, _suffix(request, inputs[0]),
                        (*inputs, *request.context))  # fmt: skip
     outputs = []
-    for name, box in zip(names, boxes, strict=True):
-        files = tuple(file.number for file in mine if _meet(file, *box))
+    for name, (box, files) in zip(names, boxes, strict=True):
         there = _plan(request, inputs[0], name)
         outputs.append(
             Output(
@@ -280,8 +282,9 @@ def _around(files: Sequence[FileRef]) -> tuple[Any, Any]:
     return np.min([file.low for file in files], axis=0), np.max([file.high for file in files], axis=0)
 
 
-def _meet(file: FileRef, low: Any, high: Any) -> bool:
-    return bool((file.low < high).all() and (file.high > low).all())
+def _meeting(job: Job, box: cutting.Box) -> tuple[int, ...]:
+    """The numbers of the inputs that may have points in the box."""
+    return tuple(file.number for file in job.store.meeting(*box) if not file.context)
 
 
 def large(job: Job) -> list[FileRef]:
@@ -310,7 +313,7 @@ def tiles(job: Job, outputs: Sequence[Output], side: float | None = None) -> lis
 
 
 def _points(job: Job, number: int, low: Any, high: Any) -> int:
-    file = next(file for file in job.store.files if file.number == number)
+    file = job.store.file(number)
     overlap = np.minimum(high, file.high) - np.maximum(low, file.low)
     width = np.maximum(file.high - file.low, 1e-300)
     # Never 0 where there may be one: what has no points is not looked at.
@@ -319,7 +322,7 @@ def _points(job: Job, number: int, low: Any, high: Any) -> int:
 
 def _at_most(job: Job, number: int, low: Any, high: Any, most: int) -> int:
     """How many points of a file a box holds, hardly more. The same whatever has been unpacked in an earlier run."""
-    file = next(file for file in job.store.files if file.number == number)
+    file = job.store.file(number)
     if file.extent.count <= most:
         return min(file.extent.count, 4 * _points(job, number, low, high))
     counts, x, y = job.store.histogram(number)
@@ -328,7 +331,7 @@ def _at_most(job: Job, number: int, low: Any, high: Any, most: int) -> int:
 
 
 def _of_file(job: Job, number: int, most: int, side: float | None) -> list[cutting.Box]:
-    file = next(file for file in job.store.files if file.number == number)
+    file = job.store.file(number)
     if side is not None and file.extent.count:
         return cutting.grid(file.low, file.high, side)
     if file.extent.count <= most:

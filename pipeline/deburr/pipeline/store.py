@@ -63,7 +63,7 @@ class Store:
         Raises `ReadError` for a file that cannot be read, `WriteError` where it cannot be unpacked, and `RunError` for
         points that are not where the head of their file says.
         """
-        there = [(file, self.unpack(file.number)) for file in self._meeting(low, high)]
+        there = [(file, self.unpack(file.number)) for file in self.meeting(low, high)]
         room = sum(buckets.count(low, high) for _, buckets in there)
         # Room for all points of the cells; what is not filled in the end is never touched, and takes no memory.
         xyz, rows, numbers = np.empty((room, 3)), np.empty(room, np.int64), np.empty(room, np.int32)
@@ -85,15 +85,27 @@ class Store:
     def count(self, low: Floats, high: Floats) -> int:
         """About how many points `read` would give, and no fewer; from the heads of files that are not yet unpacked."""
         found = 0
-        for file in self._meeting(low, high):
+        for file in self.meeting(low, high):
             buckets = self._existing(file)
             found += _guess(file, low, high) if buckets is None else buckets.count(low, high)
         return found
 
+    def file(self, number: int) -> FileRef:
+        """The file with this number."""
+        return self._by_number[number]
+
+    def meeting(self, low: Floats, high: Floats) -> list[FileRef]:
+        """The files of which points may lie in [low, high), (2,) each."""
+        if not (low < high).all():
+            return []
+        # The bounds of files without points are infinities, which meet nothing.
+        there = ((self._low < high) & (self._high > low)).all(axis=1)
+        return [self.files[place] for place in np.flatnonzero(there)]
+
     def histogram(self, number: int) -> tuple[npt.NDArray[Any], Floats, Floats]:
         """How the points of a file lie: counts (W, D) of cells, and their edges (W + 1,), (D + 1,) in x and y, between
         which all of them lie. Of a file that is not yet unpacked: as if they lay evenly."""
-        file = self._file(number)
+        file = self.file(number)
         buckets = self._existing(file)
         if buckets is not None:
             return buckets.histogram()
@@ -104,7 +116,7 @@ class Store:
 
     def unpack(self, number: int) -> Buckets:
         """The points of a file in scratch, unpacked now if they are not yet. Raises as `read` does."""
-        file = self._file(number)
+        file = self.file(number)
         buckets = self._existing(file) or self._unpacked(file)
         if not _kept(file, buckets.extent):
             raise _astray(file, buckets.extent)
@@ -119,7 +131,7 @@ class Store:
     def release(self, number: int) -> None:
         """Delete the unpacked points of a file; they are unpacked again if they are asked for again."""
         self._opened.pop(number, None)
-        folder = self._place(self._file(number))
+        folder = self._place(self.file(number))
         gone = folder.with_name(f".{folder.name}.{secrets.token_hex(6)}")
         try:
             folder.rename(gone)  # at once: no other process finds a part of it
@@ -135,16 +147,6 @@ class Store:
                 f"{buckets.folder}: the unpacked points of {file.path} cannot be read ({error.strerror}); "
                 "keep scratch files in a sound place and run again"
             ) from error
-
-    def _file(self, number: int) -> FileRef:
-        return self._by_number[number]
-
-    def _meeting(self, low: Floats, high: Floats) -> list[FileRef]:
-        """The files of which points may lie in [low, high); of files without any, bounds are infinities."""
-        if not (low < high).all():
-            return []
-        there = ((self._low < high) & (self._high > low)).all(axis=1)
-        return [self.files[place] for place in np.flatnonzero(there)]
 
     def _existing(self, file: FileRef) -> Buckets | None:
         known = self._opened.pop(file.number, None)

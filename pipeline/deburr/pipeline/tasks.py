@@ -115,7 +115,7 @@ def _parts(
 
 
 def _reader(all_: job.Job, number: int) -> Reader:
-    return next(file.reader for file in all_.store.files if file.number == number)
+    return all_.store.file(number).reader
 
 
 def _account(done: Done) -> dict[str, Any]:
