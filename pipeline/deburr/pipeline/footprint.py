@@ -1,0 +1,45 @@
+"""Which files' unpacked points a pass still needs: the others give their scratch space back."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from deburr.pipeline import store
+from deburr.pipeline.job import core_of
+from deburr.pipeline.store import Store
+
+#: Tiles that read wider than this many halos unpack a file anew, if it has gone.
+_HALOS = 2.0
+
+
+class Footprint:
+    """The files that ``tasks`` (tiles with core and halo), done about in their order, find their points in."""
+
+    def __init__(self, points: Store, tasks: Sequence[Mapping[str, Any]]) -> None:
+        self._store = points
+        self._needs = {task["id"]: self._files(task) for task in tasks}
+        self._left = Counter(number for numbers in self._needs.values() for number in numbers)
+
+    def done(self, id: str) -> None:
+        """The task has ended; what nobody needs any more is deleted."""
+        for number in self._needs.pop(id, ()):
+            self._left[number] -= 1
+            if not self._left[number]:
+                self._store.release(number)
+
+    def most(self) -> int:
+        """Bytes of the files that are needed at once, at most, if the tasks are done one after another."""
+        sizes = {file.number: store.size([file], self._store.dims, self._store.chunk) for file in self._store.files}
+        left, there, most = Counter(self._left), set[int](), 0
+        for numbers in self._needs.values():
+            there.update(numbers)
+            most = max(most, sum(sizes[number] for number in there))
+            left.subtract(numbers)
+            there -= {number for number in numbers if not left[number]}
+        return most
+
+    def _files(self, task: Mapping[str, Any]) -> tuple[int, ...]:
+        core, wide = core_of(task["core"]), _HALOS * float(task["halo"])
+        return tuple(file.number for file in self._store.meeting(core.low - wide, core.high + wide))
