@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections import Counter
 from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
@@ -222,6 +223,7 @@ class Batch:
         by_id = {task["id"]: task for task in tasks}
         records: dict[str, dict[str, Any]] = {}
         waiting = []
+        self._view.stage(name, len(tasks), sum(points.values()))
         for task in tasks:
             before = self._before(task)
             if before is not None and (task.get("spared") or still_there(before)):
@@ -231,9 +233,9 @@ class Batch:
                 waiting.append({**task, "name": ledger.key_of(self._key(task), self._all_files)[:24]})
             else:
                 self.account.errors[task["id"]] = _LEFT
+                self._view.failed(task["id"], _LEFT, points[task["id"]])
         self.account.skipped += len(records)
         self.account.tasks += len(waiting)
-        self._view.stage(name, len(tasks), sum(points.values()))
         if records:
             self._view.resumed(len(records), sum(points[id_] for id_ in records))
         with closing(self._done(waiting)) as outcomes:
@@ -288,8 +290,8 @@ class Batch:
     def _key(self, task: Mapping[str, Any]) -> str:
         """What the result of a task depends on."""
         if task["kind"] == "write":
-            return ledger.key_of(self._base, "write", task["output"], task["of"])
-        asked = [task.get(name) for name in ("kind", "known", "surveyor", "output")]
+            return ledger.key_of(self._base, "write", _placed(task["output"]), task["of"])
+        asked = [task.get(name) for name in ("kind", "known", "surveyor")] + [_placed(task.get("output"))]
         return ledger.key_of(self._base, asked, task["core"])
 
     def _near(self, task: Mapping[str, Any], record: Mapping[str, Any]) -> str:
@@ -345,6 +347,12 @@ def _seen(file: FileRef) -> dict[str, Any]:
     """The file as it is now."""
     there = ledger.identity(file.path) if Path(file.path).exists() else {"path": file.path}
     return {**there, "context": file.context}
+
+
+def _placed(outputs: Sequence[Mapping[str, Any]] | None) -> list[Any]:
+    """Outputs that are the same files, however their paths are given."""
+    writers = [output["writer"] for output in outputs or ()]
+    return [{**writer, "filename": os.path.abspath(writer["filename"])} for writer in writers]
 
 
 def _meets(file: FileRef, core: Core) -> bool:

@@ -223,7 +223,7 @@ def _outlines(request: Request) -> tuple[dict[Path, Outline], dict[str, str]]:
         try:
             found[path] = reader.outline()
         except DeburrError as error:
-            failed[str(path)] = str(error)
+            failed[str(path)] = f"{reader.type_name}: {error}"
     return found, failed
 
 

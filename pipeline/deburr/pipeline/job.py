@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from deburr.core.cloud import PointCloud, Record
+from deburr.core.errors import RunError
 from deburr.core.files import replacing
 from deburr.core.registry import stage_class
 from deburr.core.stage import Filter, Stage, Writer
@@ -43,7 +45,7 @@ class Job:
     def save(self, folder: Path) -> Path:
         """Write it into ``folder`` in place of an earlier run's; returns the file's path. Raises `WriteError`."""
         value = {
-            "filters": [as_json(stage) for stage in self.filters],
+            "filters": [_located(stage) for stage in self.filters],
             "places": self.places,
             "store": self.store.as_json(),
             "units": self.units,
@@ -92,8 +94,14 @@ class _Told:
 
 
 def load(path: str) -> Job:
-    """The job in the file at ``path``; read anew only where the file has changed."""
-    return _load(path, Path(path).stat().st_mtime_ns)
+    """The job in the file at ``path``; read anew only where the file has changed. Raises `RunError`."""
+    try:
+        return _load(path, Path(path).stat().st_mtime_ns)
+    except OSError as error:
+        raise RunError(
+            f"{path}: cannot be read by this worker ({error.strerror}); give an output folder on a disk that all "
+            "workers see under the same name"
+        ) from error
 
 
 @lru_cache(maxsize=2)
@@ -109,6 +117,12 @@ def _load(path: str, _: int) -> Job:
 def as_json(stage: Stage) -> dict[str, Any]:
     """A stage as it stands in a spec, with the options that were given."""
     return {"type": stage.type_name, **stage.model_dump(mode="json", by_alias=True, exclude_unset=True)}
+
+
+def _located(stage: Stage) -> dict[str, Any]:
+    """As `as_json`, with files that workers find whatever folder they work in."""
+    told = as_json(stage)
+    return told | {name: os.path.abspath(told[name]) for name in stage.files if told.get(name) is not None}
 
 
 def stage_of(value: Mapping[str, Any]) -> Stage:

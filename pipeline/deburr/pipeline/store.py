@@ -117,7 +117,10 @@ class Store:
     def unpack(self, number: int) -> Buckets:
         """The points of a file in scratch, unpacked now if they are not yet. Raises as `read` does."""
         file = self.file(number)
-        buckets = self._existing(file) or self._unpacked(file)
+        try:
+            buckets = self._existing(file) or self._unpacked(file)
+        except ReadError as error:
+            raise ReadError(f"{file.type}: {error}") from error
         if not _kept(file, buckets.extent):
             raise _astray(file, buckets.extent)
         return buckets
