@@ -25,11 +25,8 @@ from typing import Any
 from outside import PIPELINE, Cost, all_threads, cluster, measured, one_thread
 
 SPD = '["filters.spd"]'
-#: Chains of the table of small tiles, by name.
-CHAINS = {
-    "outlier": '[{"type": "filters.outlier", "method": "radius", "radius": 1.0, "min_k": 2}]',
-    "spd": '[{"type": "filters.spd", "noise": 0.03}]',
-}
+OUTLIER = '[{"type": "filters.outlier", "method": "radius", "radius": 1.0, "min_k": 2}]'
+TOLD = '[{"type": "filters.spd", "noise": 0.03}]'
 
 
 @dataclass(frozen=True)
@@ -142,34 +139,38 @@ def scaling(bench: Bench, asked: argparse.Namespace) -> dict[str, Any]:
 def tiles(bench: Bench, asked: argparse.Namespace) -> dict[str, Any]:
     """Seconds per tile from few to many tiles of one size; and the share of the time that is nobody's task."""
     found: list[dict[str, Any]] = []
-    bench.say("chain, engine", "tiles", "wall s", "ms a tile", "ms more", "task ms", "overhead", "read/core")
-    for count in asked.counts:
-        bench.make(f"tiles-{count}", asked.points, count)
-    for chain, spec in CHAINS.items():
-        counts = [count for count in asked.counts if chain == "outlier" or count <= asked.most_spd]
+    series = (
+        ("outlier, small", OUTLIER, asked.counts, asked.points),
+        ("spd, small", TOLD, [count for count in asked.counts if count <= asked.most_spd], asked.points),
+        ("spd, large", SPD, asked.large, asked.large_points),
+    )
+    bench.say("chain, tiles, engine", "tiles", "wall s", "task s", "overhead", "ms more", "overhead", "read/core")
+    for name, spec, counts, points in series:
         for engine in asked.engines:
             before = None
             for count in counts:
-                row = _engine(bench, bench.folder / f"tiles-{count}", engine, spec)
-                row |= {"chain": chain, "tiles": count}
-                # What each tile more costs: starting the command and its workers is not in it.
-                more = None if before is None else (row["seconds"] - before["seconds"]) / (count - before["tiles"])
-                row["seconds_per_more_tile"], before = more, row
-                found.append(row)
-                bench.say(f"{chain}, {engine}", count, row["seconds"], 1e3 * row["seconds"] / count,
-                          "" if more is None else 1e3 * more, 1e3 * row["work"] / count, f"{row['overhead']:.1%}",
+                source = bench.folder / f"tiles-{points}-{count}"
+                if not source.exists():
+                    bench.make(source.name, points, count)
+                row = {"chain": name, "tiles": count, "points_a_tile": points, **_engine(bench, source, engine, spec)}
+                found.append({**row, **_more(row, before)})
+                before, row = row, found[-1]
+                more = ["" if row["seconds_per_more_tile"] is None else 1e3 * row["seconds_per_more_tile"],
+                        "" if row["overhead_of_more"] is None else f"{row['overhead_of_more']:.1%}"]  # fmt: skip
+                bench.say(f"{name}, {engine}", count, row["seconds"], row["work"], f"{row['overhead']:.1%}", *more,
                           row["read"] / row["points"])  # fmt: skip
-    large = [{**_engine(bench, _large(bench, asked), engine, SPD), "tiles": asked.large} for engine in asked.engines]
-    for row in large:
-        bench.say(f"large tiles, spd, {row['engine']}", asked.large, row["seconds"],
-                  1e3 * row["seconds"] / asked.large, "", 1e3 * row["work"] / asked.large, f"{row['overhead']:.1%}",
-                  row["read"] / row["points"])  # fmt: skip
-    return {"points_a_tile": asked.points, "small": found, "large_points": asked.large_points, "large": large}
+    return {"rows": found}
 
 
-def _large(bench: Bench, asked: argparse.Namespace) -> Path:
-    path = bench.folder / "tiles-large"
-    return path if path.exists() else bench.make(path.name, asked.large_points, asked.large)[0]
+def _more(row: dict[str, Any], before: dict[str, Any] | None) -> dict[str, Any]:
+    """What tiles beyond those of the row before cost: starting the command and its workers is not in it."""
+    if before is None:
+        return {"seconds_per_more_tile": None, "overhead_of_more": None}
+    seconds, work = row["seconds"] - before["seconds"], row["work"] - before["work"]
+    return {
+        "seconds_per_more_tile": seconds / (row["tiles"] - before["tiles"]),
+        "overhead_of_more": 1 - work / (seconds * row["workers"]),
+    }
 
 
 def _engine(bench: Bench, source: Path, engine: str, spec: str) -> dict[str, Any]:
@@ -182,7 +183,9 @@ def _engine(bench: Bench, source: Path, engine: str, spec: str) -> dict[str, Any
     total = report["totals"]
     return {
         "engine": engine,
+        "workers": workers,
         "seconds": cost.seconds,
+        "processor": cost.processor,
         "work": report["work"],
         "overhead": 1 - report["work"] / (cost.seconds * workers),
         "points": total["points"],
@@ -231,8 +234,8 @@ SIZES: dict[str, dict[str, tuple[Any, Any]]] = {
     "tiles": {
         "counts": ([10, 100, 1000], [2, 6]),
         "points": (3_000, 1_000),
-        "most_spd": (100, 16),
-        "large": (16, 2),
+        "most_spd": (100, 2),
+        "large": ([4, 16], [2]),
         "large_points": (200_000, 5_000),
         "engines": (["local", "dask"], ["local"]),
     },
