@@ -12,6 +12,7 @@ import sys
 import time
 import traceback
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from importlib import import_module
 from multiprocessing.connection import Connection
 from queue import SimpleQueue
@@ -66,6 +67,12 @@ def main(descriptor: int, parent: int) -> None:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     os.set_inheritable(descriptor, False)
     pipe = Connection(descriptor)
+    # Nobody waits for an answer any more: nothing to make words about.
+    with suppress(BrokenPipeError, ConnectionResetError, EOFError):
+        _serve(pipe, parent)
+
+
+def _serve(pipe: Connection, parent: int) -> None:
     hello = _receive(pipe)
     inbox: SimpleQueue[dict[str, Any]] = SimpleQueue()
     Thread(target=_listen, args=(pipe, inbox, parent), daemon=True).start()

@@ -13,7 +13,7 @@ import numpy as np
 
 from deburr.core.cloud import Extent, Floats
 from deburr.core.errors import DeburrError, RunError, SpecError
-from deburr.core.stage import Filter, Outline, Stage, Writer
+from deburr.core.stage import Filter, Outline, Stage
 from deburr.filters._original import ORIGINAL
 from deburr.pipeline import cutting, memory
 from deburr.pipeline.alike import check_alike
@@ -106,6 +106,8 @@ def prepare(request: Request, scratch: Path) -> Prepared:
     store = Store(refs, scratch / "points", dims, chunk(limit))
     units = next((outline.units for outline in outlines.values() if outline.units), None)
     job = Job(filters, places, store, units, limit, chunk(limit))
+    if request.tile is not None:
+        _check_side(request, store)
     if request.retile is not None:
         outputs = _cells(request, job, inputs)
     else:
@@ -190,10 +192,6 @@ def checked(plan: Plan) -> tuple[tuple[Filter, ...], tuple[str, ...]]:
             errors.append(f"{step.where}: cannot be run in tiles behind {lost}, which moves points from afar; run "
                           "these two as pipelines of their own, one after the other")  # fmt: skip
         lost = lost or ("filters.restore" if stage.type_name == "filters.restore" else "")
-    if steps:
-        early = plan.steps[: plan.steps.index(steps[-1])]
-        errors += [f"{step.where}: stands before {steps[-1].stage.type_name}, and in tiles only results are written; "
-                   "remove it, or run two pipelines" for step in early if isinstance(step.stage, Writer)]  # fmt: skip
     if errors:
         raise SpecError(errors)
     return tuple(step.stage for step in steps if isinstance(step.stage, Filter)), tuple(step.where for step in steps)
@@ -239,6 +237,15 @@ def _writers(plan: Plan) -> list[dict[str, Any]]:
             f"{plan.origin or 'the spec'}: writes {len(found)} files; a batch takes one writer, remove the others"
         )
     return found
+
+
+def _check_side(request: Request, store: Store) -> None:
+    """Raise `SpecError` for tiles of which there would be far too many."""
+    assert request.tile is not None
+    for file in store.files:
+        if not file.context and file.extent.count:
+            side = request.retile or 0.0
+            cutting.check_side(file.low, np.maximum(file.high, file.low + side), request.tile)
 
 
 def _check_layouts(inputs: Sequence[Path], outlines: Mapping[Path, Outline]) -> None:
@@ -333,7 +340,9 @@ def _at_most(job: Job, number: int, low: Any, high: Any, most: int) -> int:
 def _of_file(job: Job, number: int, most: int, side: float | None) -> list[cutting.Box]:
     file = job.store.file(number)
     if side is not None and file.extent.count:
-        return cutting.grid(file.low, file.high, side)
+        cells = cutting.grid(file.low, file.high, side)
+        # No more of a cell than the file fills: the rest is other tiles', and need not be read.
+        return [(np.maximum(low, file.low), np.minimum(high, file.high)) for low, high in cells]
     if file.extent.count <= most:
         return [(file.low, file.high)] if file.extent.count else [(np.zeros(2), np.zeros(2))]
     return cutting.cut(*job.store.histogram(number), most)
