@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import time
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -73,7 +74,7 @@ def _request(
     from deburr.pipeline.resolve import Override
 
     for name in ("retile", "tile"):
-        if options[name] is not None and not options[name] > 0:
+        if options[name] is not None and not 0 < options[name] < math.inf:
             raise SpecError(f"--{name} {options[name]:g}: must be a length above 0, in the cloud's units")
     if options["workers"] < 1:
         raise SpecError(f"--workers {options['workers']}: must be at least 1")
@@ -89,7 +90,7 @@ def _request(
         options["name"],
         options["retile"],
         options["tile"],
-        None if options["memory"] is None else memory.parse(options["memory"]),
+        None if options["memory"] is None else memory.parse(options["memory"], options["workers"]),
         options["workers"],
         [Override.from_name(name, value) for name, value in overrides.items()],
     )

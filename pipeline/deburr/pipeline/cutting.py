@@ -63,14 +63,19 @@ def grid(low: Floats, high: Floats, side: float, origin: tuple[float, float] = (
     """
     if not (np.isfinite([*low, *high]).all() and (high >= low).all()):
         return []
-    if not side > 0 or ((high - low) / side + 1).prod() > _MOST:
-        raise SpecError(
-            f"tiles of {side:g} are too small for points from {_place(low)} to {_place(high)}; make them larger"
-        )
+    check_side(low, high, side)
     x, y = (_edges(*ends, side) for ends in zip(low.tolist(), high.tolist(), origin, strict=True))
     return [
         (np.array([left, bottom]), np.array([right, top])) for bottom, top in pairwise(y) for left, right in pairwise(x)
     ]
+
+
+def check_side(low: Floats, high: Floats, side: float) -> None:
+    """Raise `SpecError` for a ``side`` with which `grid` would give too many cells."""
+    if not side > 0 or ((high - low) / side + 1).prod() > _MOST:
+        raise SpecError(
+            f"tiles of {side:g} are too small for points from {_place(low)} to {_place(high)}; make them larger"
+        )
 
 
 def _edges(low: float, high: float, origin: float, side: float) -> list[float]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from math import ceil
 
 from deburr.core.errors import SpecError
 
@@ -20,16 +21,18 @@ _FEWEST = 50_000
 _SIZE = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([kmgt]?)(i?)b?\s*", re.IGNORECASE)
 
 
-def parse(text: str) -> int:
-    """``2GB``, ``1500 MB``, ``1.5GiB``, or bytes. Raises `SpecError`."""
+def parse(text: str, workers: int = 1) -> int:
+    """``2GB``, ``1500 MB``, ``1.5GiB``, or bytes. Raises `SpecError`, also for what is too little for the workers."""
     match = _SIZE.fullmatch(text)
     if match is None:
         raise SpecError(f"--memory {text}: is no amount of memory; give one such as 2GB or 1500MB")
     step = 1024 if match[3] else 1000
     found = int(float(match[1]) * step ** " kmgt".index(match[2].lower() or " "))
-    if found < BASE + PER_POINT * _FEWEST:
-        least = (BASE + PER_POINT * _FEWEST) / 1e9
-        raise SpecError(f"--memory {text}: is too little to work with; give at least {least:.1f}GB")
+    least = workers * (BASE + PER_POINT * _FEWEST)
+    if found < least:
+        many = f"for {workers} workers" if workers > 1 else "to work with"
+        remedy = ", or take fewer" if workers > 1 else ""
+        raise SpecError(f"--memory {text}: is too little {many}; give at least {ceil(least / 1e8) / 10}GB{remedy}")
     return found
 
 

@@ -137,7 +137,8 @@ class Spd(Filter):
         points = cloud.xyz[active]
         if self._too_few(points):
             sure &= cloud.horizon is None or not cloud.horizon.bounded
-            return level.count(np.zeros(0), (np.zeros(0), np.zeros(0)), int((cloud.core & active).sum()), False), sure
+            told = int((cloud.core & active & sure).sum())
+            return level.count(np.zeros(0), (np.zeros(0), np.zeros(0)), told, False), sure
         model = load(self.model, self.weights)
         assert isinstance(model, Surveyor)
         sums, found = model.survey(points, self._settings(cloud, active, known))

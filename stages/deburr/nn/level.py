@@ -108,10 +108,9 @@ def learn(known: Known, sums: Sums, given: float | None) -> Known:
     if sampled.count and points.count < ENOUGH // 8:
         # A few points far away can make the grid of the sample so coarse that it misses the cloud.
         return {**known, "sampled": False}
-    if points.count < LEAST:
-        return {**known, "few": True}
     unit = spacing.quantile(0.5)
-    assert unit is not None
+    if points.count < LEAST or unit is None:  # of many points in few places nothing is told
+        return {**known, "few": True}
     if given is not None:
         return {**known, "spacing": unit, "noise": given, "wider": widening(given / unit)}
     return {**known, "spacing": unit, "noise": pooled(sums["noise"]), "wider": next_width(known)}
