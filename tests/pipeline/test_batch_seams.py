@@ -15,6 +15,7 @@ from click.testing import Result
 
 from deburr.core.cloud import Floats, PointCloud
 from deburr.core.registry import stage_class
+from deburr.core.sample import Sample
 from deburr.core.stage import Filter, Writer
 from deburr.pipeline import memory, run
 from deburr.pipeline.batch import Account, Batch, Means
@@ -193,6 +194,25 @@ def test_no_seams(many: bool, side: float | None, road: Road, one_file: Road, tm
     assert sum(tile["unproved"] for tile in account.tiles.values()) == 0
     if side is not None:
         assert len(account.tiles) > len(here.files)
+
+
+@pytest.mark.parametrize("many", [True, False])
+def test_no_seams_where_surveys_take_samples(
+    many: bool, road: Road, one_file: Road, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module in ("core.sample", "nn.level"):
+        monkeypatch.setattr(f"deburr.{module}.ENOUGH", 3000)
+    monkeypatch.setattr("deburr.core.sample._CELL", 100)
+    here = road if many else one_file
+    untiled = run(["filters.spd", RADIUS], input=here.whole, output=tmp_path / "whole.las")
+    prepared, _ = batch(["filters.spd", RADIUS], here.files, tmp_path / "out", tile=33.7)
+    assert Sample.of(prepared.job.store.extent) is not None
+    assert (
+        untiled.report["stages"][1]["figures"]["noise"] != here.untiled(CHAIN).report["stages"][2]["figures"]["noise"]
+    )
+    check_written(
+        [tmp_path / "out" / path.name for path in here.files], here.files, untiled.cloud, tmp_path / "whole.las"
+    )
 
 
 CHAINS: dict[str, list[Any]] = {
