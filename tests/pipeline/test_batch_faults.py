@@ -513,6 +513,20 @@ def test_only_what_must_be_done_again_is(place: Place, more: tuple[str, ...]) ->
     assert place.results("out") == expected
 
 
+def test_files_are_cut_as_before_while_memory_allows(
+    place: Place, cli: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is free changes from run to run; what was done must not be lost for that."""
+    taken = []
+    for free in (4e9, 3.9e9, 4.4e9, 3e9):
+        monkeypatch.setattr(memory, "available", lambda free=free: int(free))
+        assert cli("batch", "near.json", "in", "--out", "out", "--quiet").exit_code == 0
+        written = (place.folder / "out" / "ledger.jsonl").read_text().splitlines()[1:]
+        records = [record["record"] for record in map(json.loads, written) if record["kind"] == "memory"]
+        taken.append(records[-1]["bytes"])
+    assert taken == [3_200_000_000] * 3 + [2_400_000_000]
+
+
 # -- one file that is larger than memory -------------------------------------------------------------------------------
 
 
