@@ -20,9 +20,10 @@ from deburr.core.sums import merge
 from deburr.pipeline import batch_plan, engine, ledger, report
 from deburr.pipeline.batch_plan import Output, Prepared, Tile
 from deburr.pipeline.fileref import FileRef
+from deburr.pipeline.footprint import Footprint
 from deburr.pipeline.job import as_json, core_as_json, core_of
 from deburr.pipeline.passes import Passes, sample
-from deburr.pipeline.scratch import make_scratch
+from deburr.pipeline.scratch import check_room, is_short, make_scratch
 from deburr.pipeline.tasks import results_of, still_there, sums_of
 from deburr.pipeline.tiles import Core, Work
 
@@ -47,12 +48,16 @@ class View(Protocol):
 
 @dataclass(frozen=True)
 class Means:
-    """What a batch runs on: processes or a Dask scheduler, the ledger (None: nothing is resumed)."""
+    """What a batch runs on: processes or a Dask scheduler, the ledger (None: nothing is resumed).
+
+    ``keep`` all unpacked points to the end, for who still needs them then.
+    """
 
     workers: int = 1
     scheduler: str | None = None
     ledger: ledger.Ledger | None = None
     only_failed: bool = False
+    keep: bool = False
 
 
 @dataclass
@@ -87,6 +92,7 @@ class Batch:
             self._view.failed(path, error)
             self._mark(path, error)
         make_scratch(self._scratch, (_POINTS, _SUMS, _PIECES))
+        self._short = is_short(self._prepared, self._scratch)
         self._setup = {"job": str(self._job.save(self._scratch))}
         self._unpack()
         tiles = batch_plan.tiles(self._job, self._prepared.outputs, side)
@@ -238,9 +244,14 @@ class Batch:
         self.account.tasks += len(waiting)
         if records:
             self._view.resumed(len(records), sum(points[id_] for id_ in records))
+        # What the last pass over the points has read is not read again; where space is short, nor kept in between.
+        spent = () if self._means.keep else ("clean", "survey") if self._short else ("clean",)
+        spare = Footprint(self._job.store, [task for task in waiting if task["kind"] in spent])
+        check_room(self._scratch, spare.most())
         with closing(self._done(waiting)) as outcomes:
             for outcome in outcomes:
                 task = by_id[outcome.id]
+                spare.done(outcome.id)
                 if self._tell(outcome, points) and outcome.record is not None:
                     key = self._key(task)
                     record = {**outcome.record, "key": key, "near": self._near(task, outcome.record)}

@@ -56,23 +56,43 @@ def scratch_file(path: Path) -> Iterator[TextIO]:
 
 
 def needed(prepared: Prepared, folder: Path) -> str:
-    """A sentence that states the scratch space. Raises `RunError` where there is less than that."""
+    """A sentence that states the scratch space for everything at once, and how much there is."""
+    free = _gigabytes(_free(folder))
+    return f"scratch: up to {_gigabytes(_all(prepared))} in {folder}, removed in the end; {free} are free"
+
+
+def check_all(prepared: Prepared, folder: Path) -> None:
+    """Raise `RunError` where there is no room for everything at once."""
+    check_room(folder, _all(prepared))
+
+
+def is_short(prepared: Prepared, folder: Path) -> bool:
+    """Whether there is no room for everything at once, so that points have to be unpacked anew for each pass."""
+    return _free(folder) + _taken(folder) < _all(prepared)
+
+
+def check_room(folder: Path, bytes_: int) -> None:
+    """Raise `RunError` where there is no room for ``bytes_`` of scratch."""
+    if _free(folder) + _taken(folder) < bytes_:
+        raise RunError(
+            f"{folder}: {_gigabytes(bytes_)} of scratch space are needed and {_gigabytes(_free(folder))} are free; "
+            "free space, or put the output on another disk"
+        )
+
+
+def _all(prepared: Prepared) -> int:
     from deburr.pipeline import batch_plan, store
 
     job = prepared.job
-    files = job.store.files
-    bytes_ = store.size(files, job.store.dims, job.store.chunk)
-    bytes_ += sum(file.extent.count * _RESULT for file in batch_plan.large(job))
+    found = store.size(job.store.files, job.store.dims, job.store.chunk)
+    return found + sum(file.extent.count * _RESULT for file in batch_plan.large(job))
+
+
+def _free(folder: Path) -> int:
     there = folder.resolve()
     while not there.exists():
         there = there.parent
-    free = shutil.disk_usage(there).free
-    if free < bytes_ - _taken(folder):
-        raise RunError(
-            f"{folder}: {_gigabytes(bytes_)} of scratch space are needed and {_gigabytes(free)} are free; free space, "
-            "or put the output on another disk"
-        )
-    return f"scratch: {_gigabytes(bytes_)} in {folder}, removed in the end; {_gigabytes(free)} are free"
+    return shutil.disk_usage(there).free
 
 
 def _gigabytes(count: int) -> str:

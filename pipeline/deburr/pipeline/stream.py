@@ -68,7 +68,7 @@ def run(plan: Plan, asked: int | None, view: View, report_dir: Path | None) -> d
     clear_left(beside.parent)
     with _folder(beside, [writer.filename for writer in plan.writers]) as folder:
         prepared = _prepared(plan, asked, folder, view)
-        account = Batch(prepared, folder, Means(), view).run()
+        account = Batch(prepared, folder, Means(keep=True), view).run()
         if account.errors:
             raise _failed(account)
         if report_dir is not None:
@@ -88,6 +88,7 @@ def _prepared(plan: Plan, asked: int | None, folder: Path, view: Any) -> Prepare
     ]
     outputs = [Output(Path(plan.reader.filename).name, writers, (0,))]
     job = Job(filters, places, store, outline.units, limit, chunk(limit))
+    scratch.check_all(Prepared(plan, job, outputs), folder)
     view.note(scratch.needed(Prepared(plan, job, outputs), folder))
     view.stage("unpacking", 1, ref.extent.count)
     advance("unpacking", 0, 0)
