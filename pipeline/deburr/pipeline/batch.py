@@ -2,26 +2,24 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 from collections import Counter
 from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, suppress
 from dataclasses import dataclass, field
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Protocol
 
-import numpy as np
-
-import deburr.nn
 from deburr.core.errors import RunError
 from deburr.core.sums import merge
-from deburr.pipeline import batch_plan, engine, ledger, report
-from deburr.pipeline.batch_plan import Output, Prepared, Tile
+from deburr.pipeline import batch_tiles, engine
+from deburr.pipeline.batch_past import Past
+from deburr.pipeline.batch_plan import Prepared
+from deburr.pipeline.batch_tiles import Output, Tile
 from deburr.pipeline.fileref import FileRef
 from deburr.pipeline.footprint import Footprint
-from deburr.pipeline.job import as_json, core_as_json, core_of
+from deburr.pipeline.job import core_as_json
+from deburr.pipeline.ledger import Ledger
 from deburr.pipeline.passes import Passes, sample
 from deburr.pipeline.scratch import check_room, is_short, make_scratch
 from deburr.pipeline.tasks import results_of, still_there, sums_of
@@ -55,7 +53,7 @@ class Means:
 
     workers: int = 1
     scheduler: str | None = None
-    ledger: ledger.Ledger | None = None
+    ledger: Ledger | None = None
     only_failed: bool = False
     keep: bool = False
 
@@ -78,26 +76,21 @@ class Batch:
     def __init__(self, prepared: Prepared, scratch: Path, means: Means, view: View) -> None:
         self._prepared, self._scratch, self._means, self._view = prepared, scratch, means, view
         self._job = prepared.job
-        self._base = self._identity()
-        # Taken once, before anything is read: a file that changes meanwhile must not pass for what was read.
-        self._files = [_seen(file) for file in self._job.store.files]
-        self._all_files = ledger.key_of(self._base, self._files)
-        self._places = {file.number: place for place, file in enumerate(self._job.store.files)}
-        self._bounds = np.array([[file.low, file.high] for file in self._job.store.files])
+        self._past = Past(self._job, means.ledger)
         self.account = Account(errors=dict(prepared.failed))
 
     def run(self, side: float | None = None) -> Account:
         """Do everything that is not done already. Raises `RunError` where nothing can go on."""
         for path, error in self._prepared.failed.items():
             self._view.failed(path, error)
-            self._mark(path, error)
+            self._past.mark(path, error)
         make_scratch(self._scratch, (_POINTS, _SUMS, _PIECES))
         self._short = is_short(self._prepared, self._scratch)
         self._setup = {"job": str(self._job.save(self._scratch))}
         self._unpack()
-        tiles = batch_plan.tiles(self._job, self._prepared.outputs, side)
+        tiles = batch_tiles.tiles(self._job, self._prepared.outputs, side)
         passes = Passes(self._job.filters, self._job.places)
-        remembered = self._remembered()
+        remembered = self._past.known(self._means.only_failed)
         if remembered is not None:
             passes.known = list(remembered)
         else:
@@ -106,11 +99,11 @@ class Batch:
         self._clean(passes.work(), tiles)
         self._write(tiles)
         for file in self._job.store.files:
-            self._mark(file.path, None)
+            self._past.mark(file.path, None)
         return self.account
 
     def _unpack(self) -> None:
-        files = batch_plan.large(self._job)
+        files = batch_tiles.large(self._job)
         tasks: list[dict[str, Any]] = [
             {"id": f"unpack-{file.number}", "kind": "unpack", "file": file.number} for file in files
         ]
@@ -132,7 +125,7 @@ class Batch:
                 raise RunError("no part of the cloud could be surveyed; see the failures above")
             passes.learn(work, merge(found))
         if number:
-            self._remember(passes.known)
+            self._past.remember(passes.known, complete=not self.account.errors)
 
     def _surveyed(self, work: Work, tiles: Sequence[Tile], number: int) -> list[dict[str, Any]]:
         """The tasks of a survey: cells of a sample, or all tiles."""
@@ -144,7 +137,7 @@ class Batch:
         else:
             parts = []
             for x, y, right, top in chosen.cells(extent):
-                core = Core(batch_plan.place(x, y), batch_plan.place(right, top), mine)
+                core = Core(batch_tiles.place(x, y), batch_tiles.place(right, top), mine)
                 points = self._job.store.count(core.low, core.high)
                 if points:
                     parts.append((f"{x:g}_{y:g}", core, points))
@@ -161,7 +154,7 @@ class Batch:
         tasks = [
             {"id": tile.id, "kind": "clean", "known": list(work.known), "points": tile.points,
              "core": core_as_json(tile.core), "halo": self._halo(work, tile.core),
-             "output": self._outputs(alone[tile.output]) if tile.output in alone else None,
+             "output": list(alone[tile.output].writers) if tile.output in alone else None,
              "may_be_empty": alone[tile.output].may_be_empty if tile.output in alone else True,
              "folder": str(self._scratch / _PIECES)}
             for tile in tiles
@@ -197,7 +190,7 @@ class Batch:
         """The task to write an output of the results that the ``records`` of its tiles name."""
         folders = [results_of(records[tile.id]) for tile in parts]
         sources = [[number, [one[number] for one in folders if number in one]] for number in output.files]
-        return {"id": f"write-{output.id}", "kind": "write", "output": self._outputs(output), "sources": sources,
+        return {"id": f"write-{output.id}", "kind": "write", "output": list(output.writers), "sources": sources,
                 "points": sum(tile.points for tile in parts), "may_be_empty": output.may_be_empty,
                 "of": [[records[tile.id][name] for name in ("key", "near")] for tile in parts]}  # fmt: skip
 
@@ -207,17 +200,14 @@ class Batch:
         pieces = _by_output(tiles)
         for output in self._prepared.outputs:
             parts = pieces.get(output.id, [])
-            before = {tile.id: self._before(by_id[tile.id]) for tile in parts} if len(parts) > 1 else {}
+            before = {tile.id: self._past.before(by_id[tile.id]) for tile in parts} if len(parts) > 1 else {}
             records = {id_: record for id_, record in before.items() if record is not None}
             if not before or len(records) < len(before):
                 continue
-            written = self._before(self._put_together(output, parts, records))
+            written = self._past.before(self._put_together(output, parts, records))
             if written is not None and still_there(written):
                 for tile in parts:
                     by_id[tile.id]["spared"] = True
-
-    def _outputs(self, output: Output) -> list[dict[str, Any]]:
-        return [{name: value for name, value in one.items() if name != "box"} for one in output.writers]
 
     # -- passes -----------------------------------------------------------------------------------------------------
 
@@ -231,12 +221,12 @@ class Batch:
         waiting = []
         self._view.stage(name, len(tasks), sum(points.values()))
         for task in tasks:
-            before = self._before(task)
+            before = self._past.before(task)
             if before is not None and (task.get("spared") or still_there(before)):
                 records[task["id"]] = before
             elif self._wanted(task):
                 # Named by all that it depends on: what another spec left there is not taken for it.
-                waiting.append({**task, "name": ledger.key_of(self._key(task), self._all_files)[:24]})
+                waiting.append({**task, "name": self._past.name(task)})
             else:
                 self.account.errors[task["id"]] = _LEFT
                 self._view.failed(task["id"], _LEFT, points[task["id"]])
@@ -253,11 +243,8 @@ class Batch:
                 task = by_id[outcome.id]
                 spare.done(outcome.id)
                 if self._tell(outcome, points) and outcome.record is not None:
-                    key = self._key(task)
-                    record = {**outcome.record, "key": key, "near": self._near(task, outcome.record)}
-                    records[outcome.id] = record
-                    self._note(key, task["kind"], record)
-                self._mark(outcome.id, outcome.error)
+                    records[outcome.id] = self._past.add(task, outcome.record)
+                self._past.mark(outcome.id, outcome.error)
         return records
 
     def _done(self, tasks: Sequence[Mapping[str, Any]]) -> Generator[engine.Outcome, None, None]:
@@ -275,95 +262,16 @@ class Batch:
     def _wanted(self, task: Mapping[str, Any]) -> bool:
         if not self._means.only_failed or task["kind"] != "clean":
             return True
-        return self._had_failed(task["id"]) or any(map(self._had_failed, self._paths(task["core"]["files"])))
+        return self._past.had_failed(task["id"]) or any(map(self._past.had_failed, self._paths(task["core"]["files"])))
 
     def _halo(self, work: Work, core: Core) -> float:
         """A first guess by how densely the points of the tile's files lie."""
         mine = [file for file in self._job.store.files if file.number in core.files and _meets(file, core)]
-        return max((batch_plan.halo(work, file.extent) for file in mine), default=0.0)
-
-    # -- what has been done -----------------------------------------------------------------------------------------
-
-    def _identity(self) -> Any:
-        """All that every result depends on: the filters, the weights and other files they read, this version."""
-        files = [
-            ledger.identity(path)
-            for stage in self._job.filters
-            for option in sorted(stage.files)
-            if (path := getattr(stage, option)) is not None
-        ]
-        bundled = report.identity(str(Path(deburr.nn.__path__[0]) / "deburr.safetensors"))
-        filters = [
-            {k: v for k, v in as_json(stage).items() if k not in ("tag", "user_data")} for stage in self._job.filters
-        ]
-        return [version("deburr"), filters, files, None if bundled is None else bundled["sha256"]]
-
-    def _key(self, task: Mapping[str, Any]) -> str:
-        """What the result of a task depends on."""
-        if task["kind"] == "write":
-            return ledger.key_of(self._base, "write", _placed(task["output"]), task["of"])
-        asked = [task.get(name) for name in ("kind", "known", "surveyor")] + [_placed(task.get("output"))]
-        return ledger.key_of(self._base, asked, task["core"])
-
-    def _near(self, task: Mapping[str, Any], record: Mapping[str, Any]) -> str:
-        """The files that a tile was made of: its own, and all within the halo that it was found to need."""
-        if task["kind"] == "write":
-            return ""
-        core, halo = core_of(task["core"]), float(record["halo"])
-        meet = (self._bounds[:, 0] <= core.high + halo) & (self._bounds[:, 1] >= core.low - halo)
-        near, mine = set(np.flatnonzero(np.all(meet, axis=1)).tolist()), (self._places[n] for n in core.files)
-        return ledger.key_of([self._files[place] for place in sorted(near.union(mine))])
-
-    def _before(self, task: Mapping[str, Any]) -> dict[str, Any] | None:
-        """The record of the task in an earlier run, if all that it depends on is as it was."""
-        if self._means.ledger is None:
-            return None
-        found = self._means.ledger.get(task["kind"], self._key(task))
-        return found if found is not None and found.get("near") == self._near(task, found) else None
-
-    def _had_failed(self, id: str) -> bool:
-        found = None if self._means.ledger is None else self._means.ledger.get("failed", id)
-        return found is not None and found["error"] is not None
-
-    def _mark(self, id: str, error: str | None) -> None:
-        """Remember, for runs that do what failed, that something failed, or does not any more."""
-        if error is not None or self._had_failed(id):
-            self._note(id, "failed", {"error": error})
-
-    def _note(self, key: str, kind: str, record: dict[str, Any]) -> None:
-        if self._means.ledger is not None:
-            self._means.ledger.add(key, kind, record)
-
-    def _remembered(self) -> Sequence[Mapping[str, Any]] | None:
-        """What surveys found in the same files; and where only failures are to be done again, in the run before."""
-        if self._means.ledger is None:
-            return None
-        found = self._means.ledger.get("known", self._all_files)
-        if found is None and self._means.only_failed:
-            found = self._means.ledger.get("known", ledger.key_of(self._base))
-        return None if found is None else found["known"]
-
-    def _remember(self, known: Sequence[Mapping[str, Any]]) -> None:
-        record = {"known": list(known)}
-        self._note(ledger.key_of(self._base), "known", record)
-        if not self.account.errors:
-            self._note(self._all_files, "known", record)
+        return max((batch_tiles.halo(work, file.extent) for file in mine), default=0.0)
 
     def _paths(self, numbers: Iterable[int]) -> list[str]:
         wanted = set(numbers)
         return [file.path for file in self._job.store.files if file.number in wanted]
-
-
-def _seen(file: FileRef) -> dict[str, Any]:
-    """The file as it is now."""
-    there = ledger.identity(file.path) if Path(file.path).exists() else {"path": file.path}
-    return {**there, "context": file.context}
-
-
-def _placed(outputs: Sequence[Mapping[str, Any]] | None) -> list[Any]:
-    """Outputs that are the same files, however their paths are given."""
-    writers = [output["writer"] for output in outputs or ()]
-    return [{**writer, "filename": os.path.abspath(writer["filename"])} for writer in writers]
 
 
 def _meets(file: FileRef, core: Core) -> bool:

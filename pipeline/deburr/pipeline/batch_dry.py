@@ -12,7 +12,7 @@ from deburr.core.cloud import PointCloud
 from deburr.core.neighbors import threads
 from deburr.core.stage import Filter
 from deburr.filters._original import ORIGINAL
-from deburr.pipeline import batch_plan, memory, store
+from deburr.pipeline import batch_tiles, memory, store
 from deburr.pipeline.batch_plan import Prepared, Request
 from deburr.pipeline.fileref import FileRef
 from deburr.pipeline.passes import Passes
@@ -24,7 +24,7 @@ _TRIED = 40_000
 def described(request: Request, prepared: Prepared) -> dict[str, Any]:
     """The plan as JSON values. Files that must be cut are taken to be even; the time is that of a trial here."""
     job = prepared.job
-    tiles = batch_plan.tiles(job, prepared.outputs, request.tile)
+    tiles = batch_tiles.tiles(job, prepared.outputs, request.tile)
     passes = Passes(job.filters)
     first = passes.survey() or passes.work()
     points = sum(tile.points for tile in tiles)
@@ -41,7 +41,7 @@ def described(request: Request, prepared: Prepared) -> dict[str, Any]:
                 "points": tile.points,
                 "box": [*tile.core.low.tolist(), *tile.core.high.tolist()],
                 "halo": max(
-                    (batch_plan.halo(first, file.extent) for file in files if file.number in tile.core.files),
+                    (batch_tiles.halo(first, file.extent) for file in files if file.number in tile.core.files),
                     default=0.0,
                 ),
             }

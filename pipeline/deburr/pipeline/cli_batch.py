@@ -34,7 +34,9 @@ _MEMORY, _SHARE, _STILL = "memory", 0.8, 0.9
 @click.option("--workers", default=1, show_default=True, help="Processes that share the cores.")
 @click.option("--scheduler", metavar="ADDRESS", help="Work on this Dask cluster: tcp://host:8786.")
 @click.option(
-    "--memory", metavar="SIZE", help="For all workers together, e.g. 8GB; default: four fifths of what is free."
+    "--memory",
+    metavar="SIZE",
+    help="For all workers together (on a cluster, for each), e.g. 8GB; default: most of what is free.",
 )
 @click.option(
     "--name", metavar="TEMPLATE", help="Names of outputs, of {stem}, {x}, {y}, {index}; default: the inputs'."
@@ -55,7 +57,7 @@ def batch(spec: str, inputs: tuple[str, ...], out: str, overrides: dict[str, str
 
     request = _request(spec, inputs, out, overrides, options)
     folder = request.out
-    request = _as_before(request)
+    request = _as_before(request, shared=options["scheduler"] is not None)
     prepared = prepare(request, folder / _SCRATCH)
     if options["dry_run"]:
         from deburr.pipeline.batch_dry import described
@@ -96,17 +98,19 @@ def _request(
     )
 
 
-def _as_before(request: Request) -> Request:
+def _as_before(request: Request, shared: bool) -> Request:
     """With as much memory as the run before took, if that is free still: files are cut as then, and what is done stays.
 
-    What is free changes from moment to moment, and with it where large files would be cut.
+    What is free changes from moment to moment, and with it where large files would be cut. ``shared``: with other
+    workers of a cluster, one a core, whose machines are taken to be like this one.
     """
+    from deburr.core.neighbors import threads
     from deburr.pipeline import memory
     from deburr.pipeline.ledger import Ledger
 
     if request.memory is not None:
         return request
-    free = memory.available()
+    free = memory.available() // (threads() if shared else 1)
     path = request.out / _LEDGER
     before = None if not path.is_file() else Ledger(path).get(_MEMORY, str(request.workers))
     kept = None if before is None or before["bytes"] > _STILL * free else int(before["bytes"])

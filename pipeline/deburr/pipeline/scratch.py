@@ -81,11 +81,11 @@ def check_room(folder: Path, bytes_: int) -> None:
 
 
 def _all(prepared: Prepared) -> int:
-    from deburr.pipeline import batch_plan, store
+    from deburr.pipeline import batch_tiles, store
 
     job = prepared.job
     found = store.size(job.store.files, job.store.dims, job.store.chunk)
-    return found + sum(file.extent.count * _RESULT for file in batch_plan.large(job))
+    return found + sum(file.extent.count * _RESULT for file in batch_tiles.large(job))
 
 
 def _free(folder: Path) -> int:

@@ -21,7 +21,8 @@ from deburr.core.files import replacing
 from deburr.core.progress import advance
 from deburr.pipeline import batch_out, batch_report, memory, report, scratch
 from deburr.pipeline.batch import Account, Batch, Means, View
-from deburr.pipeline.batch_plan import Output, Prepared, checked, chunk, looked_at
+from deburr.pipeline.batch_plan import Prepared, checked, chunk, looked_at
+from deburr.pipeline.batch_tiles import Output
 from deburr.pipeline.blame import blamed
 from deburr.pipeline.execute import check_outputs
 from deburr.pipeline.fileref import FileRef
