@@ -59,9 +59,10 @@ class Core:
         """(N,) bool."""
         if self.keys is not None:
             return np.isin(keys_of(file, cloud.rows), self.keys)
-        plan = cloud.original[:, :2]
-        inside = ((plan >= self.low) & (plan < self.high)).all(axis=1)
-        return np.asarray(inside & np.isin(file, self.files))
+        inside = np.isin(file, self.files)
+        for axis in (0, 1):
+            inside &= (cloud.original[:, axis] >= self.low[axis]) & (cloud.original[:, axis] < self.high[axis])
+        return np.asarray(inside)
 
 
 @dataclass(frozen=True, eq=False)
@@ -145,7 +146,7 @@ def process(view: View, work: Work, core: Core, halo: float, limit: int) -> Done
         done.attempts, done.read, done.halo = done.attempts + 1, done.read + len(cloud), max(done.halo, halo)
         left = _attempt(work, cloud, counted, done)
         done.unproved += 0 if proved else int(cloud.core.sum())
-        for some in _clusters(cloud.original[left, :2], keys_of(_files(cloud), cloud.rows)[left], halo):
+        for some in _clusters(cloud.original[left, :2], _keys(cloud)[left], halo):
             waiting.append((replace(some, files=core.files), max(halo * WIDER, least)))
     return done
 
@@ -171,32 +172,40 @@ def _files(cloud: PointCloud) -> npt.NDArray[np.int32]:
 
 def _attempt(work: Work, start: PointCloud, counted: list[list[Ints]], done: Done) -> Bools:
     """Run the stages on a tile; returns which of its points are of the core and not done."""
-    cloud, all_keys = start, keys_of(_files(start), start.rows)
-    core = all_keys[start.core]
+    cloud = start
     for number, (stage, known) in enumerate(zip(work.stages, work.known, strict=True)):
-        keys = keys_of(_files(cloud), cloud.rows)
-        mine = np.isin(keys, core) & ~np.isin(keys, np.concatenate((_NONE, *counted[number])))
+        core = _still(start.core, start, cloud)
+        mine = core & ~np.isin(_keys(cloud), np.concatenate(counted[number])) if counted[number] else core
         with blamed(work.where(number), len(cloud)):
             check_needs(stage, cloud)
-            near = np.isin(keys, core) if number >= work.last else None
-            cloud = stage.run(_asked(cloud, mine, known, start.history, near))
+            near = core if number >= work.last else None
+            before, cloud = cloud, stage.run(_asked(cloud, mine, known, start.history, near))
         done.records[number].extend(cloud.history[len(start.history) :])
-        unsure = keys_of(_files(cloud), cloud.rows)[cloud.core & ~cloud.settled]
-        counted[number].append(np.setdiff1d(keys[mine], unsure))
-    keys = keys_of(_files(cloud), cloud.rows)
-    mine = np.isin(keys, core)
+        # What a stage removed, it was sure of.
+        unsure = _still(cloud.core & ~cloud.settled, cloud, before)
+        counted[number].append(_keys(before)[mine & ~unsure])
+    core = _still(start.core, start, cloud)
     if work.surveyor is None:
         sure = cloud.settled
-        done.pieces.append(_piece(start, cloud, mine & sure))
+        done.pieces.append(_piece(start, cloud, core & sure))
     else:
         with blamed(work.where(len(work.stages)), len(cloud)):
             check_needs(work.surveyor, cloud)
-            sums, sure = work.surveyor.survey(_asked(cloud, mine, work.asked, start.history), work.asked)
+            sums, sure = work.surveyor.survey(_asked(cloud, core, work.asked, start.history), work.asked)
         done.sums.append(sums)
-    return np.isin(all_keys, keys[mine & ~sure])
+    return _still(core & ~sure, cloud, start)
 
 
-_NONE = np.zeros(0, np.int64)
+def _still(chosen: Bools, of: PointCloud, cloud: PointCloud) -> Bools:
+    """Which points of ``cloud`` are among the ``chosen`` (N,) ones ``of`` another, of which it is a part, or the other
+    way round."""
+    if cloud.rows is of.rows:  # nothing was removed in between
+        return chosen
+    return np.isin(_keys(cloud), _keys(of)[chosen])
+
+
+def _keys(cloud: PointCloud) -> Ints:
+    return keys_of(_files(cloud), cloud.rows)
 
 
 def _asked(

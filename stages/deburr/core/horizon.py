@@ -76,8 +76,9 @@ class Horizon:
         away = self.moved + moved
         # Whoever looked that far may have rounded.
         radii = radii * (1 + 1e-15)
-        plan = points[:, :2]
-        gaps = np.minimum(plan - self.low, self.high - plan).min(axis=1)
+        # Column by column: numpy takes long for rows of two.
+        sides = [(points[:, i] - self.low[i], self.high[i] - points[:, i]) for i in (0, 1)]
+        gaps = np.minimum(np.minimum(*sides[0]), np.minimum(*sides[1]))
         # Where the box is open nothing lies beyond, however far points have been moved.
         gaps[np.isfinite(gaps)] -= away
         sure = np.asarray(gaps >= radii)

@@ -25,7 +25,9 @@ def canonical(points: Floats) -> tuple[Floats, Indices]:
         order[some] = rows[np.lexsort((*points[rows].T[::-1], codes[rows]))]
     ordered = points[order]
     new = np.ones(len(points), dtype=np.bool_)
-    new[1:] = (ordered[1:] != ordered[:-1]).any(axis=1)
+    for axis in (0, 1, 2):
+        equal = ordered[1:, axis] == ordered[:-1, axis]
+        new[1:] = ~equal if axis == 0 else new[1:] | ~equal
     back = np.empty(len(points), dtype=np.intp)
     back[order] = np.cumsum(new) - 1
     return ordered[new], back
