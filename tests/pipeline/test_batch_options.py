@@ -349,6 +349,21 @@ def test_scales_and_point_formats_are_kept_file_by_file(here: Any, cli: Cli) -> 
     assert (after.dims["Odd"] == before.dims["Odd"]).all()
 
 
+def test_columns_keep_their_files_types(here: Any, cli: Cli) -> None:
+    folder, parts = here
+    types = {"a": np.uint8, "b": np.int32, "c": np.float64}
+    for number, (name, kind) in enumerate(types.items()):
+        classes = np.full(len(parts[0]), 2, kind)
+        write(folder / "ply" / f"{name}.ply", lattice(parts[0] + [7.0 * number, 0, 0]), Classification=classes)
+    for extra in ((), ("--tile", "3")):
+        result = cli("batch", json.dumps([RADIUS]), "ply", "--out", "out", *extra)
+        assert result.exit_code == 0, result.stderr
+        for name, kind in types.items():
+            found = read(folder / "out" / f"{name}.ply").dims["Classification"]
+            assert found.dtype == kind
+            assert {*found.tolist()} == {2, 7}
+
+
 def test_files_of_other_layouts_cannot_be_cut_anew_together(here: Any, cli: Cli) -> None:
     folder, parts = here
     write(folder / "in" / "b.las", parts[1], dataformat_id=3)

@@ -13,10 +13,10 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from deburr.core.cloud import Extent, Floats, Ints, PointCloud
+from deburr.core.cloud import Extent, Floats, Ints, PointCloud, kinds
 from deburr.core.errors import WriteError
 from deburr.core.stage import Reader
-from deburr.pipeline.buckets import kinds_as_json, kinds_from_json
+from deburr.pipeline.buckets import Kinds, kinds_as_json, kinds_from_json
 from deburr.pipeline.tiles import Piece, keys_of
 
 
@@ -155,18 +155,27 @@ def spanned(shapes: Iterable[Shape]) -> Shape:
     return Shape(Extent(count, low, high), kinds, tuple(taken))
 
 
-def put_together(reader: Reader, results: Sequence[Results], whole: Shape, size: int) -> Iterator[PointCloud]:
+def put_together(
+    reader: Reader, results: Sequence[Results], whole: Shape, size: int, read: Kinds | None = None
+) -> Iterator[PointCloud]:
     """The points of ``reader`` that are among ``results``, with these, part after part, in the file's order.
 
-    ``whole`` are all results that go into the same output: every part has its columns.
+    ``whole`` are all results that go into the same output: every part has its columns. ``read`` are the types that
+    tiles read columns in, wide enough for all files: where a result has it still, the file's own is kept.
     """
     for part in reader.parts(size):
+        whole = replace(whole, kinds={**whole.kinds, **_own(part, whole.kinds, read or {})})
         if not len(part):
             yield _changed(part, Columns(part.rows, part.xyz, {}), whole)
             continue
         begin, end = int(part.rows[0]), int(part.rows[-1]) + 1
         found = [columns for one in results if len((columns := one.between(begin, end)).rows)]
         yield _changed(part, _joined(part, found, whole), whole)
+
+
+def _own(part: PointCloud, results: Kinds, read: Kinds) -> Kinds:
+    own = kinds(part.dims)
+    return {name: own[name] for name, kind in results.items() if name in own and read.get(name) == kind}
 
 
 def _joined(part: PointCloud, found: list[Columns], whole: Shape) -> Columns:

@@ -108,7 +108,7 @@ def _parts(
     task: Mapping[str, Any], sources: Sequence[tuple[int, Sequence[Results]]], whole: Shape, all_: job.Job
 ) -> Iterator[PointCloud]:
     for number, results in sources:
-        yield from put_together(_reader(all_, number), results, whole, all_.chunk)
+        yield from put_together(_reader(all_, number), results, whole, all_.chunk, all_.store.kinds)
     if not Path(task["job"]).exists():
         # The run was killed, and this worker did not notice; what stands there now is another run's.
         raise RunError(f"{task['job']}: is gone, and so is the run that asked for this; nothing is to be done")
