@@ -17,6 +17,8 @@ from deburr.pipeline.inputs import identity
 
 #: Bytes of a file name on every common file system.
 _LONGEST = 255
+#: Problems that are listed one by one, at most.
+_LISTED = 10
 _WIDTH = re.compile(r"0?\d?\d?d?")
 
 
@@ -138,5 +140,6 @@ def _checked(
             )
         first.setdefault(real, source)
     if problems:
-        raise SpecError(problems)
+        more = len(problems) - _LISTED
+        raise SpecError(problems[:_LISTED] + ([f"and {more:,} more of the kind"] if more > 0 else []))
     return paths
