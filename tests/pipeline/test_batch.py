@@ -30,7 +30,8 @@ def village(count: int = 9000, noise: float = 0.03) -> Floats:
 
 def write(path: Path, xyz: Floats, **dims: Any) -> None:
     kind = "writers.ply" if path.suffix == ".ply" else "writers.las"
-    options = {} if path.suffix == ".ply" else {f"scale_{a}": 0.001 for a in "xyz"} | {f"offset_{a}": 0.0 for a in "xyz"}
+    lattice = {f"scale_{a}": 0.001 for a in "xyz"} | {f"offset_{a}": 0.0 for a in "xyz"}
+    options = {} if path.suffix == ".ply" else lattice
     writer = stage_class(kind).model_validate({"filename": str(path), **options})
     assert isinstance(writer, Writer)
     columns = {"Intensity": np.arange(len(xyz), dtype=np.uint16), "Classification": np.full(len(xyz), 2, np.uint8)}
@@ -38,7 +39,8 @@ def write(path: Path, xyz: Floats, **dims: Any) -> None:
 
 
 def read(path: Path) -> PointCloud:
-    reader = stage_class("readers.ply" if path.suffix == ".ply" else "readers.las").model_validate({"filename": str(path)})
+    kind = "readers.ply" if path.suffix == ".ply" else "readers.las"
+    reader = stage_class(kind).model_validate({"filename": str(path)})
     assert isinstance(reader, Reader)
     return reader.read()
 
@@ -67,21 +69,19 @@ def check_same(outputs: list[Path], expected: PointCloud) -> None:
     assert xyz.shape == expected.xyz.shape
     assert np.abs(xyz - expected.xyz).max() <= 0.0011  # written in whole millimetres
     assert np.mean(np.abs(xyz - np.round(expected.xyz, 3)) < 1e-6) > 0.999
-    for name in ("Intensity", "Classification"):
-        assert (np.concatenate([cloud.dims[name] for cloud in found]) == np.concatenate([expected.dims[name]])).all() or (
-            name == "Intensity"
-        )
+    classes = np.concatenate([cloud.dims["Classification"] for cloud in found])
+    assert (classes == expected.dims["Classification"]).all()
 
 
-@pytest.mark.parametrize("extra", [(), ("--tile", "5"), ("--workers", "2")], ids=["files", "tiles of 5 m", "two workers"])
+@pytest.mark.parametrize(
+    "extra", [(), ("--tile", "5"), ("--workers", "2")], ids=["files", "tiles of 5 m", "two workers"]
+)
 def test_a_folder_is_cleaned_as_one_cloud(cli: Cli, folder: Any, extra: tuple[str, ...]) -> None:
     tmp_path, xyz, parts = folder
     result = cli("batch", "d.json", "in", "--out", "out", *extra)
     assert result.exit_code == 0, result.stderr
     outputs = [tmp_path / "out" / f"{name}.laz" for name in "abc"]
-    assert result.stdout.split() == [f"out/{name}.laz" for name in "abc"] or set(result.stdout.split()) == {
-        str(path) for path in outputs
-    }
+    assert result.stdout.split() == [f"out/{name}.laz" for name in "abc"]
     check_same(outputs, whole(tmp_path, ["filters.spd"], xyz))
     for path, part in zip(outputs, parts, strict=True):
         assert (read(path).dims["Intensity"] == np.arange(len(part))).all()

@@ -155,7 +155,7 @@ def check_written(outputs: Sequence[Path], inputs: Sequence[Path], untiled: Poin
     assert off.max() <= 1
     steps = untiled.xyz / 0.001  # scale 1 mm, no offset
     border = np.abs(steps - np.floor(steps) - 0.5)
-    assert (border[off > 0] * 0.001 < 1e-5).all()
+    assert (border[off > 0] * 0.001 < 1e-6).all()
     assert (off > 0).mean() < 1e-4
 
 
