@@ -11,16 +11,18 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pytest
+import tiling
 from click.testing import Result
 
 from deburr.core.cloud import Floats, PointCloud
 from deburr.core.registry import stage_class
 from deburr.core.sample import Sample
 from deburr.core.stage import Filter, Writer
+from deburr.core.sums import Exact, merge
 from deburr.pipeline import memory, run
 from deburr.pipeline.batch import Account, Batch, Means
 from deburr.pipeline.batch_plan import Prepared, Request, prepare
-from deburr.pipeline.tiles import _clusters
+from deburr.pipeline.tiles import Core, Work, _clusters, process
 
 Cli = Callable[..., Result]
 Ints = npt.NDArray[Any]
@@ -63,7 +65,7 @@ def records(path: Path) -> Ints:
     return laspy.read(path).points.array
 
 
-def merged(paths: Sequence[Path], target: Path) -> Path:
+def joined(paths: Sequence[Path], target: Path) -> Path:
     """All points of files alike, file after file, by a program that is not ours."""
     import laspy
 
@@ -125,7 +127,7 @@ def road_of(folder: Path, count: int, cuts: Sequence[float]) -> Road:
         files.append(
             write(folder / f"{number}.las", xyz[some], **{name: column[some] for name, column in dims.items()})
         )
-    return Road(folder, files, merged(files, folder / "whole.las"), {})
+    return Road(folder, files, joined(files, folder / "whole.las"), {})
 
 
 @pytest.fixture(scope="module")
@@ -278,7 +280,7 @@ def test_two_airborne_files_are_cleaned_as_one(data_dir: Path, cli: Cli, tmp_pat
     folder = data_dir / "data" / "lidar"
     files = [folder / f"3dfier_ahn3_cropped_{number}.laz" for number in (1, 2)]
     (tmp_path / "spec.json").write_text(json.dumps(CHAIN))
-    untiled = run(CHAIN, input=merged(files, tmp_path / "whole.laz"), output=tmp_path / "whole_out.laz")
+    untiled = run(CHAIN, input=joined(files, tmp_path / "whole.laz"), output=tmp_path / "whole_out.laz")
     expected = stages_of(untiled)
     for extra in ((), ("--tile", "40"), ("--workers", "2")):
         result = cli("batch", "spec.json", *files, "--out", "out", "--quiet", *extra)
@@ -291,6 +293,21 @@ def test_two_airborne_files_are_cleaned_as_one(data_dir: Path, cli: Cli, tmp_pat
             check_figures(found["figures"], one["figures"])
         for path in (tmp_path / "out").iterdir():
             path.unlink()
+
+
+def test_tiles_without_points_of_their_own_are_no_work(monkeypatch: pytest.MonkeyPatch) -> None:
+    cloud = PointCloud(np.random.default_rng(0).random((50, 3)))
+    stage = stage_class("filters.outlier").model_validate({})
+    assert isinstance(stage, Filter)
+    monkeypatch.setattr(type(stage), "run", lambda *_: pytest.fail("there is nothing to do"))
+    view, box = tiling.Memory(cloud, np.zeros(50, np.int32)), (np.array([2.0, 0.0]), np.array([3.0, 1.0]))
+    done = process(view, Work([stage], [{}]), Core(*box, (0,)), 5.0, 100)
+    assert [len(piece.rows) for piece in done.pieces] == [0]
+    survey = process(view, Work([], [], stage), Core(*box, (0,)), 5.0, 100)
+    assert survey.sums == []
+    some = {"distances": Exact.of(np.array([1.0, 2.0]))}
+    assert merge([{}, some, merge(survey.sums), some])["distances"] == some["distances"] + some["distances"]
+    assert merge([{}, {}]) == {}
 
 
 def test_points_in_a_long_row_make_as_many_clusters() -> None:

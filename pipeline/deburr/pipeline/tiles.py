@@ -144,6 +144,10 @@ def process(view: View, work: Work, core: Core, halo: float, limit: int) -> Done
             low, high = _box(view.extent, core, halo / WIDER)
         cloud = _tile(view, core, low, high, proved)
         done.attempts, done.read, done.halo = done.attempts + 1, done.read + len(cloud), max(done.halo, halo)
+        if not cloud.core.any() and view.extent.count:
+            # Nothing to answer for: the halo alone is not worth the work.
+            done.pieces.append(_piece(cloud, cloud, cloud.core))
+            continue
         left = _attempt(work, cloud, counted, done)
         done.unproved += 0 if proved else int(cloud.core.sum())
         for some in _clusters(cloud.original[left, :2], _keys(cloud)[left], halo):

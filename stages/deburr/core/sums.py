@@ -175,9 +175,10 @@ Sums = Mapping[str, Sum]
 
 
 def merge(all_sums: Sequence[Sums]) -> dict[str, Sum]:
-    """Sums of the same names, added up; of an empty list, none."""
-    names = all_sums[0].keys() if all_sums else ()
-    return {name: reduce(lambda a, b: a + b, [sums[name] for sums in all_sums]) for name in names}  # type: ignore[operator]
+    """Sums of the same names, added up; who has none at all has counted nothing."""
+    counted = [sums for sums in all_sums if sums]
+    names = counted[0].keys() if counted else ()
+    return {name: reduce(lambda a, b: a + b, [sums[name] for sums in counted]) for name in names}  # type: ignore[operator]
 
 
 def to_json(sums: Sums) -> dict[str, Any]:
