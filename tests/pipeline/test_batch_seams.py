@@ -304,7 +304,9 @@ def test_tiles_without_points_of_their_own_are_no_work(monkeypatch: pytest.Monke
     done = process(view, Work([stage], [{}]), Core(*box, (0,)), 5.0, 100)
     assert [len(piece.rows) for piece in done.pieces] == [0]
     survey = process(view, Work([], [], stage), Core(*box, (0,)), 5.0, 100)
-    assert survey.sums == []
+    found = survey.sums[0]["distances"]
+    assert isinstance(found, Exact)
+    assert found.count == 0
     some = {"distances": Exact.of(np.array([1.0, 2.0]))}
     assert merge([{}, some, merge(survey.sums), some])["distances"] == some["distances"] + some["distances"]
     assert merge([{}, {}]) == {}

@@ -144,8 +144,8 @@ def process(view: View, work: Work, core: Core, halo: float, limit: int) -> Done
             low, high = _box(view.extent, core, halo / WIDER)
         cloud = _tile(view, core, low, high, proved)
         done.attempts, done.read, done.halo = done.attempts + 1, done.read + len(cloud), max(done.halo, halo)
-        if not cloud.core.any() and view.extent.count:
-            # Nothing to answer for: the halo alone is not worth the work.
+        if not cloud.core.any() and view.extent.count and work.surveyor is None:
+            # Nothing to answer for: the halo alone is not worth the work. (A survey has to say that it found nothing.)
             done.pieces.append(_piece(cloud, cloud, cloud.core))
             continue
         left = _attempt(work, cloud, counted, done)
