@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --disable-pip-version-check
 PYTEST_ARGS ?=
 
-.PHONY: demo test test-numpy1 clean
+.PHONY: demo test test-numpy1 test-pdal clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/.installed
@@ -24,8 +24,12 @@ test: $(VENV)/.installed-dev
 test-numpy1: .venv-numpy1/.installed
 	.venv-numpy1/bin/python -m pytest -m "not slow and not alldata" $(PYTEST_ARGS)
 
+# The tests on real PDAL, Debian 11's, which is fetched once into .pdal; skipped, loudly, where it is not to be had.
+test-pdal: .venv-numpy1/.installed
+	tests/pdal/run.sh "$(PYTHON)" .venv-numpy1 $(PYTEST_ARGS)
+
 clean:
-	rm -rf $(VENV) .venv-numpy1 out build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) .venv-numpy1 .pdal out build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # The stamps say what is installed; they are older than the files that decide it when those have changed.
