@@ -16,17 +16,21 @@ import click
 
 from deburr.core.errors import DeburrError
 
-#: Command -> module below deburr.pipeline, help line. The line stands here so that --help imports no module.
+#: Command -> module, help line. The line stands here so that --help imports no module.
 _COMMANDS = {
-    "run": ("cli_run", "Run the pipeline of a JSON file."),
-    "validate": ("cli_run", "Check a pipeline without reading a point."),
-    "denoise": ("cli_run", "Denoise one file; no JSON needed."),
-    "batch": ("cli_batch", "Run a pipeline over many files, tile by tile."),
-    "info": ("cli_info", "What is in a point cloud."),
-    "stages": ("cli_stages", "The stages there are, and their options."),
-    "schema": ("cli_stages", "JSON Schema of pipelines, for editors."),
-    "weights": ("cli_weights", "Import and show network weights."),
-    "train": ("cli_train", "Train a denoising network."),
+    "run": ("deburr.pipeline.cli_run", "Run the pipeline of a JSON file."),
+    "validate": ("deburr.pipeline.cli_run", "Check a pipeline without reading a point."),
+    "denoise": ("deburr.pipeline.cli_run", "Denoise one file; no JSON needed."),
+    "batch": ("deburr.pipeline.cli_batch", "Run a pipeline over many files, tile by tile."),
+    "info": ("deburr.pipeline.cli_info", "What is in a point cloud."),
+    "stages": ("deburr.pipeline.cli_stages", "The stages there are, and their options."),
+    "schema": ("deburr.pipeline.cli_stages", "JSON Schema of pipelines, for editors."),
+    "weights": ("deburr.pipeline.cli_weights", "Import and show network weights."),
+    "train": ("deburr.pipeline.cli_train", "Train a denoising network."),
+    "pdal-script": ("deburr.plugins.cli_pdal", "The path of the script that PDAL's filters.python runs."),
+    "pdal-preset": ("deburr.plugins.cli_pdal", "Write a file of options for PDAL's filters.python."),
+    "pdal-doctor": ("deburr.plugins.cli_pdal", "Find out why deburr does not run inside PDAL."),
+    "convert-pdal": ("deburr.plugins.cli_pdal", "Put the denoiser into a PDAL pipeline."),
 }
 
 
@@ -39,7 +43,7 @@ class _Group(click.Group):
     def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
         if name not in _COMMANDS:
             return None
-        command = getattr(import_module(f"deburr.pipeline.{_COMMANDS[name][0]}"), name)
+        command = getattr(import_module(_COMMANDS[name][0]), name.replace("-", "_"))
         assert isinstance(command, click.Command)
         return command
 

@@ -60,13 +60,22 @@ class Spec:
 
 def parse(source: Source) -> Spec:
     """The spec in ``source``. Raises `SpecError`, with every problem of its form."""
+    origin, value = decode(source)
+    return taken_apart(origin, value)
+
+
+def decode(source: Source) -> tuple[str, Any]:
+    """The file's path, or empty where there is no file, and the JSON value in ``source``. Raises `SpecError`."""
     if isinstance(source, str) and source.lstrip()[:1] in ("[", "{"):
-        origin, value = "", _decode("the spec", source.encode("utf-8", "surrogatepass"))
-    elif isinstance(source, str | PathLike):
+        return "", _decode("the spec", source.encode("utf-8", "surrogatepass"))
+    if isinstance(source, str | PathLike):
         origin = str(source)
-        value = _decode(origin, _read(origin))
-    else:
-        origin, value = "", source
+        return origin, _decode(origin, _read(origin))
+    return "", source
+
+
+def taken_apart(origin: str, value: Any) -> Spec:
+    """The spec that the JSON ``value`` is. Raises `SpecError`, with every problem of its form."""
     return Spec(origin, _entries(origin or "the spec", value))
 
 
