@@ -1,0 +1,93 @@
+"""Several point views of one PDAL stage: each is filtered by itself, and what that costs at the cuts is said."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from math import inf, pi, sqrt
+
+import numpy as np
+
+from deburr.core.cloud import Bools, Floats, PointCloud
+from deburr.core.horizon import Horizon
+from deburr.core.neighbors import SPACING_K
+from deburr.core.stage import Filter, Reach
+from deburr.filters.outlier import Outlier
+from deburr.filters.spd import Spd
+from deburr.nn import level
+
+#: Distance to the neighbour that defines the spacing, in spacings: the length of a hop.
+_HOP = sqrt(SPACING_K / pi)
+#: Figures are told of so many views; a chipper may make thousands.
+MOST_TOLD = 10
+
+_ADVICE = (
+    "put filters.python before the splitter or chipper (or behind filters.merge, if the views are files), "
+    "or run 'pipeline batch'"
+)
+
+
+@dataclass
+class Views:
+    """What one stage remembers from view to view: boxes, and what was said. ``boxes``: x and y, (2, 2) float64 each."""
+
+    boxes: list[Floats] = field(default_factory=list)
+    told: set[str] = field(default_factory=set)
+    count: int = 0
+
+    def news(self, sentences: list[str]) -> list[str]:
+        """Those of ``sentences`` that were not said before."""
+        found = [sentence for sentence in dict.fromkeys(sentences) if sentence not in self.told]
+        self.told.update(found)
+        return found
+
+    def cut(self, stage: Filter, cloud: PointCloud) -> str | None:
+        """What it costs that ``cloud`` is filtered apart from the views before; None where they are far away, or that
+        was said. ``cloud``: as the filter saw it, and with the filter's record in its history."""
+        self.count += 1
+        if not len(cloud):
+            return None
+        box = np.stack((cloud.original[:, :2].min(axis=0), cloud.original[:, :2].max(axis=0)))
+        earlier, width = np.array(self.boxes).reshape(-1, 2, 2), _width(stage, cloud)
+        self.boxes.append(box)
+        near = earlier[((earlier[:, 0] <= box[1] + width) & (earlier[:, 1] >= box[0] - width)).all(axis=1)]
+        if "cut" in self.told or not len(near):
+            return None
+        self.told.add("cut")
+        if isinstance(stage, Outlier):
+            return f"each of several views has a threshold and neighbours of its own, as PDAL's filter has; {_ADVICE}"
+        share = float(_unsettled(cloud, box, near, width).mean())
+        noise = " and estimates its own noise" if getattr(stage, "noise", None) == "auto" else ""
+        return (
+            f"views are filtered one by one: this one does not see the points of its neighbours{noise}, which may "
+            f"change {100 * share:.0f} % of its points, those nearer than {width:.3g} to the cut, most of them a "
+            f"little and those at the cut most; {_ADVICE}"
+        )
+
+
+def _width(stage: Filter, cloud: PointCloud) -> float:
+    """How far ``stage`` looked around a point, cloud units, as far as its figures tell."""
+    figures = cloud.history[-1].figures
+    noise, spacing = figures.get("noise"), figures.get("spacing")
+    if isinstance(stage, Spd):
+        if not isinstance(noise, float) or not isinstance(spacing, float):
+            return 0.0
+        known = {"noise": noise, "spacing": spacing, "wider": level.widening(noise / spacing)}
+        reach = stage.reach(known)
+        return inf if reach is None else reach.length + reach.hops * _HOP * spacing
+    reach = stage.reach({})
+    return (reach or Reach()).length
+
+
+def _unsettled(cloud: PointCloud, box: Floats, near: Floats, width: float) -> Bools:
+    """(N,) bool: the points of a view whose surroundings reach beyond its ``box``, or into other views' boxes ``near``
+    (M, 2, 2)."""
+    places = cloud.original
+    every = np.ones(len(cloud), np.bool_)
+    horizon = Horizon(box[0], box[1], every, every, np.zeros(len(cloud), np.int32))
+    unsure = ~horizon.sure(places, np.full(len(cloud), width), places[:0])
+    for low, high in near:
+        inside = np.ones(len(cloud), np.bool_)
+        for axis in (0, 1):
+            inside &= (places[:, axis] >= low[axis] - width) & (places[:, axis] <= high[axis] + width)
+        unsure |= inside
+    return unsure
