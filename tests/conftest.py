@@ -10,12 +10,13 @@ from pathlib import Path
 
 import pytest
 
-# Tests are imported by path; the tiler beside this file is theirs to import by name.
-_spec = importlib.util.spec_from_file_location("tiling", Path(__file__).with_name("tiling.py"))
-assert _spec is not None
-assert _spec.loader is not None
-sys.modules["tiling"] = importlib.util.module_from_spec(_spec)
-_spec.loader.exec_module(sys.modules["tiling"])
+# Tests are imported by path; the tools beside this file are theirs to import by name.
+for _name in ("tiling", "fake_pdal"):
+    _spec = importlib.util.spec_from_file_location(_name, Path(__file__).with_name(f"{_name}.py"))
+    assert _spec is not None
+    assert _spec.loader is not None
+    sys.modules[_name] = importlib.util.module_from_spec(_spec)
+    _spec.loader.exec_module(sys.modules[_name])
 
 DATA = Path(os.environ.get("DEBURR_DATA", Path(__file__).parent.parent.parent / "shared"))
 REQUIRED = os.environ.get("DEBURR_REQUIRE_DATA", "") == "1"
