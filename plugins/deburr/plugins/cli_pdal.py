@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
+from typing import Literal
 
 import click
 
@@ -53,3 +53,32 @@ def _put(text: str, output: str | None) -> None:
     with replacing(output) as path:
         Path(path).write_text(text, encoding="utf-8")
     click.echo(output)
+
+
+@click.command("convert-pdal")
+@click.argument("pipeline")
+@click.argument("options", nargs=-1, metavar="[OPTION=VALUE]...")
+@click.option(
+    "--runner",
+    type=click.Choice(["pdal", "deburr"]),
+    default="pdal",
+    show_default=True,
+    help="What will run the result: 'pdal pipeline' or 'pipeline run'.",
+)
+@click.option("--output", "-o", metavar="FILE", help="Write FILE instead of stdout.")
+@common
+def convert_pdal(
+    pipeline: str, options: tuple[str, ...], runner: Literal["pdal", "deburr"], output: str | None, quiet: bool
+) -> None:
+    """Put the denoiser into PIPELINE, a JSON file for PDAL, at the right place, and say why there.
+
+    That is after readers and noise classification, before ground filters and rasters. All else stays as it is.
+    OPTION=VALUE are those of filters.spd, e.g. noise=0.03.
+    """
+    from deburr.plugins import convert, preset
+
+    found = convert.convert(pipeline, preset.parse_options(options), runner)
+    _put(convert.as_text(found.value), output)
+    if not quiet:
+        for reason in found.reasons:
+            click.echo(reason, err=True)

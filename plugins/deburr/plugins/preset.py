@@ -35,7 +35,10 @@ def parse_options(words: tuple[str, ...]) -> dict[str, Any]:
     errors += [f"option '{name}' is given twice; keep one" for name in dict.fromkeys(names) if names.count(name) > 1]
     if errors:
         raise SpecError(errors)
-    return {name: Override.from_name(f"x.{name}", word.partition("=")[2]).value for name, word in zip(names, words)}
+    return {
+        name: Override.from_name(f"x.{name}", word.partition("=")[2]).value
+        for name, word in zip(names, words, strict=True)
+    }
 
 
 def options(function: str, given: Mapping[str, Any], module: str = MODULE) -> dict[str, Any]:
