@@ -397,6 +397,26 @@ def test_new_dimensions_and_extra_dims(tmp_path: Path) -> None:
     assert any("Depth" in w for w in written.history[-1].warnings)
 
 
+def test_a_name_that_the_point_format_has_no_place_for(tmp_path: Path) -> None:
+    """PDAL writes such a dimension into the extra bytes; in a format that has a place for it, it goes there."""
+    header = laspy.LasHeader(point_format=3, version="1.4")
+    header.add_extra_dims([laspy.ExtraBytesParams("Infrared", "u2"), laspy.ExtraBytesParams("Depth", "i2")])
+    las = laspy.LasData(header)
+    las.X, las["Infrared"], las["Depth"] = np.arange(9), np.arange(9) * 7000, -np.arange(9)
+    path, out = tmp_path / "in.las", tmp_path / "out.las"
+    las.write(path)
+    cloud = LasReader(filename=str(path)).read()
+    assert cloud.history[0].warnings == ()
+    assert cloud.dims["Infrared"].tolist() == (np.arange(9) * 7000).tolist()
+    LasWriter(filename=str(out)).write(cloud)
+    assert np.array_equal(parse(out).records, parse(path).records)
+    LasWriter(filename=str(out), dataformat_id=8).write(cloud)
+    after = laspy.read(out)
+    assert list(after.point_format.extra_dimension_names) == ["Depth"]
+    assert (after.nir == np.arange(9) * 7000).all()
+    assert (after["Depth"] == -np.arange(9)).all()
+
+
 def test_a_dimension_that_a_stage_removed_does_not_come_back(tmp_path: Path) -> None:
     path, again = tmp_path / "in.las", tmp_path / "out.las"
     dims = {name: np.arange(5, dtype=kind) for name, kind in (("A", "u1"), ("B", "f8"), ("C", "i2"))}

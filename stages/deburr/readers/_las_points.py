@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -68,14 +69,16 @@ def _struct(descriptor: bytes) -> Any:
     return ExtraBytesStruct.from_buffer_copy(descriptor)
 
 
-def parse_extras(descriptors: bytes, room: int) -> tuple[tuple[Extra, ...], str]:
+def parse_extras(descriptors: bytes, room: int, taken: Iterable[str]) -> tuple[tuple[Extra, ...], str]:
     """The extra bytes that ``descriptors`` (n x 192 bytes) describe, and a warning ('' if none).
 
     ``room`` is how many extra bytes a point has. Descriptions that need more are void (LAS 1.4): none is returned.
+    ``taken`` are the names that the point format has a place for. One that it lacks may be that of an extra dimension,
+    such as Infrared in format 3, as PDAL writes it.
     laspy's own list of them is not used: it refuses such files, unknown types, and names that occur twice.
     """
     extras: list[Extra] = []
-    taken: set[str] = set(STANDARD_NAMES) | {"X", "Y", "Z"}
+    known = {*taken, "X", "Y", "Z"}
     hidden: list[str] = []
     for number in range(len(descriptors) // 192):
         descriptor = descriptors[192 * number : 192 * (number + 1)]
@@ -86,10 +89,10 @@ def parse_extras(descriptors: bytes, room: int) -> tuple[tuple[Extra, ...], str]
                 f"extra dimension '{label}' has the unknown type {said.data_type}; the extra bytes are copied unread"
             )
             return (), warning
-        name = label if said.data_type and label and label not in taken else None
+        name = label if said.data_type and label and label not in known else None
         if said.data_type and name is None:
             hidden.append(label)
-        taken.add(label)
+        known.add(label)
         if said.num_elements():
             extras.append(Extra(f"extra:{name or number}", name, said.dtype(), descriptor))
     if sum(e.type.itemsize for e in extras) > room:

@@ -157,7 +157,8 @@ def _layout(header: Header, vlrs: list[Vlr], evlrs: list[Vlr], path: str) -> tup
             "coordinates; get an intact copy"
         )
     number, room = header.point_format.id, header.point_format.num_extra_bytes
-    extras, warning = parse_extras(b"".join(v.data for v in (*vlrs, *evlrs) if v.id == EXTRA_BYTES), room)
+    descriptors = b"".join(v.data for v in (*vlrs, *evlrs) if v.id == EXTRA_BYTES)
+    extras, warning = parse_extras(descriptors, room, Layout(number).names)
     return Layout(number, extras, room - Layout(number, extras).extra_size), warning
 
 

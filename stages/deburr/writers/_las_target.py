@@ -119,8 +119,10 @@ def _layout(writer: LasWriter, cloud: PointCloud, source: LasSource | None, numb
     """The source's extra bytes that are dimensions still, as they are, then those that have no other place."""
     wanted, _ = parse_extra_dims(writer.extra_dims)
     extras = source.layout.extras if source is not None else ()
-    # What a stage removed is not to come back; what has no name has no dimension that could be removed.
-    extras = tuple(e for e in extras if e.name is None or e.name in cloud.dims)
+    # What a stage removed is not to come back; what has no name has no dimension that could be removed. What only the
+    # source's point format had no place for goes to its place.
+    places = Layout(number).names
+    extras = tuple(e for e in extras if e.name is None or (e.name in cloud.dims and e.name not in places))
     trailing = source.layout.trailing if source is not None else 0
     if writer.extra_dims != "all":
         lost = [e.name for e in extras if e.name and e.name not in wanted]
