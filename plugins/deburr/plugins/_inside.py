@@ -162,7 +162,7 @@ def _figures(figures: Mapping[str, Any], cloud: PointCloud, after: PointCloud) -
     unit = crs.length_unit(cloud)
     parts = [f"{len(cloud):,} points"]
     if "flagged" in figures:
-        parts.append(f"{figures['flagged']:,} outliers")
+        parts.append(f"{figures['flagged']:,} flagged as outliers")
     if "noise" in figures:
         parts.append(f"noise {length(figures['noise'], unit)} ({figures['noise_source']})")
     if "flagged" not in figures:

@@ -10,7 +10,7 @@ import numpy as np
 from deburr.core.cloud import Bools, Floats, PointCloud
 from deburr.core.horizon import Horizon
 from deburr.core.neighbors import SPACING_K
-from deburr.core.stage import Filter, Reach
+from deburr.core.stage import Filter
 from deburr.filters.outlier import Outlier
 from deburr.filters.spd import Spd
 from deburr.nn import level
@@ -68,14 +68,14 @@ def _width(stage: Filter, cloud: PointCloud) -> float:
     """How far ``stage`` looked around a point, cloud units, as far as its figures tell."""
     figures = cloud.history[-1].figures
     noise, spacing = figures.get("noise"), figures.get("spacing")
-    if isinstance(stage, Spd):
-        if not isinstance(noise, float) or not isinstance(spacing, float):
-            return 0.0
-        known = {"noise": noise, "spacing": spacing, "wider": level.widening(noise / spacing)}
-        reach = stage.reach(known)
-        return inf if reach is None else reach.length + reach.hops * _HOP * spacing
-    reach = stage.reach({})
-    return (reach or Reach()).length
+    if not isinstance(stage, Spd):
+        reach = stage.reach({})
+        spacing = sqrt(float(np.ptp(cloud.original[:, :2], axis=0).prod()) / len(cloud))
+    elif isinstance(noise, float) and isinstance(spacing, float):
+        reach = stage.reach({"noise": noise, "spacing": spacing, "wider": level.widening(noise / spacing)})
+    else:
+        return 0.0
+    return inf if reach is None else reach.length + reach.hops * _HOP * spacing
 
 
 def _unsettled(cloud: PointCloud, box: Floats, near: Floats, width: float) -> Bools:
