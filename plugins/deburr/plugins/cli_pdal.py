@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Literal
 
@@ -82,3 +83,23 @@ def convert_pdal(
     if not quiet:
         for reason in found.reasons:
             click.echo(reason, err=True)
+
+
+@click.command("pdal-doctor")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@common
+def pdal_doctor(as_json: bool, quiet: bool) -> None:
+    """Find out why deburr does not run inside PDAL, and say the remedy: one line for each thing looked at.
+
+    Takes some seconds. Exit code 0 if all that the filter needs works, 1 otherwise.
+    """
+    from deburr.plugins import doctor
+
+    checks = doctor.examine()
+    if as_json:
+        click.echo(json.dumps([check.as_json() for check in checks], indent=2))
+    else:
+        for check in checks:
+            if not quiet or check.outcome == "trouble":
+                click.echo(check)
+    click.get_current_context().exit(0 if doctor.healthy(checks) else 1)
