@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
+from base64 import b64decode
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import numpy as np
 
 from deburr.core.cloud import PointCloud
-from deburr.readers._las_header import LasSource
+from deburr.readers._las_header import EXTRA_BYTES, LasSource
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
@@ -55,20 +57,31 @@ def structured(xyz: Array, columns: Mapping[str, Array] | None = None) -> Array:
 def as_pdal(cloud: PointCloud, shown: Sequence[str]) -> dict[str, Array]:
     """The columns of ``cloud``, as read from LAS, under the names and in the types that PDAL has for them.
 
-    ``shown`` are the dimensions that PDAL shows: 2.2 keeps four flags in ClassFlags (point formats 6-10) or in the
-    upper bits of Classification (0-5), later versions each by itself, as we do.
+    ``shown`` are the dimensions that PDAL shows.
     """
+    source = cloud.source
+    assert isinstance(source, LasSource)
     columns = dict(cloud.dims)
-    assert isinstance(cloud.source, LasSource)
     flags = ("Synthetic", "KeyPoint", "Withheld", "Overlap")
     if "Synthetic" not in shown:
+        # PDAL 2.2 keeps the flags together: in ClassFlags, or in the upper bits of Classification as the file has them.
         bits = sum(columns.pop(flag).astype(np.uint8) << k for k, flag in enumerate(flags) if flag in columns)
-        if cloud.source.layout.format < 6:
+        if source.layout.format < 6:
             columns["Classification"] = columns["Classification"] | (bits << 5).astype(np.uint8)
         else:
             columns["ClassFlags"] = np.asarray(bits, np.uint8)
     # Whole degrees in formats 0-5, which PDAL shows as the floats that they are in formats 6-10.
     columns["ScanAngleRank"] = columns["ScanAngleRank"].astype(np.float32)
+    descriptions = [v.data for v in (*source.vlrs, *source.evlrs) if v.id == EXTRA_BYTES]
+    for extra in source.layout.extras:
+        if extra.descriptor[2] == 0:
+            continue  # bytes without a type, which neither shows
+        if extra.name is None:
+            # A name that has a standard place too: PDAL lets the extra dimension's values and type win.
+            columns[extra.descriptor[4:36].rstrip(b"\0").decode()] = source.records[extra.key]
+        elif extra.descriptor not in descriptions[0]:
+            # PDAL reads the first record of extra bytes alone.
+            del columns[extra.name]
     for name in [name for name, column in columns.items() if column.ndim == 2]:
         # Two or three numbers under one name: PDAL has a dimension for each.
         columns |= {f"{name}{k}": part for k, part in enumerate(columns.pop(name).T)}
@@ -76,3 +89,60 @@ def as_pdal(cloud: PointCloud, shown: Sequence[str]) -> dict[str, Array]:
         # PDAL knows this name as another one of its own dimension OffsetTime.
         columns["OffsetTime"] = columns.pop("Time")
     return columns
+
+
+def assert_same_points(cloud: PointCloud, points: Array) -> None:
+    """PDAL's ``points`` are those of ``cloud``, as read from LAS: names, types, and every bit."""
+    np.testing.assert_array_equal(places(points), cloud.xyz)
+    columns = as_pdal(cloud, points.dtype.names or ())
+    assert {name: points.dtype[name] for name in (points.dtype.names or ())[3:]} == {
+        name: column.dtype for name, column in columns.items()
+    }
+    for name, column in columns.items():
+        assert points[name].tobytes() == column.tobytes(), name
+
+
+def header_of(cloud: PointCloud) -> dict[str, Any]:
+    """What the header of ``cloud``, as read from LAS, holds, under PDAL's names."""
+    source = cloud.source
+    assert isinstance(source, LasSource)
+    header = source.header
+    told = {
+        "count": header.point_count,
+        "major_version": 1,
+        "minor_version": header.minor,
+        "dataformat_id": source.layout.format,
+        "point_length": source.layout.dtype.itemsize,
+        "dataoffset": header.offset_to_point_data,
+        "compressed": header.are_points_compressed,
+        "global_encoding": header.global_encoding.value,
+        "filesource_id": header.file_source_id,
+        # PDAL shows the sixteen bytes in their order, laspy the first three numbers of them as little-endian.
+        "project_id": str(UUID(bytes=header.uuid.bytes_le)).upper(),
+        "system_id": header.system_bytes.split(b"\0")[0].decode(),
+        "software_id": header.software_bytes.split(b"\0")[0].decode(),
+        "creation_doy": header.creation_doy,
+        "creation_year": header.creation_year,
+    }
+    for k, axis in enumerate("xyz"):
+        told |= {f"scale_{axis}": header.scales[k], f"offset_{axis}": header.offsets[k]}
+        told |= {f"min{axis}": header.mins[k], f"max{axis}": header.maxs[k]}
+    return told
+
+
+def assert_same_metadata(cloud: PointCloud, metadata: Mapping[str, Any]) -> None:
+    """The header and the records that PDAL tells of are those of ``cloud``, as read from LAS."""
+    for name, ours in header_of(cloud).items():
+        if name not in metadata:
+            assert name == "global_encoding", name  # of LAS 1.2 and later only
+            continue
+        theirs = metadata[name]
+        # PDAL 2.2 prints 15 digits of scales and offsets, 10 of bounds.
+        rounded = {float(f"{ours:.15g}"), float(f"{ours:.10g}")} if isinstance(ours, float) else set()
+        assert theirs == ours or theirs in rounded, name
+    source = cloud.source
+    assert isinstance(source, LasSource)
+    told = [metadata[f"vlr_{k}"] for k in range(sum(name.startswith("vlr_") for name in metadata))]
+    assert [(v["user_id"], int(v["record_id"]), v["description"], b64decode(v["data"])) for v in told] == [
+        (*v.id, v.description.split(b"\0")[0].decode(), v.data) for v in (*source.vlrs, *source.evlrs)
+    ]
