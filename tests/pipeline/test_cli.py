@@ -83,7 +83,8 @@ def test_spec_errors_exit_2_and_list_all(cli: Cli) -> None:
 
 def test_validate_prints_json_and_exits_2(cli: Cli) -> None:
     good = cli("validate", _spec([NOISE]), "--input", "a.las", "--output", "b.las")
-    assert (good.exit_code, json.loads(good.stdout)) == (0, {"valid": True, "error_detail": []})
+    stages = [{"type": kind, "runs_in": "deburr"} for kind in ("readers.las", "filters.noise", "writers.las")]
+    assert (good.exit_code, json.loads(good.stdout)) == (0, {"valid": True, "error_detail": [], "stages": stages})
     bad = cli("validate", "a.json", "--input", "a.las")
     assert bad.exit_code == 2
     assert not json.loads(bad.stdout)["valid"]

@@ -148,11 +148,18 @@ def chunk(limit: int) -> int:
 def checked(plan: Plan) -> tuple[tuple[Filter, ...], tuple[str, ...]]:
     """The filters of ``plan`` and where they stand. Raises `SpecError` for what cannot be run in tiles, by name."""
     steps = [step for step in plan.steps if isinstance(step.stage, Filter)]
-    errors = []
+    errors = [
+        f"{step.where}: runs in {step.stage.host.name}, which takes the whole cloud at once, so not in tiles; "
+        "run the files one by one with 'pipeline run'"
+        for step in plan.steps
+        if step.stage.host is not None
+    ]
     lost = ""
     for step in steps:
         stage = step.stage
         assert isinstance(stage, Filter)
+        if stage.host is not None:
+            continue
         if stage.reach({}) is None:
             errors.append(
                 f"{step.where}: has to see the whole cloud at once, and cannot be run in tiles{_why(stage)}; "

@@ -112,7 +112,11 @@ def summary(plan: Plan, report: Mapping[str, Any], quiet: bool) -> None:
     unit = unit_of(report)
     for entry in report["stages"]:
         name = f"{entry['type']} {entry['tag'] or ''}"
-        click.echo(f"{name:<42} {entry['points_out']:>12,} points {entry['seconds']:>8.2f} s", err=True)
+        if entry["points_out"] is None:  # run by another program together with the next stage
+            click.echo(f"{name:<42} in {entry['runs_in']}, with the next", err=True)
+        else:
+            inside = "" if entry["runs_in"] == "deburr" else f" in {entry['runs_in']}"
+            click.echo(f"{name:<42} {entry['points_out']:>12,} points {entry['seconds']:>8.2f} s{inside}", err=True)
         for words, value in lines(entry, unit):
             click.echo(f"    {words:<38} {value}", err=True)
     memory = report["peak_memory_mb"]

@@ -89,17 +89,21 @@ def denoise(
 def validate(
     spec: str, input: str | None, output: str | None, report: str | None, quiet: bool, overrides: dict[str, str]
 ) -> None:
-    """Check the pipeline in SPEC and print the verdict as JSON: `valid`, and `error_detail` with every problem.
+    """Check the pipeline in SPEC and print the verdict as JSON: `valid`, and `error_detail` with every problem; of a
+    valid one also its `stages`, and in which program each `runs_in`.
 
     Exits with 2 if the pipeline is invalid. Takes the same arguments as `run`; reads no points and writes nothing.
     """
+    from deburr.pipeline.report import runs_in
+
+    found: dict[str, Any] = {"valid": False, "error_detail": []}
     try:
-        _plan(spec, input, output, overrides, report)
-        errors: tuple[str, ...] = ()
+        plan = _plan(spec, input, output, overrides, report)
+        found |= {"valid": True, "stages": [{"type": s.type_name, "runs_in": runs_in(s)} for s in plan.stages]}
     except SpecError as error:
-        errors = error.errors
-    click.echo(json.dumps({"valid": not errors, "error_detail": list(errors)}, indent=2))
-    if errors:
+        found["error_detail"] = list(error.errors)
+    click.echo(json.dumps(found, indent=2))
+    if not found["valid"]:
         raise click.exceptions.Exit(SpecError.exit_code)
 
 
@@ -121,15 +125,15 @@ def _execute(plan: Plan, report: str | None, quiet: bool, memory: str | None) ->
 
     asked = None if memory is None else amounts.parse(memory)
     if stream.too_large(plan, asked):
-        written = _stream(plan, asked, report, quiet)
+        outputs, written = [writer.filename for writer in plan.writers], _stream(plan, asked, report, quiet)
     else:
         with shown(quiet):
             result = execute(plan, None, report)
         summary(plan, result.report, quiet)
         from deburr.pipeline.report import written as files
 
-        written = [] if report is None else files(report)
-    for path in (*(writer.filename for writer in plan.writers), *written):
+        outputs, written = result.report["outputs"], [] if report is None else files(report)
+    for path in (*outputs, *written):
         click.echo(path)
 
 

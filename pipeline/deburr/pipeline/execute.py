@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +15,7 @@ import numpy.typing as npt
 from deburr.core.cloud import Floats, PointCloud
 from deburr.core.errors import ReadError, RunError, WriteError
 from deburr.core.files import check_folder
+from deburr.core.host import HostError
 from deburr.core.progress import advance
 from deburr.core.stage import Filter, Reader, Stage, Writer
 from deburr.pipeline import report
@@ -96,10 +97,13 @@ def execute(plan: Plan, cloud: PointCloud | None = None, report_dir: str | os.Pa
         check_outputs(plan)
         check_readable(plan)
         account = report.Account(plan)
-        for number, step in enumerate(plan.steps, 1):
-            advance(f"{number}/{len(plan.steps)} {step.stage.type_name}", 0, 0)
-            with blamed(step.where, 0 if cloud is None else len(cloud)), account.of(step.stage, cloud) as entry:
-                cloud = _apply(step, cloud)
+        number = 0
+        for steps in plan.runs:
+            number += len(steps)
+            stages = [step.stage for step in steps]
+            advance(f"{number}/{len(plan.steps)} {', '.join(stage.type_name for stage in stages)}", 0, 0)
+            with _blamed(steps, cloud), account.of(stages, cloud) as entry:
+                cloud = _apply(stages, cloud)
                 entry.after = cloud
         assert cloud is not None, "load() asks for a reader where no points are given"
         result = Result(cloud, account.as_json())
@@ -108,8 +112,21 @@ def execute(plan: Plan, cloud: PointCloud | None = None, report_dir: str | os.Pa
     return result
 
 
-def _apply(step: Step, cloud: PointCloud | None) -> PointCloud:
-    stage = step.stage
+@contextmanager
+def _blamed(steps: Sequence[Step], cloud: PointCloud | None) -> Iterator[None]:
+    """Say at which of the ``steps``, run together, an error arose."""
+    try:
+        with blamed(steps[0].where, 0 if cloud is None else len(cloud)):
+            yield
+    except HostError as error:
+        where = next((step.where for step in steps if step.stage is error.stage), steps[0].where)
+        raise RunError(f"{where}: {error}") from error
+
+
+def _apply(stages: Sequence[Stage], cloud: PointCloud | None) -> PointCloud:
+    stage = stages[0]
+    if stage.host is not None:
+        return stage.host.run(stages, cloud)
     if isinstance(stage, Reader):
         return stage.read()
     assert cloud is not None, "a plan begins with a reader or with points"
@@ -123,9 +140,9 @@ def _apply(step: Step, cloud: PointCloud | None) -> PointCloud:
 def check_outputs(plan: Plan) -> None:
     """Find out before the long work that an output cannot be written. Raises `WriteError`."""
     for step in plan.steps:
-        if isinstance(step.stage, Writer):
+        if isinstance(step.stage, Writer) and step.stage.path is not None:
             with blamed(step.where):
-                check_writable(Path(os.path.realpath(step.stage.filename)))
+                check_writable(Path(os.path.realpath(step.stage.path)))
 
 
 def check_needs(stage: Stage, cloud: PointCloud) -> None:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from itertools import groupby
 from typing import Any
 
-from deburr.core.errors import SpecError, did_you_mean
-from deburr.core.registry import stage_class, stage_types
+from deburr.core.errors import SpecError
+from deburr.core.registry import hosted, stage_class, stage_types, why_unknown
 from deburr.core.stage import Reader, Stage, Writer
 from deburr.pipeline.options import build
 from deburr.pipeline.resolve import Override, Problem, resolve
@@ -41,6 +42,12 @@ class Plan:
     @property
     def writers(self) -> tuple[Writer, ...]:
         return tuple(stage for stage in self.stages if isinstance(stage, Writer))
+
+    @property
+    def runs(self) -> tuple[tuple[Step, ...], ...]:
+        """The steps, those that follow each other and are run by the same other program taken together."""
+        numbered = groupby(enumerate(self.steps), lambda one: (one[1].stage.host, one[1].stage.host is None and one[0]))
+        return tuple(tuple(step for _, step in together) for _, together in numbered)
 
     def as_json(self) -> list[dict[str, Any]]:
         """The pipeline as it runs, overrides included; itself a spec."""
@@ -93,24 +100,54 @@ def load(
             steps.append(Step(spec.where(entry), stage))
             problems += _files(steps)
         errors += [(place, f"{spec.where(entry)}: {problem}") for problem in problems]
+    _read_elsewhere(steps, spec.entries)
     if errors:
         raise SpecError([text for _, text in sorted(errors, key=lambda problem: problem[0])])
     return Plan(spec.origin, tuple(steps))
 
 
+def _read_elsewhere(steps: list[Step], entries: tuple[Entry, ...]) -> None:
+    """Leave the reading, too, to the program that runs all other steps: the points need not pass through here, and its
+    writers find what its readers tell them."""
+    behind = {step.stage.host for step in steps[1:]}
+    host = behind.pop() if len(behind) == 1 else None
+    if host is None or len(steps) != len(entries) or not isinstance(steps[0].stage, Reader):
+        return
+    other = host.stage_class(steps[0].stage.type_name)
+    stage = None if other is None else build(other, entries[0].options)[0]
+    if stage is not None:
+        steps[0] = Step(steps[0].where, stage)
+
+
 def _built(entry: Entry, before: tuple[Stage, ...]) -> tuple[Stage | None, list[str]]:
     if entry.type is None:
         return None, []  # resolve has said why
-    if entry.type not in stage_types():
-        return None, [f"unknown stage type '{entry.type}'{did_you_mean(entry.type, stage_types()) or _LIST}"]
-    stage, problems = build(stage_class(entry.type), entry.options)
+    cut = next((stage for stage in before if stage.host is not None and stage.host.cuts(stage)), None)
+    own = stage_class(entry.type) if entry.type in stage_types() else None
+    other = hosted(entry.type) if own is None or cut is not None or _foreign_options(own, entry) else None
+    if own is None and other is None:
+        return None, [why_unknown(entry.type)]
+    if cut is not None and other is None:
+        assert cut.host is not None
+        behind = f"stands behind {cut.type_name}, which cuts the cloud into parts that end where others begin"
+        return None, [f"{behind}, and {cut.host.name} has no such stage; put it before {cut.type_name}"]
+    stage: Stage | None = None
+    problems: list[str] = []
+    if other is not None:
+        stage, problems = build(other, entry.options)
+    if own is not None and cut is None and (other is None or problems):
+        # Options that neither knows are best explained by our own stage.
+        stage, problems = build(own, entry.options)
     if stage is not None:
         problems += stage.check(before)
         problems += _missing_dimensions(stage, before)
     return stage, problems
 
 
-_LIST = "; 'pipeline stages' lists all types"
+def _foreign_options(own: type[Stage], entry: Entry) -> bool:
+    """Whether ``entry`` has an option that our own stage of its type has not."""
+    known = {field.alias or name for name, field in own.model_fields.items()} | own.model_fields.keys()
+    return bool(entry.options.keys() - known)
 
 
 def _missing_dimensions(stage: Stage, before: tuple[Stage, ...]) -> list[str]:
@@ -166,6 +203,8 @@ def _files(steps: list[Step]) -> list[str]:
     if not isinstance(last, Reader | Writer):
         return []
     path = last.filename
+    if last.host is not None and "filename" not in last.model_fields_set:
+        return []
     if not path or "\0" in path or not _encodable(path):
         return ["option 'filename' is empty or holds a character that no file name may have; correct it"]
     if isinstance(last, Reader):

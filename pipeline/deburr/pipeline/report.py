@@ -10,7 +10,7 @@ import os
 import platform
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -20,7 +20,7 @@ from typing import Any
 
 from deburr.core.cloud import PointCloud
 from deburr.core.files import replacing
-from deburr.core.stage import Stage
+from deburr.core.stage import Stage, Writer
 from deburr.pipeline.plan import Plan
 
 NAME = "report.json"
@@ -30,30 +30,49 @@ _PACKAGES = ("deburr", "numpy", "scipy", "torch", "laspy", "lazrs", "open3d", "p
 
 @dataclass
 class Entry:
-    """The account of one stage; ``after`` is filled in by whoever runs it."""
+    """The account of stages that ran together, one as a rule; ``after`` is filled in by whoever runs them.
 
-    stage: Stage
+    What lies between stages that another program ran together is not known: their points and seconds are null.
+    """
+
+    stages: Sequence[Stage]
     before: PointCloud | None
     after: PointCloud | None = None
     seconds: float = 0.0
     logged: list[str] = field(default_factory=list)
 
-    def as_json(self) -> dict[str, Any]:
+    def as_json(self) -> list[dict[str, Any]]:
         # `is not None`: a cloud of no points is falsy.
         earlier = len(self.before.history) if self.before is not None else 0
         told = self.after.history[earlier:] if self.after is not None else ()
-        figures: dict[str, Any] = {}
-        for record in told:
-            figures.update(record.figures)
-        return {
-            "type": self.stage.type_name,
-            "tag": self.stage.tag,
-            "seconds": round(self.seconds, 3),
-            "points_in": len(self.before) if self.before is not None else None,
-            "points_out": len(self.after) if self.after is not None else None,
-            "figures": figures,
-            "warnings": [*(warning for record in told for warning in record.warnings), *self.logged],
-        }
+        last = len(self.stages) - 1
+        found = []
+        for number, stage in enumerate(self.stages):
+            records = told if not last else told[number : number + 1]
+            figures: dict[str, Any] = {}
+            for record in records:
+                figures.update(record.figures)
+            found.append(
+                {
+                    "type": stage.type_name,
+                    "tag": stage.tag,
+                    "runs_in": runs_in(stage),
+                    "seconds": round(self.seconds, 3) if number == last else None,
+                    "points_in": len(self.before) if self.before is not None and not number else None,
+                    "points_out": len(self.after) if self.after is not None and number == last else None,
+                    "figures": figures,
+                    "warnings": [
+                        *(warning for record in records for warning in record.warnings),
+                        *(self.logged if number == last else ()),
+                    ],
+                }
+            )
+        return found
+
+
+def runs_in(stage: Stage) -> str:
+    """The program that runs ``stage``, with its version where it is not deburr."""
+    return "deburr" if stage.host is None else f"{stage.host.name} {stage.host.version() or ''}".rstrip()
 
 
 class Account:
@@ -67,9 +86,9 @@ class Account:
         self._input = None if plan.reader is None else identity(plan.reader.filename)
 
     @contextmanager
-    def of(self, stage: Stage, before: PointCloud | None) -> Iterator[Entry]:
-        """Time one stage and catch what it logs as a warning."""
-        entry = Entry(stage, before)
+    def of(self, stages: Sequence[Stage], before: PointCloud | None) -> Iterator[Entry]:
+        """Time stages that run together and catch what they log as a warning."""
+        entry = Entry(stages, before)
         clock = time.perf_counter()
         with _listening(entry.logged):
             yield entry
@@ -78,21 +97,31 @@ class Account:
 
     def as_json(self) -> dict[str, Any]:
         """JSON values only: numpy's become Python's, NaN and infinity become null."""
+        stages = [one for entry in self._entries for one in entry.as_json()]
         return dict(
             plain(
                 {
                     "spec_file": self._plan.origin or None,
                     "spec": self._plan.as_json(),
                     "input": self._input,
-                    "outputs": [writer.filename for writer in self._plan.writers],
+                    "outputs": _outputs(self._plan, stages),
                     "began": self._began.isoformat(timespec="seconds"),
                     "seconds": round(time.perf_counter() - self._clock, 3),
                     "peak_memory_mb": peak_memory_mb(),
-                    "stages": [entry.as_json() for entry in self._entries],
+                    "stages": stages,
                     "versions": versions(),
                 }
             )
         )
+
+
+def _outputs(plan: Plan, stages: Sequence[Mapping[str, Any]]) -> list[str]:
+    """The files that were written. A writer of another program may leave several, or none."""
+    found: list[str] = []
+    for step, entry in zip(plan.steps, stages, strict=True):
+        if isinstance(step.stage, Writer):
+            found += entry["figures"].get("files", [step.stage.filename] if step.stage.filename else [])
+    return found
 
 
 @contextmanager

@@ -10,7 +10,7 @@ from pathlib import PurePath
 from typing import Any
 
 from deburr.core.errors import did_you_mean
-from deburr.core.registry import stage_types
+from deburr.core.registry import hosted, hosts, stage_types, why_unknown
 from deburr.pipeline.spec import Entry, Spec, show
 
 #: Extensions that are not themselves the name of a reader or writer.
@@ -99,7 +99,7 @@ def _typed(entry: Entry, first: bool, last: bool) -> tuple[Entry, str]:
     """The entry with its type, or the reason why it has none."""
     if entry.type is not None:
         return entry, ""
-    if entry.bare in stage_types():
+    if entry.bare in stage_types() or (_is_type(entry.bare) and hosted(entry.bare) is not None):
         return replace(entry, type=entry.bare, bare=""), ""
     filename = entry.bare or entry.options.get("filename")
     if filename is None:
@@ -108,22 +108,27 @@ def _typed(entry: Entry, first: bool, last: bool) -> tuple[Entry, str]:
         return entry, f"option 'filename' must be text, not {show(filename)}"
     extension = PurePath(filename).suffix.lower().removeprefix(".")
     chosen = f"{_kind(entry, first, last)}.{_ALIASES.get(extension, extension)}"
-    if not _is_type(entry.bare) and chosen in stage_types():
-        return replace(entry, type=chosen, bare="", options={**entry.options, "filename": filename}), ""
+    if not _is_type(entry.bare):
+        kind = chosen if chosen in stage_types() else _elsewhere(chosen, first or last)
+        if kind is not None:
+            return replace(entry, type=kind, bare="", options={**entry.options, "filename": filename}), ""
     return entry, _why_untyped(filename, first or last)
 
 
+def _elsewhere(chosen: str, at_end: bool) -> str | None:
+    """The type that another program has for the file that would be read or written by the stage ``chosen``."""
+    kind, _, extension = chosen.partition(".")
+    found = (host.by_extension(kind, extension) for host in hosts() if at_end and extension)
+    return next((type_name for type_name in found if type_name is not None), None)
+
+
 def _why_untyped(name: str, at_end: bool) -> str:
-    guess = did_you_mean(name, stage_types())
-    if _is_type(name) or guess:
-        return f"unknown stage type '{name}'{guess or _LIST}"
+    if _is_type(name) or did_you_mean(name, stage_types()):
+        return why_unknown(name)
     if not at_end:
         return f"'{name}' is no stage type; a file name may stand first, to be read, or last, to be written"
     known = sorted({t.partition(".")[2] for t in stage_types() if not t.startswith("filters.")} | set(_ALIASES))
     return f"'{name}' has no extension that is known ({', '.join(known)}); rename the file, or give its 'type'"
-
-
-_LIST = "; 'pipeline stages' lists all types"
 
 
 def _overridden(entries: list[Entry], overrides: Sequence[Override]) -> tuple[list[Entry], list[Problem]]:

@@ -43,6 +43,10 @@ def too_large(plan: Plan, asked: int | None) -> bool:
     """
     if plan.reader is None:
         return False
+    if any(stage.host is not None for stage in plan.stages):
+        if asked is not None:
+            checked(plan)
+        return False
     try:
         count = plan.reader.outline().extent.count
     except DeburrError:

@@ -102,6 +102,8 @@ class PointCloud:
         What is known of the cloud around this one, where this is a tile; None: this is the whole cloud.
     extent : Extent
         Of all that was read, whatever has become of it since; of a tile, that of the whole cloud.
+    reprojected : bool
+        Whether the coordinates are in another system than those of the source, whose lattice and bounds say nothing.
     """
 
     xyz: Floats
@@ -115,6 +117,7 @@ class PointCloud:
     history: tuple[Record, ...] = ()
     horizon: Horizon | None = None
     extent: Extent = None  # type: ignore[assignment]  # filled in __post_init__
+    reprojected: bool = False
 
     def __post_init__(self) -> None:
         xyz = np.asarray(self.xyz, dtype=np.float64)
@@ -178,6 +181,11 @@ class PointCloud:
     def with_xyz(self, xyz: Floats) -> PointCloud:
         """The same points elsewhere; ``xyz`` (N, 3) float64, world coordinates."""
         return replace(self, xyz=xyz)
+
+    def in_crs(self, crs: str | None, xyz: Floats) -> PointCloud:
+        """The same points in another coordinate reference system; they count as read at ``xyz`` (N, 3)."""
+        extent = Extent(len(xyz), xyz.min(axis=0, initial=np.inf), xyz.max(axis=0, initial=-np.inf))
+        return replace(self, xyz=xyz, original=xyz, crs=crs, extent=extent, frame=None, reprojected=True)
 
     def with_dims(self, columns: Dims) -> PointCloud:
         """The same points with ``columns`` added or replaced."""

@@ -1,4 +1,5 @@
-"""Finds stages: the JSON type is the module. Third parties add theirs by the entry point group ``deburr.stages``."""
+"""Finds stages: the JSON type is the module. Third parties add theirs by the entry point group ``deburr.stages``, and
+programs that run stages of their own by the group ``deburr.hosts``."""
 
 from __future__ import annotations
 
@@ -8,6 +9,7 @@ from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 
 from deburr.core.errors import SpecError, did_you_mean
+from deburr.core.host import Host
 from deburr.core.stage import Stage
 
 _KINDS = ("readers", "filters", "writers")
@@ -29,8 +31,19 @@ def _foreign() -> dict[str, EntryPoint]:
 
 
 def stage_types() -> tuple[str, ...]:
-    """Every stage type there is: readers, filters, writers, then third parties'. Imports no stage."""
+    """Every stage type of deburr's own: readers, filters, writers, then third parties'. Imports no stage."""
     return (*_own(), *sorted(_foreign()))
+
+
+@cache
+def hosts() -> tuple[Host, ...]:
+    """The programs that may run stages which are not deburr's own, whether or not they are there."""
+    return tuple(point.load() for point in entry_points(group="deburr.hosts"))
+
+
+def hosted(type_name: str) -> type[Stage] | None:
+    """The class of a stage that the first host which has it would run; None if none has it."""
+    return next((found for host in hosts() if (found := host.stage_class(type_name)) is not None), None)
 
 
 @cache
@@ -40,9 +53,26 @@ def stage_class(type_name: str) -> type[Stage]:
         loaded: type[Stage] = _foreign()[type_name].load()
         return loaded
     if type_name not in _own():
-        raise SpecError(f"unknown stage type '{type_name}'{did_you_mean(type_name, stage_types())}")
+        if (found := hosted(type_name)) is not None:
+            return found
+        raise SpecError(why_unknown(type_name))
     module = importlib.import_module(f"deburr.{type_name}")
     for member in vars(module).values():
         if isinstance(member, type) and issubclass(member, Stage) and vars(member).get("type_name") == type_name:
             return member
     raise SpecError(f"module deburr.{type_name} defines no stage of type_name '{type_name}'")
+
+
+def why_unknown(type_name: str) -> str:
+    """Why there is no stage of this type, and what to do."""
+    for host in hosts():
+        if host.version() is None and host.knows(type_name):
+            return f"'{type_name}' is a stage of {host.name}, {host.remedy()}"
+    # What all filters have in common makes none of them near.
+    kind, _, name = type_name.rpartition(".")
+    names = {one.rpartition(".")[2]: one for one in stage_types() if not kind or one.startswith(f"{kind}.")}
+    hint = did_you_mean(name, names) and did_you_mean(type_name, names.values())
+    return f"unknown stage type '{type_name}'{hint or _LIST}"
+
+
+_LIST = "; 'pipeline stages' lists all types"

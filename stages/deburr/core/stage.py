@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from deburr.core.cloud import Bools, Extent, PointCloud, kinds
 from deburr.core.horizon import Known
+from deburr.core.host import Host
 from deburr.core.sample import Sample
 from deburr.core.sums import Sums
 
@@ -52,7 +53,8 @@ class Stage(BaseModel):
     ``type`` is the JSON type (`filters.spd`), which is also the module's name below ``deburr``. ``scope`` says what a
     stage must see to treat one point: that point, a neighbourhood, or all of them (the default: a forgotten flag must
     cost speed, never correctness). ``needs``, ``gives`` and ``takes`` (away) name dimensions, ``files`` the options
-    that name files which the stage reads: no writer of the same pipeline may replace them.
+    that name files which the stage reads: no writer of the same pipeline may replace them. ``host`` is the program that
+    runs it, if it is not one of deburr's own.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
@@ -63,6 +65,7 @@ class Stage(BaseModel):
     gives: ClassVar[frozenset[str]] = frozenset()
     takes: ClassVar[frozenset[str]] = frozenset()
     files: ClassVar[frozenset[str]] = frozenset()
+    host: ClassVar[Host | None] = None
 
     tag: str | None = Field(None, description="a name for this stage, for --stage.TAG.option overrides")
     user_data: Any = Field(None, description="anything; ignored")
@@ -150,6 +153,11 @@ class Writer(Stage, ABC):
 
     scope: ClassVar[Scope] = "point"
     filename: str = Field(description="file to write; replaced only when the new one is complete")
+
+    @property
+    def path(self) -> str | None:
+        """The local file that is written; None where it is none."""
+        return self.filename
 
     @abstractmethod
     def write(self, cloud: PointCloud) -> PointCloud:

@@ -17,6 +17,7 @@ from laspy.point.format import ExtraBytesParams
 
 from deburr.core.cloud import Extent, Floats, PointCloud
 from deburr.core.errors import WriteError
+from deburr.readers._las_crs import wkt_unit
 from deburr.readers._las_header import Header, LasSource, Vlr
 from deburr.readers._las_points import STANDARD_NAMES, Extra, Layout, UnfitValue, describe_extra, describe_opaque
 from deburr.writers._las_grid import Axis, Overflow, fit_axis
@@ -214,17 +215,20 @@ def _axes(writer: LasWriter, asked: Asked, forward: frozenset[str], warnings: li
     low, high, source = asked.low, asked.high, asked.source
     check_finite(writer.filename, *low.tolist(), *high.tolist())
     axes = []
+    widths = (high - low).tolist()
+    # Degrees say nothing of heights.
+    apart = wkt_unit(asked.first.crs or "") == "degree"
     for k, name in enumerate("XYZ"):
         axis = name.lower()
         scale, offset = getattr(writer, f"scale_{axis}"), getattr(writer, f"offset_{axis}")
         old = None
-        if source is not None:
+        if source is not None and not asked.first.reprojected:
             old = Axis(float(source.header.scales[k]), float(source.header.offsets[k]))
             scale = "auto" if scale is None and f"scale_{axis}" not in forward else scale
             offset = "auto" if offset is None and f"offset_{axis}" not in forward else offset
         try:
             fitted, warning = fit_axis(
-                name, float(low[k]), float(high[k]), scale, offset, old, float((high - low).max())
+                name, float(low[k]), float(high[k]), scale, offset, old, widths[k] if apart else max(widths)
             )
         except Overflow as problem:
             raise WriteError(f"{writer.filename}: {problem}") from problem

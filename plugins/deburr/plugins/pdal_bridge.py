@@ -1,0 +1,210 @@
+"""Runs stages in PDAL on a cloud of deburr's: points, dimensions and CRS go over, and come back to the points they are
+of. All that PDAL has no place for stays here and is joined again by a number that each point carries."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import re
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from deburr.core.cloud import PointCloud, Record
+from deburr.core.errors import WriteError
+from deburr.core.host import HostError
+from deburr.core.stage import Stage, Writer
+from deburr.plugins.columns import flags_are_within, from_array, to_array, to_cloud, to_columns
+
+Table = npt.NDArray[np.void]
+
+#: The dimension that tells which of our points one of PDAL's is: its number from 1; 0: none of ours.
+_NUMBER = "DeburrNumber"
+#: What PDAL takes for the name of a dimension.
+_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
+#: Metadata that repeat the CRS at length or name temporary files, and how long the rest may be to be reported.
+_LEFT_OUT, _MOST_LETTERS = frozenset({"srs", "spatialreference", "comp_spatialreference", "filename"}), 20_000
+
+
+def run(stages: Sequence[Stage], cloud: PointCloud | None, version: str) -> PointCloud:
+    """See `deburr.core.host.Host.run`."""
+    import pdal
+
+    arrays = [] if cloud is None else [_sent(cloud)]
+    with _outputs(stages) as (specs, written):
+        chain = [*_announced(cloud), *_told(specs)]
+        try:
+            pipeline = pdal.Pipeline(json.dumps(chain), arrays=arrays, loglevel=logging.WARNING)
+            pipeline.execute()
+        except (RuntimeError, ValueError) as error:
+            raise _explained(str(error), stages, version) from error
+        metadata = pipeline.metadata
+        told = (json.loads(metadata) if isinstance(metadata, str) else metadata)["metadata"]
+        tables, log = pipeline.arrays, str(pipeline.log or "")
+        del pipeline, arrays
+    infos = _each(told.get("filters.info"))
+    table = np.concatenate(tables) if len(tables) != 1 and tables else tables[0] if tables else None
+    del tables
+    found = _read(table, infos, told) if cloud is None else _back(cloud, table, infos)
+    records = _records(stages, told, log, written, found)
+    return replace(found, history=(*(() if cloud is None else cloud.history), *records))
+
+
+def _sent(cloud: PointCloud) -> Table:
+    columns = {name: column for name, column in to_columns(cloud).items() if _NAME.fullmatch(name)}
+    numbers = np.arange(1, len(cloud) + 1, dtype=np.uint32 if len(cloud) < 2**32 - 1 else np.uint64)
+    return to_array({**columns, _NUMBER: numbers})
+
+
+def _announced(cloud: PointCloud | None) -> list[dict[str, Any]]:
+    """What tells PDAL the CRS of points from memory: a transformation that changes nothing but says where they lie."""
+    if cloud is None or not cloud.crs:
+        return []
+    return [{"type": "filters.projpipeline", "coord_op": "+proj=noop", "out_srs": cloud.crs}, {"type": "filters.info"}]
+
+
+def _told(specs: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The stages, and before the writers one that tells the CRS in the end."""
+    first = next((n for n, spec in enumerate(specs) if spec["type"].startswith("writers.")), len(specs))
+    return [*specs[:first], {"type": "filters.info"}, *specs[first:]]
+
+
+def _explained(message: str, stages: Sequence[Stage], version: str) -> HostError:
+    """PDAL's message, of the stage that it names."""
+    text = " ".join(message.split())
+    named = next((stage for stage in stages if text.startswith(f"{stage.type_name}:")), stages[0])
+    text = text.removeprefix(f"{named.type_name}:").strip().rstrip(".")
+    return HostError(f"PDAL {version} says: {text}; see https://pdal.io/stages/{named.type_name}.html", named)
+
+
+@contextmanager
+def _outputs(stages: Sequence[Stage]) -> Iterator[tuple[list[dict[str, Any]], dict[int, list[str]]]]:
+    """The stages as PDAL is to run them, with their files in a folder of their own beside the outputs, and the files
+    that each stage, by its number, has written in the end: they take their names when all is done."""
+    specs = [
+        {"type": s.type_name, **s.model_dump(mode="json", by_alias=True, exclude_unset=True, exclude={"user_data"})}
+        for s in stages
+    ]
+    written: dict[int, list[str]] = {}
+    folders: dict[int, Path] = {}
+    try:
+        for number, stage in enumerate(stages):
+            path = stage.path if isinstance(stage, Writer) else None
+            if path is not None:
+                beside = Path(path).parent
+                folders[number] = Path(tempfile.mkdtemp(prefix=".deburr-", dir=beside))
+                specs[number]["filename"] = str(folders[number] / Path(path).name)
+        yield specs, written
+        for number, folder in folders.items():
+            written[number] = [_placed(file, folder.parent) for file in sorted(folder.iterdir())]
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise WriteError(f"{error.filename}: cannot be written ({reason}); choose another output") from error
+    finally:
+        for folder in folders.values():
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def _placed(file: Path, folder: Path) -> str:
+    target = folder / file.name
+    # Through a link, as our own writers do.
+    os.replace(file, os.path.realpath(target))
+    return str(target)
+
+
+def _each(value: Any) -> list[dict[str, Any]]:
+    """Metadata of one stage type: one object, or a list where it stands several times."""
+    return [one for one in (value if isinstance(value, list) else [value]) if isinstance(one, dict)]
+
+
+def _crs_of(info: Mapping[str, Any]) -> str | None:
+    return info.get("srs", {}).get("compoundwkt") or None
+
+
+def _read(table: Table | None, infos: list[dict[str, Any]], told: Mapping[str, Any]) -> PointCloud:
+    """The cloud of what PDAL has read."""
+    columns = from_array(table) if table is not None else {name: np.zeros(0) for name in "XYZ"}
+    formats = {int(one["dataformat_id"]) for one in _each(told.get("readers.las")) if "dataformat_id" in one}
+    within = flags_are_within(columns, frozenset(formats))
+    return to_cloud(columns, _crs_of(infos[-1]) if infos else None, flags_within=within)
+
+
+def _back(cloud: PointCloud, table: Table | None, infos: list[dict[str, Any]]) -> PointCloud:
+    """``cloud`` with what PDAL has made of it: points selected, in PDAL's order; columns changed and added."""
+    if table is None:
+        return cloud.select(np.zeros(0, np.int64))
+    rows = table[_NUMBER].astype(np.int64) - 1
+    xyz = np.stack([table[name] for name in "XYZ"], axis=1).astype(np.float64, copy=False)
+    crs = [_crs_of(info) for info in infos]
+    reprojected = bool(crs) and crs[-1] != (crs[0] if cloud.crs else None)
+    if (rows < 0).any():
+        # Points that PDAL has made: no record of the source is theirs.
+        columns = {name: column for name, column in from_array(table).items() if name != _NUMBER}
+        return to_cloud(columns, crs[-1] if reprojected else cloud.crs)
+    same = len(rows) == len(cloud) and bool((rows == np.arange(len(rows))).all())
+    found = cloud if same else cloud.select(rows)
+    found = _with_columns(found, table)
+    if reprojected:
+        return found.in_crs(crs[-1], xyz)
+    return found if _equal(xyz, found.xyz) else found.with_xyz(xyz)
+
+
+def _with_columns(cloud: PointCloud, table: Table) -> PointCloud:
+    """``cloud`` with the columns of ``table`` that are new or hold other values, in its own types where they fit."""
+    own = {name.casefold(): name for name in cloud.dims}
+    changed: dict[str, Any] = {}
+    for given in table.dtype.names or ():
+        if given in ("X", "Y", "Z", _NUMBER):
+            continue
+        # PDAL writes the names of dimensions that it knows in its own way.
+        name = own.get(given.casefold(), given)
+        before, column = cloud.dims.get(name), np.ascontiguousarray(table[given])
+        if before is None:
+            changed[name] = column
+        elif not _equal(column, before):
+            cast = column.astype(before.dtype)
+            changed[name] = cast if _equal(cast, column) else column
+    return cloud.with_dims(changed) if changed else cloud
+
+
+def _equal(one: Any, other: Any) -> bool:
+    return bool(np.array_equal(one, other, equal_nan=one.dtype.kind == "f" and other.dtype.kind == "f"))
+
+
+def _records(
+    stages: Sequence[Stage], told: Mapping[str, Any], log: str, written: Mapping[int, list[str]], cloud: PointCloud
+) -> Iterator[Record]:
+    """What is to be told of each of the stages."""
+    seen: dict[str, int] = {}
+    for number, stage in enumerate(stages):
+        kind = stage.type_name
+        several, at = _each(told.get(kind)), seen.get(kind, 0)
+        seen[kind] = at + 1
+        # filters.info stands in the chain for our own sake.
+        metadata = {} if kind == "filters.info" or at >= len(several) else several[at]
+        metadata = {name: value for name, value in metadata.items() if name not in _LEFT_OUT}
+        figures: dict[str, Any] = {}
+        if number == 0 and kind.startswith("readers."):
+            figures |= cloud.history[0].figures
+        if number in written:
+            figures["files"] = written[number]
+        if metadata and len(json.dumps(metadata)) <= _MOST_LETTERS:
+            figures["metadata"] = metadata
+        warnings = tuple(_warnings(log, kind)) if at == 0 else ()
+        yield Record(kind, figures, warnings)
+
+
+def _warnings(log: str, kind: str) -> Iterator[str]:
+    """The lines of PDAL's log that are of a stage type."""
+    for line in log.splitlines():
+        found = re.match(r"\((?:\S+ )?(\S+) (?:[Ww]arning|[Ee]rror)\) *(.*)", line)
+        if found and found[1] == kind and found[2]:
+            yield found[2]

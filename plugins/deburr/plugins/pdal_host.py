@@ -1,0 +1,170 @@
+"""PDAL as a host: its stages take part in deburr's pipelines where its Python bindings are installed."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from collections.abc import Mapping, Sequence
+from functools import cache, cached_property
+from typing import Any, ClassVar
+
+from pydantic import ConfigDict, Field, create_model
+
+from deburr.core.cloud import PointCloud
+from deburr.core.host import Host
+from deburr.core.stage import Filter, Reader, Stage, Writer
+from deburr.plugins.pdal_names import KNOWN
+
+#: Stages whose output is several point views: all behind them see one view at a time.
+_CUTS = frozenset(
+    f"filters.{name}" for name in ("chipper", "divider", "groupby", "returns", "separatescanline", "splitter")
+)
+#: Options that deburr's stages have as well, or that are deburr's business.
+_SHARED = frozenset({"tag", "user_data", "inputs", "type"})
+#: Seconds that PDAL's command may take to list its stages; it takes a twentieth of one.
+_PATIENCE = 60
+
+
+class Pdal(Host):
+    """PDAL, through `import pdal`; its command tells which stages and options there are."""
+
+    name = "PDAL"
+
+    @cached_property
+    def _found(self) -> tuple[str | None, str]:
+        """The version, or None and why there is none."""
+        try:
+            import pdal
+
+            return str(pdal.info.version), ""
+        except (ImportError, OSError, RuntimeError, ValueError) as error:
+            return None, " ".join(str(error).split())
+
+    def version(self) -> str | None:
+        """Of libpdal."""
+        return self._found[0]
+
+    def knows(self, type_name: str) -> bool:
+        """Whether any PDAL of the last years has it."""
+        return type_name in KNOWN
+
+    def remedy(self) -> str:
+        """Why the bindings cannot be imported, and how to get them."""
+        return (
+            f"whose Python bindings cannot be used here ({self._found[1]}); install them, for example by "
+            "'conda install -c conda-forge python-pdal', and ask 'pipeline pdal-doctor' if that does not help"
+        )
+
+    def stage_class(self, type_name: str) -> type[Stage] | None:
+        """A class whose fields are the options that PDAL lists; of stages for which it lists none, any option."""
+        if type_name.partition(".")[0] not in _BASES or self.version() is None or type_name not in self._drivers:
+            return None
+        return _class_of(type_name, self._options.get(type_name, ()))
+
+    def by_extension(self, kind: str, extension: str) -> str | None:
+        """As PDAL infers it; text needs an extension too."""
+        if self.version() is None:
+            return None
+        types = (name for name, known in self._drivers.items() if name.startswith(f"{kind}.") and extension in known)
+        return next(types, None)
+
+    def cuts(self, stage: Stage) -> bool:
+        """filters.splitter, filters.chipper and their like."""
+        return stage.type_name in _CUTS
+
+    def run(self, stages: Sequence[Stage], cloud: PointCloud | None) -> PointCloud:
+        """Run ``stages`` in one PDAL pipeline."""
+        from deburr.plugins.pdal_bridge import run
+
+        return run(stages, cloud, str(self.version()))
+
+    @cached_property
+    def _drivers(self) -> Mapping[str, frozenset[str]]:
+        """Each stage type, and the extensions that lead to it."""
+        return {one["name"]: frozenset(one.get("extensions", ())) for one in _listed("--drivers")}
+
+    @cached_property
+    def _options(self) -> Mapping[str, tuple[tuple[str, str], ...]]:
+        """The options of each type that PDAL can list, with their descriptions."""
+        return {
+            name: tuple((one["name"], _described(one)) for one in options)
+            for name, options in _listed("--options", "all")
+            if options  # null where PDAL itself cannot read what a stage says of them
+        }
+
+
+def _described(option: Mapping[str, Any]) -> str:
+    default = f" (PDAL's default: {option['default']})" if option.get("default") else ""
+    return f"{option.get('description', '')}{default}"
+
+
+def _listed(*arguments: str) -> list[Any]:
+    command = ["pdal", *arguments, "--showjson"]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=_PATIENCE)
+        found = json.loads(done.stdout)
+    except (OSError, ValueError, subprocess.SubprocessError):
+        return []  # `pdal-doctor` says why; PDAL itself checks options when it runs
+    return found if isinstance(found, list) else []
+
+
+HOST = Pdal()
+
+
+class PdalFilter(Filter):
+    """A filter that PDAL runs."""
+
+    host: ClassVar[Host | None] = HOST
+
+    def run(self, cloud: PointCloud) -> PointCloud:
+        """Run it alone."""
+        return HOST.run([self], cloud)
+
+
+class PdalReader(Reader):
+    """A reader that PDAL runs."""
+
+    host: ClassVar[Host | None] = HOST
+    filename: str = Field("", description="what to read")
+
+    def read(self) -> PointCloud:
+        """Run it alone."""
+        return HOST.run([self], None)
+
+
+class PdalWriter(Writer):
+    """A writer that PDAL runs. ``#`` in ``filename`` stands for the number of the part of a cloud that was cut."""
+
+    host: ClassVar[Host | None] = HOST
+    filename: str = Field("", description="what to write")
+
+    @property
+    def path(self) -> str | None:
+        """The local file, if it is one."""
+        remote = not self.filename or "://" in self.filename or self.filename.startswith(("/vsi", "STDOUT", "/dev/"))
+        return None if remote else self.filename
+
+    def write(self, cloud: PointCloud) -> PointCloud:
+        """Run it alone."""
+        return HOST.run([self], cloud)
+
+
+_BASES: Mapping[str, type[Stage]] = {"readers": PdalReader, "filters": PdalFilter, "writers": PdalWriter}
+
+
+@cache
+def _class_of(type_name: str, options: tuple[tuple[str, str], ...]) -> type[Stage]:
+    """The class of a stage type of PDAL."""
+    base = _BASES[type_name.partition(".")[0]]
+    # By alias: PDAL's names may be Python's or pydantic's.
+    fields: dict[str, Any] = {
+        f"option_{number}": (Any, Field(None, alias=name, description=text))
+        for number, (name, text) in enumerate(options)
+        if name not in _SHARED and name not in base.model_fields
+    }
+    if not options:
+        base = type(base.__name__, (base,), {"model_config": ConfigDict(extra="allow"), "__module__": __name__})
+    made: type[Stage] = create_model(f"Pdal_{type_name.replace('.', '_')}", __base__=base, **fields)
+    made.type_name = type_name
+    made.__doc__ = f"{type_name} of PDAL, which runs it; see https://pdal.io/stages/{type_name}.html"
+    return made
