@@ -41,6 +41,7 @@ LINEAR: dict[str, tuple[list[Any], int, str]] = {
         "between stage 4 (filters.outlier) and stage 5 (filters.smrf): after noise is classified, before the ground is",
     ),
     "ground without noise": (["a.laz", RESET, SMRF, "b.laz"], 1, "before classes are wiped"),
+    "ground, noise dropped later": (["a.laz", RESET, SMRF, QUIET, "b.laz"], 1, "before classes are wiped"),
     "noise dropped by range": (
         ["a.laz", OUTLIER, QUIET, f("pmf"), "b.laz"],
         3,
@@ -101,6 +102,10 @@ LINEAR: dict[str, tuple[list[Any], int, str]] = {
     "unknown": (["a.laz", f("ours", x=1), OUTLIER, f("theirs"), SMRF, "b.laz"], 3, "before the ground is found"),
     "unknown alone": (["a.laz", f("ours", x=1), "b.laz"], 1, "what follows may need clean points"),
     "too late": (["a.laz", SMRF, OUTLIER, "b.laz"], 1, "before the ground is found"),
+    "counted": (["a.laz", f("stats"), f("hexbin"), OUTLIER, f("info"), SMRF, "b.laz"], 4, "after noise is classified"),
+    "counted last": (["a.laz", OUTLIER, f("stats"), SMRF, "b.laz"], 2, "before places are counted"),
+    "culled by Z": (["a.laz", f("mad", dimension="Z"), f("pmf"), "b.laz"], 2, "after outliers are removed, before"),
+    "culled by height": (["a.laz", f("hag_nn"), f("iqr", dimension="HeightAboveGround"), "b.laz"], 1, "before heights"),
     "copy": (
         ["a.laz", {"type": "writers.las", "filename": "raw.laz"}, OUTLIER, SMRF, "b.laz"],
         3,
@@ -133,6 +138,16 @@ def test_noise_that_is_told_too_late_is_said() -> None:
     assert reasons[1].startswith("stage 3 (filters.outlier) tells noise from surface too late")
     assert reasons[1].endswith("move that stage before stage 2 (filters.smrf)")
     assert len(convert.convert(LINEAR["ground"][0], {}).reasons) == 1
+
+
+@pytest.mark.parametrize(
+    "behind",
+    [[QUIET], [f("range", limits="Classification[0:6]")], [f("iqr", dimension="HeightAboveGround")], [OUTLIER]],
+)
+def test_noise_that_was_told_in_time_may_be_removed_later(behind: list[Any]) -> None:
+    found = convert.convert(["a.las", f("elm"), SMRF, f("hag_nn"), *behind, "b.las"], {}, "deburr")
+    assert found.value[2] == SPD
+    assert len(found.reasons) == 1
 
 
 def test_an_output_before_the_denoiser_is_said() -> None:

@@ -26,6 +26,11 @@ class Role:
     kind: Kind
     does: str = ""
 
+    @property
+    def finds_noise(self) -> bool:
+        """Whether it tells points that nobody knew to be noise; not so, if it removes those that are marked."""
+        return self.kind == "noise" and self.does != _REMOVED
+
 
 _GROUND, _HEIGHTS = "the ground is found", "heights above ground are measured"
 _FEATURES, _COLOURS = "features of the surface are computed", "points take colours from their places"
@@ -50,7 +55,9 @@ _EARLY = {
     "points are moved as a whole": "transformation projpipeline straighten georeference trajectory",
     "": "crop ferry sort mortonorder randomize gpstimeconvert locate streamcallback range expression mongo assign",
 }
-_NOISE = {"noise is classified": "outlier elm", "outliers are removed": "iqr mad dem"}
+_CLASSIFIED, _CULLED = "noise is classified", "outliers are removed"
+_TOLD, _REMOVED = "noise is told by what was measured", "noise is removed"
+_NOISE = {_CLASSIFIED: "outlier elm", _CULLED: "iqr mad dem"}
 #: Filters that measure something, by which others may then tell noise, and the dimension they measure it in.
 _MEASURES = {
     "lof": "LocalOutlierFactor",
@@ -85,12 +92,20 @@ def roles(entries: Sequence[Entry], types: Sequence[str]) -> list[Role]:
         dimension = _MEASURES.get(kind.partition(".")[2])
         chooser = None if dimension is None else _chooser(entries, types, found, place, dimension)
         if chooser is not None:
-            found[place], found[chooser] = Role("early"), Role("noise", "noise is told by what was measured")
+            found[place], found[chooser] = Role("early"), Role("noise", _TOLD)
     for place, (kind, entry) in enumerate(zip(types, entries, strict=True)):
-        noise_follows = any(role.kind == "noise" for role in found[place:])
+        noise_follows = _next(found, place) == "noise"
         if kind == "filters.assign" and any(_WIPES.search(text) for text in _assigned(entry)) and not noise_follows:
             found[place] = Role("late", "classes are wiped, which may tell noise from surface")
+        if found[place].does == _COUNTED and noise_follows:
+            found[place] = Role("early")  # to look at noisy points does no harm
     return found
+
+
+def _next(found: Sequence[Role], place: int) -> str:
+    """Of noise and late, which comes first behind stage ``place``, stages aside that only count and describe."""
+    kinds = (role.kind for role in found[place + 1 :] if role.kind in ("noise", "late") and role.does != _COUNTED)
+    return next(kinds, "")
 
 
 def in_degrees(srs: Any) -> bool:
@@ -130,14 +145,16 @@ def _role(kind: str, entry: Entry) -> Role:
     if kind in ("filters.range", "filters.expression"):
         return _chosen(_kept(kind, entry))
     if kind == "filters.assign" and any(_MARKS.search(text) for text in _assigned(entry)):
-        return Role("noise", "noise is classified")
+        return Role("noise", _CLASSIFIED)
+    if kind in ("filters.iqr", "filters.mad") and entry.options.get("dimension") not in ("X", "Y", "Z"):
+        return Role("early")
     return _ROLES.get(kind, Role("unknown"))
 
 
 def _chosen(kept: set[int]) -> Role:
     """Of a stage that keeps points of the classes ``kept`` alone."""
     if kept >= _SURFACE_NUMBERS:
-        return Role("early") if kept >= _NOISE_NUMBERS else Role("noise", "noise is removed")
+        return Role("early") if kept >= _NOISE_NUMBERS else Role("noise", _REMOVED)
     return Role("late", "classes are picked out, and the denoiser should see the surface around them")
 
 

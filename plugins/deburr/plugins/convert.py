@@ -188,8 +188,8 @@ def _notes(theirs: _Theirs, place: int, new: Mapping[str, Any], runner: Runner) 
     """What its user should know besides, one sentence each."""
     doing = theirs.roles
     notes = []
-    late = next((i for i in range(place, len(doing)) if doing[i].kind == "noise"), None)
-    if late is not None:
+    late = next((i for i in range(place, len(doing)) if doing[i].finds_noise), None)
+    if late is not None and not any(role.finds_noise for role in doing[:place]):
         notes.append(
             f"{theirs.label(late)} tells noise from surface too late: the denoiser takes all points for surface that "
             f"are not marked by then; move that stage before {theirs.label(place)}"
