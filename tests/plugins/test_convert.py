@@ -87,6 +87,7 @@ LINEAR: dict[str, tuple[list[Any], int, str]] = {
     "merged": (["a.laz", "b.laz", f("merge"), OUTLIER, f("hag_delaunay"), "c.laz"], 4, "files are merged and noise is"),
     "raster": (["a.laz", OUTLIER, GDAL], 2, "before a surface or raster is made"),
     "thinned": (["a.laz", f("crop", point="POINT(0 0)", distance=5), f("sample", radius=1), "b.laz"], 2, "thinned out"),
+    "thinned by another name": (["a.laz", f("gridDecimation", resolution=1), "b.laz"], 1, "thinned out"),
     "split": (
         ["a.laz", f("splitter", length=100), {"type": "writers.las", "filename": "o_#.laz"}],
         1,

@@ -169,8 +169,13 @@ _DRIVERS = '--drivers) echo "filters.python x";; '
 
 def test_no_numpy(machine: Machine) -> None:
     machine.command("pdal", _STARTS + _DRIVERS + "*) exit 139;; esac")
-    machine.command("python3", "echo \"ModuleNotFoundError: No module named 'numpy'\" >&2; exit 1")
-    found = _trouble("needs numpy", "No module named 'numpy'", f"{machine.bin}/python3 -m pip install numpy")
+    lines = "Traceback (most recent call last):\n  File x\nModuleNotFoundError: No module named 'numpy'"
+    machine.command("python3", f'echo "{lines}" >&2; exit 1')
+    found = _trouble(
+        "needs numpy",
+        "/python3 (ModuleNotFoundError: No module named 'numpy')",
+        f"{machine.bin}/python3 -m pip install numpy",
+    )
     assert found.name == "python inside"
 
 

@@ -58,7 +58,8 @@ class Done:
     def said(self) -> str:
         """The last words, on one line; how it ended where it said nothing."""
         lines = [line.strip() for line in (self.err or self.out).splitlines() if line.strip()]
-        words = " ".join(lines[-3:])[-400:]
+        # Of Python's tracebacks the last line tells.
+        words = " ".join(lines[-1:] if "Traceback (most recent call last):" in lines else lines[-3:])[-400:]
         if self.crashed:
             ended = "it crashed" if self.code is None or self.code >= 0 else f"it crashed ({_signal(-self.code)})"
             return f"{ended}, saying: {words}" if words else f"{ended} without a word"

@@ -38,14 +38,14 @@ _THINNED, _PIECES = "points are thinned out", "the cloud is cut into pieces, whi
 _SURFACE, _COUNTED = "a surface or raster is made of the points", "places are counted and described"
 
 _LATE = {
-    _GROUND: "smrf pmf csf skewnessbalancing sparsesurface ground litree neighborclassifier",
+    _GROUND: "smrf pmf csf mongus skewnessbalancing sparsesurface ground litree neighborclassifier radiusassign",
     _HEIGHTS: "hag hag_nn hag_delaunay hag_dem height",
     _FEATURES: "normal covariancefeatures eigenvalues approximatecoplanar estimaterank optimalneighborhood "
-    "dimensionality planefit miniball zsmooth",
-    _COLOURS: "colorization colorinterp overlay h3",
+    "dimensionality localfeatures geomdistance m3c2 planefit miniball zsmooth",
+    _COLOURS: "colorization colorinterp overlay attribute h3",
     _THINNED: "decimation sample fps dartsample relaxationdartthrowing voxelgrid voxelcenternearestneighbor "
-    "voxelcentroidnearestneighbor voxeldownsize griddecimation head tail",
-    _PIECES: "splitter chipper divider groupby returns separatescanline shell supervoxel",
+    "voxelcentroidnearestneighbor voxeldownsize firstinvoxel firstentryvoxel griddecimation head tail",
+    _PIECES: "splitter chipper divider groupby returns separatescanline separateflightline shell supervoxel",
     _SURFACE: "delaunay greedyprojection gridprojection poisson faceraster movingleastsquares",
     _COUNTED: "hexbin stats info expressionstats lloydkmeans",
 }
@@ -53,7 +53,8 @@ _EARLY = {
     "files are merged": "merge",
     "the cloud is registered": "icp cpd teaser",
     "points are moved as a whole": "transformation projpipeline straighten georeference trajectory",
-    "": "crop ferry sort mortonorder randomize gpstimeconvert locate streamcallback range expression mongo assign",
+    "": "crop ferry sort mortonorder randomize gpstimeconvert locate computerange label_duplicates "
+    "streamcallback range expression mongo assign",
 }
 _CLASSIFIED, _CULLED = "noise is classified", "outliers are removed"
 _TOLD, _REMOVED = "noise is told by what was measured", "noise is removed"
@@ -148,7 +149,8 @@ def _role(kind: str, entry: Entry) -> Role:
         return Role("noise", _CLASSIFIED)
     if kind in ("filters.iqr", "filters.mad") and entry.options.get("dimension") not in ("X", "Y", "Z"):
         return Role("early")
-    return _ROLES.get(kind, Role("unknown"))
+    # filters.gridDecimation, too.
+    return _ROLES.get(kind.lower(), Role("unknown"))
 
 
 def _chosen(kept: set[int]) -> Role:
