@@ -7,7 +7,10 @@ imported: with them PDAL crashes as it ends.
 
 from __future__ import annotations
 
+import importlib
 import json
+import os
+import sys
 from collections.abc import Mapping
 from typing import Any, TypeVar
 
@@ -41,6 +44,7 @@ def denoise(ins: Columns, outs: dict[str, Column], given: Given, views: Views) -
         ORIGINAL * stage.keep_original, "double"
     )
     check_room(wanted, ins)
+    load_networks()
     outs.update(_filtered(stage, ins, given, views, frozenset(wanted))[0])
     return True
 
@@ -95,6 +99,22 @@ def chosen(cls: type[F], given: Given, defaults: Mapping[str, Any] | None = None
         raise SpecError(f"{_where(cls)}: {problems[0] if len(problems) == 1 else several}")
     assert isinstance(stage, cls)
     return stage
+
+
+def load_networks() -> None:
+    """Import torch so that it uses the libraries it brings.
+
+    The program `pdal` has linked a BLAS, as a rule, and the loader would give torch that one's functions in place of
+    its own of the same name. Debian's are twenty times slower, and round otherwise.
+    """
+    if "torch" in sys.modules or not hasattr(os, "RTLD_DEEPBIND"):
+        return
+    before = sys.getdlopenflags()
+    sys.setdlopenflags(os.RTLD_NOW | os.RTLD_DEEPBIND)
+    try:
+        importlib.import_module("deburr.nn.default")
+    finally:
+        sys.setdlopenflags(before)
 
 
 def check_room(wanted: Mapping[str, str], ins: Columns) -> None:
