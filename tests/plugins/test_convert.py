@@ -48,7 +48,7 @@ LINEAR: dict[str, tuple[list[Any], int, str]] = {
         "and noise is removed, before the ground",
     ),
     "noise dropped by expression": (
-        ["a.laz", OUTLIER, f("expression", expression="Classification != 7 && Z < 99"), f("csf"), "b.laz"],
+        ["a.laz", OUTLIER, f("expression", expression="Classification != 7 && Z < 99 && Red > 4.5"), f("csf"), "b"],
         3,
         "noise is removed, before the ground",
     ),
@@ -56,6 +56,21 @@ LINEAR: dict[str, tuple[list[Any], int, str]] = {
         ["a.laz", f("expression", expression="!(Classification == 7)"), f("csf"), "b.laz"],
         2,
         "after noise is removed, before the ground",
+    ),
+    "classes picked by a longer expression": (
+        ["a.laz", f("expression", expression="(Classification == 2 || Classification == 6) && Red < 2"), "b.laz"],
+        1,
+        "before classes are picked out",
+    ),
+    "points picked by another dimension": (
+        ["a.laz", f("expression", expression="ReturnNumber == NumberOfReturns && Z > 3"), f("pmf"), "b.laz"],
+        2,
+        "after the points are read, before the ground",
+    ),
+    "noise by our own filter": (
+        ["a.laz", f("python", script="/x/pdal_filter.py", function="outlier", module="m"), f("pmf"), "b.laz"],
+        2,
+        "after noise is classified",
     ),
     "noise by assignment": (
         ["a.laz", f("assign", value=["Classification = 18 WHERE Z > 900"]), f("hag_nn"), "b.laz"],
@@ -205,7 +220,8 @@ def test_a_denoiser_that_is_there_is_enough(stage: Any) -> None:
 def test_a_denoiser_in_an_option_file_is_one(tmp_path: Path) -> None:
     (tmp_path / "o.json").write_text(preset.as_option_file(preset.options("denoise", {})))
     (tmp_path / "q.json").write_text(preset.as_option_file(preset.options("outlier", {})))
-    for file, changed in (("o.json", False), ("q.json", True), ("absent.json", True)):
+    (tmp_path / "t.txt").write_text("--function=denoise --script=pdal_filter.py")
+    for file, changed in (("o.json", False), ("q.json", True), ("absent.json", True), ("t.txt", True)):
         (tmp_path / "p.json").write_text(json.dumps(["a.las", f("python", option_file=file), "b.las"]))
         assert convert.convert(tmp_path / "p.json", {}).changed == changed, file
 

@@ -11,12 +11,13 @@ from typing import Any, Literal
 import numpy as np
 
 from deburr.core.cloud import PointCloud
-from deburr.core.where import WhereError, parse
+from deburr.core.where import Condition, WhereError, parse
 from deburr.pipeline import lonlat
 from deburr.pipeline.spec import Entry
 
-#: read and write; noise: tells noise from surface; early: the denoiser follows it; late: the denoiser precedes it.
-Kind = Literal["read", "write", "noise", "early", "late", "unknown"]
+#: read and write; noise: tells noise from surface; early: the denoiser follows it; late: the denoiser precedes it;
+#: denoise: it is the denoiser.
+Kind = Literal["read", "write", "noise", "early", "late", "denoise", "unknown"]
 
 
 @dataclass(frozen=True)
@@ -83,6 +84,8 @@ _RANGE = re.compile(r"(\w+)\s*(!?)\s*([\[(])\s*([^:\s]*)\s*:\s*([^\])\s]*)\s*([\
 _MARKS = re.compile(r"Classification\s*(?:\[[^\]]*\])?\s*=\s*(?:7|18)\b|Withheld\s*(?:\[[^\]]*\])?\s*=\s*1\b")
 _WIPES = re.compile(r"Classification\s*(?:\[\s*:\s*\])?\s*=\s*[01]\s*$")
 _DROPS = re.compile(r"Classification\s*!=\s*(?:7|18)\b|!\s*\(?\s*Classification\s*==\s*(?:7|18)\b")
+#: Ways in which other dimensions may meet an expression that are tried at most.
+_TRIES = 20_000
 _NOISE_NUMBERS, _SURFACE_NUMBERS, _ALL = {7, 18}, set(range(7)), range(19)
 
 
@@ -149,6 +152,9 @@ def _role(kind: str, entry: Entry) -> Role:
         return Role("noise", _CLASSIFIED)
     if kind in ("filters.iqr", "filters.mad") and entry.options.get("dimension") not in ("X", "Y", "Z"):
         return Role("early")
+    if kind == "filters.spd" or (kind == "filters.python" and _is_ours(entry)):
+        ours = entry.options.get("function", "denoise")
+        return Role("denoise") if ours == "denoise" else Role("noise", _CLASSIFIED)
     # filters.gridDecimation, too.
     return _ROLES.get(kind.lower(), Role("unknown"))
 
@@ -167,16 +173,30 @@ def _kept(kind: str, entry: Entry) -> set[int]:
     if kind == "filters.range":
         limits = [limit for limit in _RANGE.findall(text) if limit[0] == "Classification"]
         return {number for number in _ALL if _passes(number, limits)}
-    if _DROPS.search(text):
-        return set(_ALL) - _NOISE_NUMBERS
     try:
-        condition = parse(text)
+        return _kept_by(parse(text))
     except WhereError:
-        return set(_ALL)  # PDAL's language knows more; what cannot be read is taken for harmless
-    if condition.dimensions != {"Classification"}:
+        # PDAL's language knows more; what cannot be read, and does not look as if it dropped noise, keeps all.
+        return set(_ALL) - _NOISE_NUMBERS if _DROPS.search(text) else set(_ALL)
+
+
+def _kept_by(condition: Condition) -> set[int]:
+    """The classes of which some point may meet the condition: with other dimensions at and around its numbers."""
+    names = {token.text for token in condition.program if token.kind == "name"} - {"Classification"}
+    numbers = {float(token.text) for token in condition.program if token.kind == "number"}
+    values = sorted({number + step for number in numbers for step in (-1, 0, 1)}) or [0.0]
+    if len(_ALL) * len(values) ** len(names) > _TRIES:
         return set(_ALL)
-    cloud = PointCloud(np.zeros((len(_ALL), 3)), {"Classification": np.array(_ALL, np.uint8)})
-    return set(np.flatnonzero(condition.of(cloud)).tolist())
+    grid = np.stack(np.meshgrid(np.array(_ALL, float), *[np.array(values)] * len(names), indexing="ij"), axis=-1)
+    columns = dict(zip(["Classification", *sorted(names)], grid.reshape(-1, len(names) + 1).T, strict=True))
+    zeros = np.zeros(len(columns["Classification"]))
+    cloud = PointCloud(np.column_stack([columns.get(axis, zeros) for axis in "XYZ"]), columns)
+    return set(columns["Classification"][condition.of(cloud)].astype(int).tolist())
+
+
+def _is_ours(entry: Entry) -> bool:
+    """Whether a stage runs our script."""
+    return str(entry.options.get("script", "")).replace("\\", "/").rpartition("/")[2] == "pdal_filter.py"
 
 
 def _passes(number: int, limits: Sequence[tuple[str, ...]]) -> bool:

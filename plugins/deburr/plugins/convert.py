@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -46,8 +46,8 @@ def convert(source: Source, options: Mapping[str, Any], runner: Runner = "pdal")
     new = stage(options, runner)
     origin, value = decode(source)
     stages = value.get("pipeline", value) if isinstance(value, Mapping) else value
-    theirs = _understood(origin or "the pipeline", stages)
-    there = next((i for i in range(len(theirs.entries)) if _denoises(theirs, i, origin)), None)
+    theirs = _understood(origin, stages)
+    there = next((i for i, role in enumerate(theirs.roles) if role.kind == "denoise"), None)
     if there is not None:
         return Converted(value, (f"{theirs.label(there)} is the denoiser already; nothing is changed",), False)
     place = _place(theirs)
@@ -72,8 +72,9 @@ class _Theirs:
         return f"stage {place + 1} ({shown})"
 
 
-def _understood(name: str, stages: Any) -> _Theirs:
-    entries = taken_apart(name, stages).entries
+def _understood(origin: str, stages: Any) -> _Theirs:
+    name = origin or "the pipeline"
+    entries = tuple(_with_file(entry, Path(origin).parent) for entry in taken_apart(name, stages).entries)
     if not entries:
         raise SpecError(f"{name}: has no stages; name at least a file to read")
     types = [_type(entry, place, len(entries)) for place, entry in enumerate(entries)]
@@ -101,18 +102,17 @@ def _type(entry: Entry, place: int, count: int) -> str:
     return "writers." if 0 < place == count - 1 else "readers."
 
 
-def _denoises(theirs: _Theirs, place: int, origin: str) -> bool:
-    """Whether a stage is the denoiser; ``origin``: the pipeline's file, beside which its own file of options may be."""
-    kind, options = theirs.types[place], dict(theirs.entries[place].options)
-    if kind == "filters.python" and isinstance(options.get("option_file"), str):
-        path = Path(origin).parent / options["option_file"]
-        for file in (Path(options["option_file"]), path):
-            if file.is_file():
-                told = decode(str(file))[1] if file.read_bytes()[:200].lstrip()[:1] == b"{" else {}
-                options = {**(told if isinstance(told, dict) else {}), **options}
-                break
-    ours = str(options.get("script", "")).replace("\\", "/").endswith("pdal_filter.py")
-    return kind == "filters.spd" or (kind == "filters.python" and ours and options.get("function") == "denoise")
+def _with_file(entry: Entry, folder: Path) -> Entry:
+    """The stage with the options that its file of options has, if that is JSON; looked for here and in ``folder``."""
+    name = entry.options.get("option_file")
+    files = [Path(name), folder / name] if isinstance(name, str) else []
+    for file in files:
+        if file.is_file():
+            with file.open("rb") as opened:
+                is_json = opened.read(100).lstrip()[:1] == b"{"
+            told = decode(str(file))[1] if is_json else {}
+            return replace(entry, options={**told, **entry.options})
+    return entry
 
 
 def _place(theirs: _Theirs) -> int:
