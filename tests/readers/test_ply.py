@@ -87,6 +87,29 @@ def test_float_text_with_more_digits_than_a_float32_keeps_them(tmp_path: Path) -
     assert cloud.xyz.tolist() == [[500000.123, 5400000.456, float(np.float32(0.1))]]
 
 
+@pytest.mark.parametrize("spelling", [".9f", ".7f", ".4f", ".9g", ".6g", "r"])
+def test_floats_that_programs_print_stay_floats(tmp_path: Path, spelling: str) -> None:
+    values = np.array([-14.586, 0.1, 1234567936.0, 1e-5, 637000.375, -0.0], np.float32)
+    lines = [f"0 0 0 {repr(value) if spelling == 'r' else format(value, spelling)}\n" for value in values.tolist()]
+    cloud = read(tmp_path, header(f"element vertex 6\n{XYZ}property float a\n") + "".join(lines))
+    assert cloud.dims["a"].dtype == np.float32
+    assert cloud.dims["a"].tolist() == [np.float32(line.split()[3]) for line in lines]
+
+
+def test_dimensions_of_pdal_get_its_names(tmp_path: Path) -> None:
+    names = {"heightaboveground": "HeightAboveGround", "NNDISTANCE": "NNDistance", "classflags": "ClassFlags"}
+    names |= {"diffuse_red": "Red", "nearinfrared": "Infrared", "eigenvalue1": "Eigenvalue1", "mine": "mine"}
+    body = f"element vertex 1\n{XYZ}" + "".join(f"property uchar {name}\n" for name in names)
+    assert list(read(tmp_path, header(body) + "0 0 0 1 2 3 4 5 6 7\n").dims) == list(names.values())
+
+
+def test_a_colour_by_two_names_stays_two_dimensions(tmp_path: Path) -> None:
+    for first, second in (("red", "diffuse_red"), ("diffuse_red", "red")):
+        body = f"element vertex 1\n{XYZ}property uchar {first}\nproperty uchar {second}\n"
+        dims = read(tmp_path, header(body) + "0 0 0 1 2\n").dims
+        assert {name: column.tolist() for name, column in dims.items()} == {"Red": [1], second: [2]}
+
+
 def test_no_points_is_a_cloud(tmp_path: Path) -> None:
     assert len(read(tmp_path, header("element vertex 0\n" + XYZ))) == 0
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from decimal import Decimal
 from io import BytesIO
 from typing import IO, ClassVar
 
@@ -104,13 +105,20 @@ def _wider(values: npt.NDArray[np.float64]) -> bool:
     """Whether a text's numbers (N,) float64, declared ``float``, have more digits than a float32 holds.
 
     Such files are common: UTM coordinates with millimetres under ``property float x``. Rounding them to float32, half a
-    metre there, would destroy them. A number survives if its float32 prints as the same number, by its shortest
-    spelling or with the nine digits that C programs use.
+    metre there, would destroy them. A number survives if its float32 prints as the same number: by its shortest
+    spelling, or as C programs do, with nine digits or with as many decimals as the text has.
     """
     with np.errstate(over="ignore"):
         narrow = values.astype(np.float32)
-    lost = values[(narrow.astype("U").astype(np.float64) != values) & ~np.isnan(values)]
-    return any(float(f"{np.float32(value):.9g}") != value for value in lost.tolist())
+    lost = np.unique(values[(narrow.astype("U").astype(np.float64) != values) & ~np.isnan(values)])
+    with np.errstate(over="ignore"):
+        pairs = zip(lost.tolist(), lost.astype(np.float32).tolist(), strict=True)
+    return not all(value in (float(f"{near:.9g}"), float(f"{near:.{_decimals(value)}f}")) for value, near in pairs)
+
+
+def _decimals(value: float) -> int:
+    """Digits behind the decimal point of ``value``, a finite number, in its shortest spelling."""
+    return max(-int(Decimal(repr(value)).as_tuple().exponent), 0)
 
 
 def _refuse_unreal(xyz: Floats, path: str) -> None:
