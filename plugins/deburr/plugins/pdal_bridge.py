@@ -19,9 +19,10 @@ import numpy as np
 import numpy.typing as npt
 
 from deburr.core.cloud import PointCloud, Record
-from deburr.core.errors import WriteError
+from deburr.core.errors import RunError, WriteError
 from deburr.core.host import HostError
 from deburr.core.stage import Stage, Writer
+from deburr.plugins._forward import forwarded
 from deburr.plugins.columns import flags_are_within, from_array, to_array, to_cloud, to_columns
 
 Table = npt.NDArray[np.void]
@@ -38,8 +39,11 @@ def run(stages: Sequence[Stage], cloud: PointCloud | None, version: str) -> Poin
     """See `deburr.core.host.Host.run`."""
     import pdal
 
-    arrays = [] if cloud is None else [_sent(cloud)]
+    sent = None if cloud is None else _sent(cloud)
+    arrays = [] if sent is None else [sent]
     with _outputs(stages) as (specs, written):
+        if cloud is not None:
+            specs = [forwarded(spec, cloud) if spec["type"] == "writers.las" else spec for spec in specs]
         chain = [*_announced(cloud), *_told(specs)]
         try:
             pipeline = pdal.Pipeline(json.dumps(chain), arrays=arrays, loglevel=logging.WARNING)
@@ -50,25 +54,40 @@ def run(stages: Sequence[Stage], cloud: PointCloud | None, version: str) -> Poin
         told = (json.loads(metadata) if isinstance(metadata, str) else metadata)["metadata"]
         tables, log = pipeline.arrays, str(pipeline.log or "")
         del pipeline, arrays
+    names = () if sent is None else sent.dtype.names or ()
+    del sent
     infos = _each(told.get("filters.info"))
     table = np.concatenate(tables) if len(tables) != 1 and tables else tables[0] if tables else None
     del tables
-    found = _read(table, infos, told) if cloud is None else _back(cloud, table, infos)
+    found = _read(table, infos, told) if cloud is None else _back(cloud, table, names, infos)
     records = _records(stages, told, log, written, found)
     return replace(found, history=(*(() if cloud is None else cloud.history), *records))
 
 
 def _sent(cloud: PointCloud) -> Table:
-    columns = {name: column for name, column in to_columns(cloud).items() if _NAME.fullmatch(name)}
+    if not len(cloud):
+        # PDAL takes no array without points; see `_announced`.
+        dims = {name: np.zeros((1, *column.shape[1:]), column.dtype) for name, column in cloud.dims.items()}
+        cloud = PointCloud(np.zeros((1, 3)), dims)
+    columns: dict[str, Any] = {}
+    for name, column in to_columns(cloud).items():
+        # To PDAL, names that differ in their letters' case alone are one.
+        if _NAME.fullmatch(name) and name.casefold() not in {other.casefold() for other in columns}:
+            columns[name] = column
     numbers = np.arange(1, len(cloud) + 1, dtype=np.uint32 if len(cloud) < 2**32 - 1 else np.uint64)
     return to_array({**columns, _NUMBER: numbers})
 
 
 def _announced(cloud: PointCloud | None) -> list[dict[str, Any]]:
-    """What tells PDAL the CRS of points from memory: a transformation that changes nothing but says where they lie."""
-    if cloud is None or not cloud.crs:
+    """What tells PDAL that there are no points, and the CRS of points from memory: a transformation that changes
+    nothing but says where they lie."""
+    if cloud is None:
         return []
-    return [{"type": "filters.projpipeline", "coord_op": "+proj=noop", "out_srs": cloud.crs}, {"type": "filters.info"}]
+    found: list[dict[str, Any]] = [] if len(cloud) else [{"type": "filters.head", "count": 0}]
+    if cloud.crs:
+        found.append({"type": "filters.projpipeline", "coord_op": "+proj=noop", "out_srs": cloud.crs})
+        found.append({"type": "filters.info"})
+    return found
 
 
 def _told(specs: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -78,11 +97,16 @@ def _told(specs: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def _explained(message: str, stages: Sequence[Stage], version: str) -> HostError:
-    """PDAL's message, of the stage that it names."""
-    text = " ".join(message.split())
-    named = next((stage for stage in stages if text.startswith(f"{stage.type_name}:")), stages[0])
-    text = text.removeprefix(f"{named.type_name}:").strip().rstrip(".")
-    return HostError(f"PDAL {version} says: {text}; see https://pdal.io/stages/{named.type_name}.html", named)
+    """PDAL's message, of the stage that it names by its type."""
+    text = " ".join(message.split()).rstrip(".")
+    named = [stage for stage in stages if text.startswith(f"{stage.type_name}:")]
+    first = named[0] if named else stages[0]
+    text = text.removeprefix(f"{first.type_name}:").strip()
+    of = ""
+    if len(named) != 1 and len(stages) > 1:
+        kinds = f"one of {len(named)} stages {first.type_name}" if named else ", ".join(s.type_name for s in stages)
+        of = f" of {kinds}"
+    return HostError(f"PDAL {version} says{of}: {text}; see https://pdal.io/stages/{first.type_name}.html", first)
 
 
 @contextmanager
@@ -137,7 +161,7 @@ def _read(table: Table | None, infos: list[dict[str, Any]], told: Mapping[str, A
     return to_cloud(columns, _crs_of(infos[-1]) if infos else None, flags_within=within)
 
 
-def _back(cloud: PointCloud, table: Table | None, infos: list[dict[str, Any]]) -> PointCloud:
+def _back(cloud: PointCloud, table: Table | None, names: Sequence[str], infos: list[dict[str, Any]]) -> PointCloud:
     """``cloud`` with what PDAL has made of it: points selected, in PDAL's order; columns changed and added."""
     if table is None:
         return cloud.select(np.zeros(0, np.int64))
@@ -151,22 +175,28 @@ def _back(cloud: PointCloud, table: Table | None, infos: list[dict[str, Any]]) -
         return to_cloud(columns, crs[-1] if reprojected else cloud.crs)
     same = len(rows) == len(cloud) and bool((rows == np.arange(len(rows))).all())
     found = cloud if same else cloud.select(rows)
-    found = _with_columns(found, table)
+    found = _with_columns(found, table, names)
     if reprojected:
         return found.in_crs(crs[-1], xyz)
     return found if _equal(xyz, found.xyz) else found.with_xyz(xyz)
 
 
-def _with_columns(cloud: PointCloud, table: Table) -> PointCloud:
-    """``cloud`` with the columns of ``table`` that are new or hold other values, in its own types where they fit."""
-    own = {name.casefold(): name for name in cloud.dims}
+def _with_columns(cloud: PointCloud, table: Table, names: Sequence[str]) -> PointCloud:
+    """``cloud`` with the columns of ``table`` that are new or hold other values, in its own types where they fit.
+
+    ``names`` are those that were sent: the first columns of ``table`` are theirs, though PDAL calls some another way.
+    """
+    given = table.dtype.names or ()
+    renamed = dict(zip(given, names, strict=False))
+    missing = set(renamed.values()) - {name for name in names if name in given}
+    if len(given) < len(names) or any(name in names and renamed[name] != name for name in renamed):
+        raise RunError(f"PDAL takes some of the dimensions {', '.join(sorted(missing))} for one; rename one of them")
     changed: dict[str, Any] = {}
-    for given in table.dtype.names or ():
-        if given in ("X", "Y", "Z", _NUMBER):
+    for theirs in given:
+        name = renamed.get(theirs, theirs)
+        if name in ("X", "Y", "Z", _NUMBER):
             continue
-        # PDAL writes the names of dimensions that it knows in its own way.
-        name = own.get(given.casefold(), given)
-        before, column = cloud.dims.get(name), np.ascontiguousarray(table[given])
+        before, column = cloud.dims.get(name), np.ascontiguousarray(table[theirs])
         if before is None:
             changed[name] = column
         elif not _equal(column, before):
