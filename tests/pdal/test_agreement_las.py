@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+from base64 import b64encode
 from pathlib import Path
 from typing import Any
 
@@ -210,6 +211,36 @@ def test_pdals_other_compressor(tmp_path: Path, data_dir: Path) -> None:
             ours(out)
     else:
         np.testing.assert_array_equal(assert_agree(out).xyz, ours(path).xyz)
+
+
+@pytest.mark.parametrize("minor", [2, 4])
+@pytest.mark.parametrize("crs", ["EPSG:2903", "EPSG:4326", "EPSG:3857", "EPSG:2263", "EPSG:28992+5709"])
+def test_systems_that_pdal_writes_mean_the_same_to_us(tmp_path: Path, crs: str, minor: int) -> None:
+    out = tmp_path / "a.las"
+    write = {"type": "writers.las", "filename": str(out), "minor_version": minor, "a_srs": crs}
+    agreement.run_stages([write], [agreement.structured(np.arange(30.0).reshape(10, 3))])
+    cloud = assert_agree(out)
+    _, theirs = agreement.read("readers.las", out)
+    _, meant = agreement.read("readers.las", out, override_srs=cloud.crs)
+    # Of GeoTIFF keys, we take the horizontal system.
+    height = " +vunits=m" if minor < 4 else ""
+    assert meant["srs"]["proj4"] == theirs["srs"]["proj4"].replace(height, "")
+    unit = "degree" if theirs["srs"]["isgeographic"] else theirs["srs"]["units"]["horizontal"]
+    assert cloud.history[0].figures["units"] == unit
+
+
+def test_records_of_the_user_before_and_behind_the_points(tmp_path: Path) -> None:
+    texts = [b"near" * 250, b"far behind" * 10_000]
+    records = [
+        {"user_id": "someone", "record_id": 42 + k, "description": "of mine", "data": b64encode(text).decode()}
+        for k, text in enumerate(texts)
+    ]
+    out, again = tmp_path / "a.laz", tmp_path / "again.las"
+    write = {"type": "writers.las", "filename": str(out), "minor_version": 4, "vlrs": records}
+    agreement.run_stages([write], [agreement.structured(np.arange(30.0).reshape(10, 3))])
+    LasWriter(filename=str(again)).write(assert_agree(out))
+    source: Any = assert_agree(again).source
+    assert [record.data for record in (*source.vlrs, *source.evlrs) if record.id[0] == "someone"] == texts
 
 
 def test_damaged_files_are_refused_with_a_sentence(tmp_path: Path, data_dir: Path) -> None:
