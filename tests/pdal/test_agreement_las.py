@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import struct
 from base64 import b64encode
 from pathlib import Path
 from typing import Any
@@ -241,6 +242,44 @@ def test_records_of_the_user_before_and_behind_the_points(tmp_path: Path) -> Non
     LasWriter(filename=str(again)).write(assert_agree(out))
     source: Any = assert_agree(again).source
     assert [record.data for record in (*source.vlrs, *source.evlrs) if record.id[0] == "someone"] == texts
+
+
+def put(data: bytes, kind: str, *places: tuple[int, float]) -> bytes:
+    """``data`` with a number of the struct type ``kind`` at each of the ``places``: byte, value."""
+    changed = bytearray(data)
+    for at, value in places:
+        struct.pack_into(kind, changed, at, value)
+    return bytes(changed)
+
+
+def test_odd_files_that_both_read(tmp_path: Path, data_dir: Path) -> None:
+    cloud = ours(data_dir / "data" / "lidar" / "pdal_autzen_trim.las", count=300)
+    LasWriter(filename=str(tmp_path / "old.las")).write(cloud)
+    LasWriter(filename=str(tmp_path / "new.las"), minor_version=4, dataformat_id=7).write(cloud)
+    old, new = (tmp_path / "old.las").read_bytes(), (tmp_path / "new.las").read_bytes()
+    (start,) = struct.unpack_from("<I", old, 96)
+    odd = {
+        "fewer points than there are": (put(old, "<I", (107, 100)), 100),
+        "a count of none": (put(old, "<I", (107, 0)), 0),
+        "a gap before the points": (put(old[:start] + b"gap!" * 10 + old[start:], "<I", (96, start + 40)), 300),
+        "bytes behind the points": (old + b"more" * 50, 300),
+        "a negative scale": (put(old, "<d", (131, -0.01)), 300),
+        "bounds that are no numbers": (put(old, "<d", (179, np.nan)), 300),
+        "fewer records than there are": (put(old, "<I", (100, 1)), 300),
+        "a longer header": (
+            put(put(old[:227] + bytes(20) + old[227:], "<H", (94, 247)), "<I", (96, start + 20)),
+            300,
+        ),
+        "a wrong legacy count": (put(new, "<I", (107, 7)), 300),
+        "nothing but a head": (put(old[:start], "<I", (107, 0)), 0),
+    }
+    for name, (data, count) in odd.items():
+        path = tmp_path / f"{name}.las"
+        path.write_bytes(data)
+        points, _ = agreement.read("readers.las", path)
+        read = ours(path)
+        assert len(read) == count, name
+        agreement.assert_same_points(read, points)
 
 
 def test_damaged_files_are_refused_with_a_sentence(tmp_path: Path, data_dir: Path) -> None:
