@@ -156,6 +156,18 @@ def test_options_are_checked_before_the_run(data_dir: Path) -> None:
     assert [stage.host is not None for stage in filters({"type": "filters.outlier", "where": "Z > 0"}).stages] == [True]
 
 
+@pytest.mark.parametrize(
+    "stage",
+    [
+        {"type": "filters.python", "source": "def f(ins, outs):\n  return True", "module": "m", "function": "f"},
+        {"type": "readers.numpy", "filename": "make.py", "function": "load"},
+    ],
+)
+def test_no_pipeline_runs_code(stage: dict[str, Any]) -> None:
+    with pytest.raises(SpecError, match=r"runs code that the pipeline brings along, which is never done here"):
+        load([stage], reads=stage["type"].startswith("readers"))
+
+
 def test_pdal_s_own_words_say_what_is_wrong(tmp_path: Path) -> None:
     cloud = PointCloud(np.zeros((2, 3)))
     with pytest.raises(RunError) as caught:

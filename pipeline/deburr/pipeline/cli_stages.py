@@ -28,6 +28,8 @@ def stages(name: str | None, as_json: bool, markdown: bool, quiet: bool) -> None
         click.echo(describe.markdown(described, options=name is not None))
     elif name is None:
         _table([(stage.name, stage.summary) for stage in described], ("stage", "what it does"))
+        for line in describe.elsewhere():
+            click.echo(line)
     else:
         click.echo(f"{described[0].name}\n\n{described[0].text}\n")
         rows = [(o.name, o.allowed, o.default, o.unit, o.description) for o in described[0].options]

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from inspect import cleandoc
 from typing import Any
 
-from deburr.core.registry import stage_class, stage_types
+from deburr.core.registry import hosts, stage_class, stage_types
 from deburr.pipeline.options import words
 
 #: Every stage has these; they are said once, not in every table.
@@ -45,6 +45,15 @@ class Described:
 def stages() -> list[Described]:
     """All stages, in the registry's order."""
     return [stage(name) for name in stage_types()]
+
+
+def elsewhere() -> list[str]:
+    """One line for each program that runs stages which are not deburr's."""
+    return [
+        f"Stages of {host.name} {version} take part as well; 'pipeline stages filters.NAME' shows their options."
+        for host in hosts()
+        if (version := host.version()) is not None
+    ]
 
 
 def stage(name: str) -> Described:

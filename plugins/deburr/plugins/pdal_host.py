@@ -19,6 +19,8 @@ from deburr.plugins.pdal_names import KNOWN
 _CUTS = frozenset(
     f"filters.{name}" for name in ("chipper", "divider", "groupby", "returns", "separatescanline", "splitter")
 )
+#: Stages that run code which stands in the pipeline or in a file that it names; no pipeline of deburr's runs code.
+_CODE = frozenset({"filters.julia", "filters.matlab", "filters.python", "readers.numpy"})
 #: Options that deburr's stages have as well, or that are deburr's business.
 _SHARED = frozenset({"tag", "user_data", "inputs", "type"})
 #: Seconds that PDAL's command may take to list its stages; it takes a twentieth of one.
@@ -111,10 +113,23 @@ def _listed(*arguments: str) -> list[Any]:
 HOST = Pdal()
 
 
+def _refused(stage: Stage) -> list[str]:
+    if stage.type_name not in _CODE:
+        return []
+    return [
+        f"{stage.type_name} runs code that the pipeline brings along, which is never done here; run it with "
+        "'pdal pipeline', or take deburr's own stages"
+    ]
+
+
 class PdalFilter(Filter):
     """A filter that PDAL runs."""
 
     host: ClassVar[Host | None] = HOST
+
+    def check(self, before: tuple[Stage, ...]) -> list[str]:
+        """Refuse filters that run code."""
+        return _refused(self)
 
     def run(self, cloud: PointCloud) -> PointCloud:
         """Run it alone."""
@@ -126,6 +141,10 @@ class PdalReader(Reader):
 
     host: ClassVar[Host | None] = HOST
     filename: str = Field("", description="what to read")
+
+    def check(self, before: tuple[Stage, ...]) -> list[str]:
+        """Refuse readers that run code."""
+        return _refused(self)
 
     def read(self) -> PointCloud:
         """Run it alone."""
