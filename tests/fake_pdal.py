@@ -49,6 +49,8 @@ class FakePdal:
             exec(compile(text, module, "exec"), self._module.__dict__)
         finally:
             del sys.modules[module]
+        #: What the script told last for PDAL's metadata.
+        self.metadata: Any = None
         self._function = getattr(self._module, function)
         readers = [
             {"name": "readers.las", "value": "", "children": [{"name": "dataformat_id", "value": str(number)}]}
@@ -75,6 +77,9 @@ class FakePdal:
         if answer is not True:
             raise HostError(f"the function must return True, not {answer!r}")
         _check(outs, columns)
+        self.metadata = vars(self._module).get("out_metadata")
+        if self.metadata is not None:
+            _check_metadata(self.metadata)
         after = {name: np.array(outs.get(name, ins[name])) for name in columns}
         mask = outs["Mask"].copy() if "Mask" in outs else None
         ins.clear()
@@ -120,6 +125,16 @@ def _check(outs: Columns, columns: Mapping[str, npt.NDArray[Any]]) -> None:
         if name not in columns:
             raise HostError(f"there is no dimension {name}")
         _check_array(name, array, columns[name].dtype, length)
+
+
+def _check_metadata(node: Any) -> None:
+    """A name, a type (what PDAL guesses fails on common values), text; children the same in a list."""
+    if not isinstance(node, dict) or not node.get("name") or not node.get("type"):
+        raise HostError("out_metadata must be a dictionary with a name and a type")
+    if not all(isinstance(node.get(key, ""), str) for key in ("name", "value", "type", "description")):
+        raise HostError("out_metadata must hold text")
+    for child in node.get("children", []):
+        _check_metadata(child)
 
 
 def _check_array(name: str, array: Any, kind: np.dtype[Any], length: int) -> None:

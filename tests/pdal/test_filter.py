@@ -234,10 +234,15 @@ def test_two_readers_and_two_stages(crop: Callable[[str], Path], tmp_path: Path,
     assert "0 points" in done.stderr
 
 
-def test_options_on_the_command_line(crop: Callable[[str], Path], run_pdal: RunPdal) -> None:
+def test_options_on_the_command_line_and_metadata(
+    crop: Callable[[str], Path], tmp_path: Path, run_pdal: RunPdal
+) -> None:
     stages = [str(crop(FILES[0])), python("denoise"), {"type": "writers.null"}]
-    done = run_pdal(stages, '--filters.python.pdalargs={"noise": 0.5}')
+    told = tmp_path / "told.json"
+    done = run_pdal(stages, '--filters.python.pdalargs={"noise": 0.5}', f"--metadata={told}")
     assert "noise 0.5 ft (given)" in done.stderr
+    figures = json.loads(told.read_text())["stages"]["filters.python"]["children"]
+    assert (figures["noise"], figures["points"], figures["points_left_out"]) == (0.5, 11_850, 150)
 
 
 def test_threads_and_what_is_loaded(

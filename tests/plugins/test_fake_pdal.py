@@ -60,6 +60,17 @@ def test_broken_rules(body: str, rule: str | None) -> None:
         run(body, "import numpy as np; kept = []")
 
 
+def test_metadata() -> None:
+    told = "{'name': 'a', 'value': '1', 'type': 'integer', 'children': [{'name': 'b', 'value': 'c', 'type': TYPE}]}"
+    text = f"def f(ins, outs):\n    global out_metadata; out_metadata = {told}; return True"
+    host = FakePdal(text.replace("TYPE", "'string'"), "f")
+    host.run(POINTS)
+    assert host.metadata["children"][0]["name"] == "b"
+    for wrong, rule in (("''", "name and a type"), ("3", "hold text")):
+        with pytest.raises(HostError, match=rule):
+            FakePdal(text.replace("TYPE", wrong), "f").run(POINTS)
+
+
 @pytest.mark.parametrize(
     "text",
     [

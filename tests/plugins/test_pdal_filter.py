@@ -234,6 +234,16 @@ def test_what_is_said(capfd: pytest.CaptureFixture[str]) -> None:
     assert "deburr (filters.outlier): warning: all 400 points would be outliers" in capfd.readouterr().err
 
 
+def test_metadata_for_pdal() -> None:
+    stage = host("denoise", pdalargs={"noise": 9.0})
+    stage.run(surface())
+    assert stage.metadata["name"] == "deburr"
+    told = {child["name"]: (child["value"], child["type"]) for child in stage.metadata["children"]}
+    assert told["points"] == ("390", "integer")
+    assert told["noise"] == ("9.0", "double")
+    assert "more than the network knows" in told["warning"][0]
+
+
 def test_no_stdout_and_no_stderr(monkeypatch: pytest.MonkeyPatch) -> None:
     class Stream:
         """What PDAL puts in the place of stdout."""

@@ -40,8 +40,8 @@ def test_views_that_touch_are_told_of_once() -> None:
     assert views.cut(Spd(), seen(0, 200)) is None
     said = views.cut(Spd(), seen(200, 400))
     assert said is not None
-    assert "estimates its own noise" in said
-    found = re.search(r"may change (\d+) % of its points, those nearer than ([\d.]+) ", said)
+    assert "each estimates its own noise" in said
+    found = re.search(r"(\d+) % of this view's points, those within ([\d.]+) of the cut", said)
     assert found is not None
     assert float(found[2]) == pytest.approx(WIDTH, rel=0.01)
     # All but the points that lie further than that from each of the four sides.
@@ -55,8 +55,8 @@ def test_views_in_each_other() -> None:
     views.cut(Spd(), seen(0, 300))
     said = views.cut(Spd(noise=0.01), seen(0, 300))
     assert said is not None
-    assert "may change 100 % of its points" in said
-    assert "estimates" not in said
+    assert "up to 100 % of this view's points" in said
+    assert "estimate" not in said
 
 
 def test_outliers_have_thresholds_of_their_own() -> None:

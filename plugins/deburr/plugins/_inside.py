@@ -11,7 +11,7 @@ import importlib
 import json
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, MutableMapping
 from typing import Any, TypeVar
 
 import numpy as np
@@ -26,14 +26,15 @@ from deburr.pipeline import crs
 from deburr.pipeline.blame import blamed
 from deburr.pipeline.options import build
 from deburr.pipeline.summary import length
-from deburr.plugins._told import progress, tell
+from deburr.plugins._told import metadata, progress, tell
 from deburr.plugins._views import MOST_TOLD, Views
 from deburr.plugins.columns import Column, Columns, back, flags_are_within, to_cloud
 
 __all__ = ["Views", "denoise", "outlier", "outlier_mask"]
 
-#: What the script's module holds while PDAL calls it: ``pdalargs``, ``metadata``, ``schema``, ``spatialreference``.
-Given = Mapping[str, Any]
+#: The script's module: what it holds while PDAL calls it (``pdalargs``, ``metadata``, ``spatialreference``, ...), and
+#: where PDAL looks for metadata that the script gives (``out_metadata``).
+Given = MutableMapping[str, Any]
 F = TypeVar("F", bound=Filter)
 
 
@@ -107,7 +108,8 @@ def load_networks() -> None:
     The program `pdal` has linked a BLAS, as a rule, and the loader would give torch that one's functions in place of
     its own of the same name. Debian's are twenty times slower, and round otherwise.
     """
-    if "torch" in sys.modules or not hasattr(os, "RTLD_DEEPBIND"):
+    # Where memory is allocated by another's functions, on purpose, torch must use them as well.
+    if "torch" in sys.modules or not hasattr(os, "RTLD_DEEPBIND") or os.environ.get("LD_PRELOAD"):
         return
     before = sys.getdlopenflags()
     sys.setdlopenflags(os.RTLD_NOW | os.RTLD_DEEPBIND)
@@ -128,12 +130,12 @@ def check_room(wanted: Mapping[str, str], ins: Columns) -> None:
         )
 
 
-def formats(metadata: Any) -> frozenset[int]:
-    """The point formats of the LAS files that PDAL's ``metadata`` tells of."""
-    if not isinstance(metadata, dict):
+def formats(tree: Any) -> frozenset[int]:
+    """The point formats of the LAS files that PDAL's metadata, a ``tree``, tell of."""
+    if not isinstance(tree, dict):
         return frozenset()
     found: set[int] = set()
-    for child in metadata.get("children", ()):
+    for child in tree.get("children", ()):
         if child.get("name") == "dataformat_id" and str(child.get("value")).isdigit():
             found.add(int(child["value"]))
         found |= formats(child)
@@ -163,6 +165,7 @@ def _filtered(
             after = stage.run(cloud)
         found = back(cloud, after, ins, flags_within=within) if len(after) == len(cloud) else {}
     _tell(stage, cloud, after, views)
+    given["out_metadata"] = metadata(after.history[-1].figures, after.history[-1].warnings)
     return found, after
 
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from typing import Any
 
 from deburr.core.progress import listening
 
@@ -17,6 +18,20 @@ def tell(stage: str, sentence: str) -> None:
     """One line on stderr, or none where the program has no stderr."""
     if sys.stderr is not None:
         print(f"deburr ({stage}): {sentence}", file=sys.stderr, flush=True)
+
+
+def metadata(figures: Mapping[str, Any], warnings: tuple[str, ...]) -> dict[str, Any]:
+    """Figures and warnings as PDAL takes them from a script for its own metadata: text throughout."""
+    told = [*figures.items(), *(("warning", sentence) for sentence in warnings)]
+    children = [_node(name, value) for name, value in told if value is not None]
+    return _node("deburr", "") | {"children": children}
+
+
+def _node(name: str, value: Any) -> dict[str, str]:
+    # A type is always said: PDAL's guess at it fails on common values.
+    kinds = {bool: "boolean", int: "integer", float: "double"}
+    text = str(value).lower() if isinstance(value, bool) else str(value)
+    return {"name": name, "value": text, "type": kinds.get(type(value), "string"), "description": ""}
 
 
 @contextmanager

@@ -56,12 +56,15 @@ class Views:
         if isinstance(stage, Outlier):
             return f"each of several views has a threshold and neighbours of its own, as PDAL's filter has; {_ADVICE}"
         share = float(_unsettled(cloud, box, near, width).mean())
-        noise = " and estimates its own noise" if getattr(stage, "noise", None) == "auto" else ""
-        return (
-            f"views are filtered one by one: this one does not see the points of its neighbours{noise}, which may "
-            f"change {100 * share:.0f} % of its points, those nearer than {width:.3g} to the cut, most of them a "
-            f"little and those at the cut most; {_ADVICE}"
-        )
+        near_cut = f"{100 * share:.0f} % of this view's points, those within {width:.3g} of the cut"
+        if getattr(stage, "noise", None) == "auto":
+            cost = (
+                "each estimates its own noise, so that any point may come out otherwise; with 'noise' given it would "
+                f"still be up to {near_cut}"
+            )
+        else:
+            cost = f"up to {near_cut}, may come out otherwise"
+        return f"views are filtered one by one, without their neighbours' points: {cost}; {_ADVICE}"
 
 
 def _width(stage: Filter, cloud: PointCloud) -> float:

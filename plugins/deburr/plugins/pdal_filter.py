@@ -13,7 +13,7 @@ were not there, and estimates noise and surface from those alone. ``where`` in `
 lets the others be seen: it is nearly always what is meant.
 
 PDAL runs this text in a module of its own, which ``module`` names, and calls the function once for each point view.
-A splitter or chipper in front cuts the surface, and the points at the cuts come out worse: put the filter before it.
+A splitter or chipper in front cuts the surface, and every piece estimates a noise of its own: put the filter before it.
 """
 
 from __future__ import annotations
