@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
+import jsonschema
 import numpy as np
 import pytest
 from click.testing import CliRunner
@@ -17,7 +18,7 @@ from deburr.core.cloud import PointCloud
 from deburr.core.errors import RunError, SpecError
 from deburr.core.host import Host, HostError
 from deburr.core.stage import Filter, Reader, Stage, Writer
-from deburr.pipeline import load, run
+from deburr.pipeline import describe, load, run
 from deburr.pipeline.cli import cli
 from deburr.pipeline.report import runs_in
 
@@ -34,8 +35,8 @@ class Elsewhere(Host):
     def version(self) -> str | None:
         return "1.2" if self.here else None
 
-    def knows(self, type_name: str) -> bool:
-        return type_name in _CLASSES
+    def types(self) -> frozenset[str]:
+        return frozenset(_CLASSES)
 
     def stage_class(self, type_name: str) -> type[Stage] | None:
         return _CLASSES.get(type_name) if self.here else None
@@ -116,7 +117,8 @@ _CLASSES: dict[str, type[Stage]] = {
 @pytest.fixture(autouse=True)
 def host(monkeypatch: pytest.MonkeyPatch) -> Iterator[Elsewhere]:
     monkeypatch.setattr(registry, "hosts", lambda: (HOST,))
-    monkeypatch.setattr("deburr.pipeline.resolve.hosts", lambda: (HOST,))
+    for module in ("resolve", "describe"):
+        monkeypatch.setattr(f"deburr.pipeline.{module}.hosts", lambda: (HOST,))
     HOST.asked.clear()
     HOST.here = True
     yield HOST
@@ -197,6 +199,24 @@ def test_without_the_program_one_sentence_says_what_to_do(host: Elsewhere) -> No
         "stage 2 (filters.qqqqqqq): unknown stage type 'filters.qqqqqqq'; 'pipeline stages' lists all types",
         "stage 3 (filters.nois): unknown stage type 'filters.nois'; did you mean 'filters.noise'?",
     )
+
+
+def test_near_names_of_both_are_proposed() -> None:
+    with pytest.raises(SpecError) as caught:
+        load([{"type": "filters.lifd"}, {"type": "filters.nois"}], reads=False)
+    assert caught.value.errors == (
+        "stage 1 (filters.lifd): unknown stage type 'filters.lifd'; did you mean 'filters.lift'?",
+        "stage 2 (filters.nois): unknown stage type 'filters.nois'; did you mean 'filters.noise'?",
+    )
+
+
+def test_editors_know_the_types() -> None:
+    schema = jsonschema.Draft202012Validator(describe.schema())
+    assert schema.is_valid(["in.dots", {"type": "filters.lift", "by": 1}, {"type": "filters.spd"}])
+    assert not schema.is_valid(["in.dots", {"type": "filters.lifd", "by": 1}])
+    # Options of a stage that we have may be the other program's.
+    assert schema.is_valid([{"type": "filters.noise", "sigma": 1, "colour": "red"}])
+    assert not schema.is_valid([{"type": "filters.spd", "noize": 1}])
 
 
 def test_validate_says_where_stages_run(tmp_path: Path) -> None:

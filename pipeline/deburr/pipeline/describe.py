@@ -115,6 +115,9 @@ def schema() -> dict[str, Any]:
         # A file name may also come from --input, --output, which an editor cannot know.
         model["required"] = ["type", *(option for option in model.get("required", []) if option != "filename")]
         definitions[name] = model
+    # Options of other programs' stages are theirs to know; a stage that both have takes the options of both.
+    theirs = sorted(frozenset[str]().union(*(host.types() for host in hosts())))
+    elsewhere = {"type": "object", "properties": {"type": {"enum": theirs}}, "required": ["type"]}
     definitions["file"] = {
         "description": "a file to read (first entry) or to write (last entry); its extension chooses the stage",
         "type": "object",
@@ -123,7 +126,8 @@ def schema() -> dict[str, Any]:
         "not": {"required": ["type"]},
     }
     text = {"description": "a file name (first or last) or a stage type", "type": "string"}
-    forms = [text, *({"$ref": f"#/$defs/{name}"} for name in (*stage_types(), "file"))]
+    forms: list[dict[str, Any]] = [text, *({"$ref": f"#/$defs/{name}"} for name in (*stage_types(), "file"))]
+    forms += [elsewhere] if theirs else []
     pipeline = {"type": "array", "minItems": 1, "items": {"anyOf": forms}}
     wrapped = {
         "type": "object",

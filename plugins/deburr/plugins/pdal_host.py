@@ -46,9 +46,9 @@ class Pdal(Host):
         """Of libpdal."""
         return self._found[0]
 
-    def knows(self, type_name: str) -> bool:
-        """Whether any PDAL of the last years has it."""
-        return type_name in KNOWN
+    def types(self) -> frozenset[str]:
+        """Of the PDAL that is here, or of all PDALs of the last years."""
+        return KNOWN if self.version() is None else frozenset(self._drivers)
 
     def remedy(self) -> str:
         """Why the bindings cannot be imported, and how to get them."""

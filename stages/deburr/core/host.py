@@ -34,8 +34,8 @@ class Host(ABC):
         """The version that is here; None where the program is not."""
 
     @abstractmethod
-    def knows(self, type_name: str) -> bool:
-        """Whether the program has a stage of this type, as far as that can be told without it."""
+    def types(self) -> frozenset[str]:
+        """The types of its stages; where the program is not here, those that it is known to have."""
 
     @abstractmethod
     def stage_class(self, type_name: str) -> type[Stage] | None:

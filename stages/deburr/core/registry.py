@@ -66,11 +66,12 @@ def stage_class(type_name: str) -> type[Stage]:
 def why_unknown(type_name: str) -> str:
     """Why there is no stage of this type, and what to do."""
     for host in hosts():
-        if host.version() is None and host.knows(type_name):
+        if host.version() is None and type_name in host.types():
             return f"'{type_name}' is a stage of {host.name}, {host.remedy()}"
     # What all filters have in common makes none of them near.
     kind, _, name = type_name.rpartition(".")
-    names = {one.rpartition(".")[2]: one for one in stage_types() if not kind or one.startswith(f"{kind}.")}
+    known = {*stage_types(), *(one for host in hosts() if host.version() is not None for one in host.types())}
+    names = {one.rpartition(".")[2]: one for one in sorted(known) if not kind or one.startswith(f"{kind}.")}
     hint = did_you_mean(name, names) and did_you_mean(type_name, names.values())
     return f"unknown stage type '{type_name}'{hint or _LIST}"
 
