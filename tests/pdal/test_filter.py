@@ -229,6 +229,9 @@ def test_two_readers_and_two_stages(crop: Callable[[str], Path], tmp_path: Path,
     assert "one by one" not in done.stderr
     assert done.stderr.count("deburr (filters.spd): 12,000 points") == 2
     assert done.stderr.count("deburr (filters.outlier): 12,000 points") == 2
+    # Two stages that see the same view have not cut it.
+    done = run_pdal([str(one), python("denoise"), python("denoise"), {"type": "writers.null"}])
+    assert "one by one" not in done.stderr
     nothing = {"type": "filters.range", "limits": "Z[90000:]"}
     done = run_pdal([str(one), nothing, python("outlier"), python("denoise"), python("outlier_mask"), las(out)])
     assert "0 points" in done.stderr

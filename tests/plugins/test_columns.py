@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from deburr.core.errors import RunError
-from deburr.plugins.columns import FLAGS, back, flags_are_within, from_array, to_array, to_cloud, to_columns
+from deburr.plugins.columns import FLAGS, back, flags_are_within, from_array, lost_flags, to_array, to_cloud, to_columns
 from deburr.readers.las import LasReader
 
 BYTES = hnp.arrays(np.uint8, 5)
@@ -75,6 +75,13 @@ def test_where_flags_are() -> None:
     assert not flags_are_within(packed, frozenset({3}))
     # Somebody may add one of them where PDAL has none.
     assert flags_are_within(none | {"Withheld": np.zeros(5, np.uint8)}, frozenset({3}))
+
+
+def test_merged_formats_are_told_of() -> None:
+    merged = columns(Classification=np.array([2, 2, 7, 135, 2], np.uint8), ClassFlags=np.zeros(5, np.uint8))
+    assert "point formats 0-5 and 6-10 were merged" in lost_flags(merged, frozenset({1, 8}))[0]
+    for other, formats in ((merged, {6, 8}), (merged, set()), (merged | {"Classification": np.zeros(5)}, {1, 8})):
+        assert lost_flags(other, frozenset(formats)) == []
 
 
 @given(BYTES, st.booleans(), hnp.arrays(np.uint8, 5, elements=st.integers(0, 31)), hnp.arrays(np.bool_, 5))

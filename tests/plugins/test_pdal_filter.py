@@ -87,6 +87,30 @@ def test_flags_of_formats_0_to_5() -> None:
     assert_moved(host("denoise").run(with_flags), with_flags, everything)
 
 
+def test_flags_of_late_pdal() -> None:
+    held = np.zeros(400, np.uint8)
+    held[20:60] = 1
+    zero = np.zeros(400, np.uint8)
+    before = surface() | {"Synthetic": zero, "KeyPoint": zero, "Withheld": held, "Overlap": zero}
+    cloud = expected(before, {"type": "filters.spd"})
+    assert_moved(host("denoise", formats=(1,)).run(before), before, cloud)
+    assert not cloud.moved[20:60].any()
+
+
+def test_merged_formats_are_told_of(capfd: pytest.CaptureFixture[str]) -> None:
+    before = surface() | {"ClassFlags": np.zeros(400, np.uint8)}
+    before["Classification"][0] = 0x87
+    stage = host("outlier", formats=(1, 7))
+    stage.run(before)
+    stage.run(before)
+    assert capfd.readouterr().err.count("warning: files of point formats 0-5 and 6-10 were merged") == 1
+
+
+def test_views_without_coordinates() -> None:
+    with pytest.raises(RunError, match=r"filters.python \(filters.outlier\): the points have no Y and no Z"):
+        host("outlier_mask").run({"X": np.zeros(3)})
+
+
 def test_options_as_text() -> None:
     before = surface()
     text = host("denoise", pdalargs=json.dumps({"noise": 0.04})).run(before)

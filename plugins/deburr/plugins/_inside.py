@@ -28,7 +28,7 @@ from deburr.pipeline.options import build
 from deburr.pipeline.summary import length
 from deburr.plugins._told import metadata, progress, tell
 from deburr.plugins._views import MOST_TOLD, Views
-from deburr.plugins.columns import Column, Columns, back, flags_are_within, to_cloud
+from deburr.plugins.columns import Column, Columns, back, flags_are_within, lost_flags, to_cloud
 
 __all__ = ["Views", "denoise", "outlier", "outlier_mask"]
 
@@ -75,9 +75,9 @@ def outlier_mask(ins: Columns, outs: dict[str, Column], given: Given, views: Vie
             f"{_where(Outlier)}: function 'outlier_mask' removes points and cannot do '{stage.action}'; remove the "
             "option 'action', or use function 'outlier'"
         )
-    mask = np.zeros(len(ins["X"]), np.bool_)
-    mask[_filtered(stage, ins, given, views)[1].rows] = True
-    outs["Mask"] = mask
+    after = _filtered(stage, ins, given, views)[1]
+    outs["Mask"] = np.zeros(after.extent.count, np.bool_)
+    outs["Mask"][after.rows] = True
     return True
 
 
@@ -156,14 +156,17 @@ def _filtered(
     stage: Filter, ins: Columns, given: Given, views: Views, filled: frozenset[str] = frozenset()
 ) -> tuple[dict[str, Column], PointCloud]:
     """The columns that ``stage`` changes, and the cloud that it leaves. ``filled``: the dimensions it may fill."""
-    within = flags_are_within(ins, formats(given.get("metadata")))
+    read = formats(given.get("metadata"))
+    within = flags_are_within(ins, read)
     # What PDAL has just added is zero everywhere, and was not there in any sense of the word.
     columns = {name: ins[name] for name in ins if name not in filled or ins[name].any()}
-    with blamed(_where(type(stage)), len(ins["X"])):
+    with blamed(_where(type(stage)), len(next(iter(ins.values()), ()))):
         cloud = to_cloud(columns, wkt(given.get("spatialreference")), flags_within=within, stage="filters.python")
         with progress(stage.type_name):
             after = stage.run(cloud)
         found = back(cloud, after, ins, flags_within=within) if len(after) == len(cloud) else {}
+    for sentence in views.news(lost_flags(ins, read)):
+        tell(stage.type_name, f"warning: {sentence}")
     _tell(stage, cloud, after, views)
     given["out_metadata"] = metadata(after.history[-1].figures, after.history[-1].warnings)
     return found, after

@@ -127,6 +127,19 @@ def flags_are_within(columns: Columns, formats: frozenset[int]) -> bool:
     return not split and "Classification" in columns and bool(formats) and max(formats) < 6
 
 
+def lost_flags(columns: Columns, formats: frozenset[int]) -> list[str]:
+    """A warning where `flags_are_within` cannot tell, and some of the classes in ``columns`` may be flags."""
+    if PACKED not in columns or not formats or min(formats) > 5 or max(formats) < 6:
+        return []
+    if "Classification" not in columns or not (columns["Classification"] > _MOST_CLASS).any():
+        return []
+    return [
+        "files of point formats 0-5 and 6-10 were merged, and this PDAL leaves the flags of the former in "
+        "Classification: withheld points and noise may not be known as such; use PDAL 2.6 or newer, or convert the "
+        "files to one format"
+    ]
+
+
 def _dims(columns: Columns, flags_within: bool) -> dict[str, Column]:
     dims = {name: _native(column) for name, column in columns.items() if name not in "XYZ"}
     packed = dims.pop(PACKED, None)
