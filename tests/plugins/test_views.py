@@ -67,6 +67,20 @@ def test_outliers_have_thresholds_of_their_own() -> None:
     assert "a threshold and neighbours of its own" in said
 
 
+def test_a_network_that_sees_patches() -> None:
+    views, stage = Views(), Spd(model="spd", weights="weights.safetensors")
+    clouds = [seen(x, x + 100) for x in (0, 130, 230)]
+    first, far, beside = (cloud.note("filters.spd", {"steps": 30}) for cloud in clouds)
+    # A patch of 1000 points is 18 spacings wide in each direction.
+    assert [views.cut(stage, cloud) is None for cloud in (first, far, beside)] == [True, True, False]
+
+
+def test_views_that_were_left_alone() -> None:
+    views = Views()
+    few = [PointCloud(np.full((3, 3), float(x))).note("filters.spd", {"points": 3}) for x in (0, 1)]
+    assert [views.cut(Spd(), cloud) for cloud in few] == [None, None]
+
+
 def test_empty_views_count_for_nothing() -> None:
     views = Views()
     nothing = PointCloud(np.zeros((0, 3))).note("filters.spd", {})
