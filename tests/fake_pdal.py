@@ -44,11 +44,14 @@ class FakePdal:
     ) -> None:
         text = script.read_text() if isinstance(script, Path) else script
         self._module = ModuleType(module)
+        before = sys.modules.get(module)
         sys.modules[module] = self._module
         try:
             exec(compile(text, module, "exec"), self._module.__dict__)
         finally:
             del sys.modules[module]
+            if before is not None:
+                sys.modules[module] = before
         #: What the script told last for PDAL's metadata.
         self.metadata: Any = None
         self._function = getattr(self._module, function)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 import numpy as np
 import pytest
 from fake_pdal import Columns, FakePdal, HostError
@@ -85,6 +87,14 @@ def test_metadata() -> None:
 def test_functions_that_crash_pdal(text: str) -> None:
     with pytest.raises(HostError, match="exactly two"):
         FakePdal(text, "f")
+
+
+def test_a_module_of_that_name_comes_back() -> None:
+    import json
+
+    FakePdal("import sys\nassert sys.modules['json'].__dict__ is globals()\ndef f(ins, outs): return True", "f",
+             module="json")  # fmt: skip
+    assert sys.modules["json"] is json
 
 
 def test_globals_are_there_during_the_call_only() -> None:
