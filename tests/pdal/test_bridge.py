@@ -228,3 +228,10 @@ def test_a_stage_of_pdal_is_a_stage() -> None:
     (stage,) = filters(NOTHING).stages
     assert isinstance(stage, Filter)
     assert stage.run(PointCloud(np.zeros((2, 3)))).rows.tolist() == [0, 1]
+
+
+def test_numbers_reach_pdal_with_all_their_digits(tmp_path: Path) -> None:
+    points = np.array([[637000.37, 1, 1], [637001.37, 2, 2]])
+    writer = {"type": "writers.las", "filename": str(tmp_path / "#.las"), "offset_x": 637000.3712, "scale_x": 0.0001}
+    (path,) = run([NOTHING, {"type": "filters.splitter", "length": 1000}, writer], points=points).report["outputs"]
+    assert laspy.open(path).header.offsets[0] == 637000.3712

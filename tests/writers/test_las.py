@@ -13,6 +13,7 @@ import laspy
 import numpy as np
 import numpy.typing as npt
 import pytest
+from pydantic import ValidationError
 
 from deburr.core.cloud import PointCloud
 from deburr.core.errors import WriteError
@@ -546,3 +547,16 @@ def test_a_full_disk_leaves_the_old_file(
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     assert out.read_bytes() == b"old"
     assert os.listdir(tmp_path) == [out.name]
+
+
+def test_lists_and_capitals_are_read_as_pdal_reads_them() -> None:
+    given = {"filename": "x.laz", "forward": ["scale", "vlr", "major_version"], "extra_dims": ["A=float", "B=uint8"]}
+    writer = LasWriter.model_validate(given | {"compression": "LASZIP"})
+    assert (writer.forward, writer.extra_dims, writer.compression) == (
+        "scale,vlr,major_version",
+        "A=float,B=uint8",
+        "laszip",
+    )
+    assert writer.check(()) == []
+    with pytest.raises(ValidationError):
+        LasWriter.model_validate(given | {"forward": ["scale", 1]})

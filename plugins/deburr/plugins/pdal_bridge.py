@@ -44,7 +44,7 @@ def run(stages: Sequence[Stage], cloud: PointCloud | None, version: str) -> Poin
     with _outputs(stages) as (specs, written):
         if cloud is not None:
             specs = [forwarded(spec, cloud) if spec["type"] == "writers.las" else spec for spec in specs]
-        chain = [*_announced(cloud), *_told(specs)]
+        chain = [*_announced(cloud), *_told([_exact(spec) for spec in specs])]
         try:
             pipeline = pdal.Pipeline(json.dumps(chain), arrays=arrays, loglevel=logging.WARNING)
             pipeline.execute()
@@ -94,6 +94,11 @@ def _told(specs: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     """The stages, and before the writers one that tells the CRS in the end."""
     first = next((n for n, spec in enumerate(specs) if spec["type"].startswith("writers.")), len(specs))
     return [*specs[:first], {"type": "filters.info"}, *specs[first:]]
+
+
+def _exact(spec: Mapping[str, Any]) -> dict[str, Any]:
+    """The stage with its numbers as text: of a number in JSON, PDAL 2.2 keeps six digits."""
+    return {name: repr(value) if isinstance(value, float) else value for name, value in spec.items()}
 
 
 def _explained(message: str, stages: Sequence[Stage], version: str) -> HostError:

@@ -1,6 +1,6 @@
 """The script for PDAL's filters.python: deburr's filters in a PDAL pipeline. `pipeline pdal-script` prints its path.
 
-    {"type": "filters.python", "script": "...", "module": "deburr_filter", "function": "denoise",
+    {"type": "filters.python", "script": "...", "module": "deburr_pdal", "function": "denoise",
      "pdalargs": {"noise": 0.03, "where": "Classification == 2"}}
 
 Functions: ``denoise`` (filters.spd; sets X, Y, Z), ``outlier`` (filters.outlier; sets Classification, or the flag
@@ -24,8 +24,7 @@ from typing import Any
 if "__path__" in globals() or __name__ == "deburr":
     # Two texts in one module: whoever else uses that package would find its names replaced.
     raise ImportError(
-        f"filters.python: option 'module' is '{__name__}', the name of a package; choose another, such as "
-        "'deburr_filter'"
+        f"filters.python: option 'module' is '{__name__}', the name of a package; choose another, such as 'deburr_pdal'"
     )
 
 try:

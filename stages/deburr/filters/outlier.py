@@ -6,10 +6,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from math import inf, isnan, nan, sqrt
-from typing import ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
-from pydantic import ConfigDict, Field
+from pydantic import BeforeValidator, ConfigDict, Field
 
 from deburr.core.cloud import Bools, Extent, Floats, PointCloud
 from deburr.core.horizon import Known
@@ -32,6 +32,10 @@ class Found:
     radii: Floats
 
 
+def _lower(value: Any) -> Any:
+    return value.lower() if isinstance(value, str) else value
+
+
 class Outlier(Filter):
     """Flag outliers: exactly the points that PDAL's filters.outlier flags with the same options.
 
@@ -47,7 +51,9 @@ class Outlier(Filter):
     type_name: ClassVar[str] = "filters.outlier"
     gives: ClassVar[frozenset[str]] = frozenset({"Classification"})
 
-    method: Literal["statistical", "radius"] = Field("statistical", description="what makes an outlier")
+    method: Annotated[Literal["statistical", "radius"], BeforeValidator(_lower)] = Field(
+        "statistical", description="what makes an outlier"
+    )
     mean_k: int = Field(8, ge=1, le=1000, description="neighbours whose mean distance is taken (statistical)")
     multiplier: float = Field(2.0, description="standard deviations above the mean (statistical)")
     radius: float = Field(

@@ -21,6 +21,7 @@ FORWARD: dict[str, frozenset[str]] = {
     "scale": frozenset(f"scale_{axis}" for axis in "xyz"),
     "offset": frozenset(f"offset_{axis}" for axis in "xyz"),
     "format": frozenset({"minor_version", "dataformat_id"}),
+    "major_version": frozenset(),  # always 1
     "none": frozenset(),
 }
 # The generating software is this program: forwarded only where it is asked for by name.

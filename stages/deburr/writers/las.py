@@ -6,10 +6,10 @@ from collections.abc import Iterable
 from dataclasses import replace
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 import numpy as np
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
 from deburr.core.cloud import Extent, PointCloud, Record
 from deburr.core.errors import WriteError
@@ -34,6 +34,16 @@ def _lattice(part: str, axis: str) -> Any:
     )
 
 
+def _joined(value: Any) -> Any:
+    """A list of names, which PDAL takes as well, as one text."""
+    names = isinstance(value, list) and all(isinstance(name, str) for name in value)
+    return ",".join(value) if names else value
+
+
+def _lower(value: Any) -> Any:
+    return value.lower() if isinstance(value, str) else value
+
+
 class LasWriter(Writer):
     """Write a LAS or LAZ file. What was read from LAS and did not change is copied bit by bit.
 
@@ -43,8 +53,11 @@ class LasWriter(Writer):
 
     type_name: ClassVar[str] = "writers.las"
 
-    forward: str = Field("all", description="what to take over from the file that was read, comma-separated: all, "
-                         "header, scale, offset, format, vlr, none, or single header fields")  # fmt: skip
+    forward: Annotated[str, BeforeValidator(_joined)] = Field(
+        "all",
+        description="what to take over from the file that was read, comma-separated: all, header, scale, offset, "
+        "format, vlr, none, or single header fields",
+    )
     minor_version: int | None = Field(None, ge=1, le=5, description="LAS 1.x; default: forwarded, else 4")
     dataformat_id: int | None = Field(None, ge=0, le=10, description="point format; default: forwarded, else by need")
     scale_x: Number = _lattice("scale", "x")
@@ -54,8 +67,10 @@ class LasWriter(Writer):
     offset_y: Number = _lattice("offset", "y")
     offset_z: Number = _lattice("offset", "z")
     a_srs: str | None = Field(None, description="coordinate reference system to write: WKT, or EPSG:n")
-    extra_dims: str = Field("all", description="dimensions for the extra bytes: all, or a list of Name=type")
-    compression: bool | Literal["laszip", "lazperf", "none"] | None = Field(
+    extra_dims: Annotated[str, BeforeValidator(_joined)] = Field(
+        "all", description="dimensions for the extra bytes: all, or a list of Name=type"
+    )
+    compression: Annotated[bool | Literal["laszip", "lazperf", "none"] | None, BeforeValidator(_lower)] = Field(
         None, description="whether to compress (LAZ); default: by the file name"
     )
     system_id: str | None = Field(None, max_length=32, description="system identifier")
