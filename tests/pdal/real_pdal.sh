@@ -43,7 +43,8 @@ if ! compiler; then
     apt-get -qq update && apt-get -qq -y install g++ make python3.11-dev > /dev/null
     compiler || cannot "needs $INCLUDE/Python.h; install the headers of $PYTHON"
 fi
-"$PYTHON" -c 'import sysconfig, sys; sys.exit(not sysconfig.get_config_var("Py_ENABLE_SHARED"))' \
+"$PYTHON" -c 'import ctypes, sysconfig; ctypes.CDLL(sysconfig.get_config_var("INSTSONAME"))' 2> /dev/null \
+    || LD_LIBRARY_PATH=$LIBDIR "$PYTHON" -c 'import ctypes, sysconfig; ctypes.CDLL(sysconfig.get_config_var("INSTSONAME"))' 2> /dev/null \
     || cannot "$PYTHON has no libpython as a shared library, which PDAL loads; use one that has"
 
 # apt with lists, status and cache of its own: as if Debian 11 were to be installed into an empty machine.
