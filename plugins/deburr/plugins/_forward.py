@@ -1,18 +1,25 @@
-"""What PDAL's writers.las forwards, for points that PDAL has not read itself: the option ``forward`` looks into the
-metadata of a reader, and points from memory have none."""
+"""What PDAL's writers.las is told of points that PDAL has not read itself: the option ``forward`` looks into the
+metadata of a reader, and points from memory have none; and flags go where it looks for them."""
 
 from __future__ import annotations
 
 import base64
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
+
 from deburr.core.cloud import PointCloud
+from deburr.core.errors import RunError
+from deburr.plugins.columns import FLAGS, PACKED, Columns
 from deburr.readers._las_crs import CRS_RECORDS
 from deburr.readers._las_header import EXTRA_BYTES, LASZIP, LasSource
 from deburr.writers._las_options import FORWARD
 
 _MOST_MINOR = 4
+#: The first PDAL with a dimension for each flag; the format that older ones write unless they are told another, and
+#: its highest class.
+_SPLIT_SINCE, _USUAL_FORMAT, _MOST_CLASS = (2, 6), 3, 31
 
 
 def forwarded(options: Mapping[str, Any], cloud: PointCloud) -> dict[str, Any]:
@@ -29,6 +36,35 @@ def forwarded(options: Mapping[str, Any], cloud: PointCloud) -> dict[str, Any]:
     if "vlr" in wanted:
         told["vlrs"] = [*_records(source), *options.get("vlrs", ())]
     return {**told, **options} | ({"vlrs": told["vlrs"]} if "vlrs" in told else {})
+
+
+def written_by(columns: Columns, specs: Sequence[Mapping[str, Any]], version: str) -> dict[str, Any]:
+    """``columns`` as the writers ``specs`` of a PDAL of that ``version`` find them.
+
+    If writers.las is among them and PDAL has no dimensions for flags, they go into the columns of which it writes them:
+    ``ClassFlags`` for point formats 6-10, the upper bits of ``Classification`` for others, which have no ``Overlap``.
+    Raises `RunError` for classes above those bits.
+    """
+    flags = [name for name in FLAGS if name in columns]
+    las = [spec for spec in specs if spec["type"] == "writers.las"]
+    since = tuple(int(part) for part in version.split(".")[:2] if part.isdecimal())
+    if not flags or not las or since >= _SPLIT_SINCE:
+        return dict(columns)
+    found: dict[str, Any] = {name: column for name, column in columns.items() if name not in flags}
+    bits = np.zeros(len(columns["X"]), np.uint8)
+    for name in flags:
+        bits |= (columns[name] != 0).astype(np.uint8) << np.uint8(FLAGS.index(name))
+    if max(int(spec.get("dataformat_id", _USUAL_FORMAT)) for spec in las) > 5:
+        found[PACKED] = bits
+    else:
+        classes = np.asarray(columns.get("Classification", np.zeros_like(bits)))
+        if len(bits) and classes.max() > _MOST_CLASS:
+            raise RunError(
+                f"class {int(classes.max())} does not exist in point formats 0-5, where classes end at {_MOST_CLASS}; "
+                "give writers.las a 'dataformat_id' from 6 on"
+            )
+        found["Classification"] = classes.astype(np.uint8) | bits << np.uint8(5)
+    return found
 
 
 def _told(source: LasSource, reprojected: bool) -> dict[str, Any]:

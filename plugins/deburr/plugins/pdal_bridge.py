@@ -22,7 +22,7 @@ from deburr.core.cloud import PointCloud, Record
 from deburr.core.errors import RunError, WriteError
 from deburr.core.host import HostError
 from deburr.core.stage import Stage, Writer
-from deburr.plugins._forward import forwarded
+from deburr.plugins._forward import forwarded, written_by
 from deburr.plugins.columns import flags_are_within, from_array, to_array, to_cloud, to_columns
 
 Table = npt.NDArray[np.void]
@@ -37,34 +37,75 @@ _LEFT_OUT, _MOST_LETTERS = frozenset({"srs", "spatialreference", "comp_spatialre
 
 def run(stages: Sequence[Stage], cloud: PointCloud | None, version: str) -> PointCloud:
     """See `deburr.core.host.Host.run`."""
-    import pdal
-
-    sent = None if cloud is None else _sent(cloud)
-    arrays = [] if sent is None else [sent]
     with _outputs(stages) as (specs, written):
-        if cloud is not None:
-            specs = [forwarded(spec, cloud) if spec["type"] == "writers.las" else spec for spec in specs]
-        chain = [*_announced(cloud), *_told([_exact(spec) for spec in specs])]
-        try:
-            pipeline = pdal.Pipeline(json.dumps(chain), arrays=arrays, loglevel=logging.WARNING)
-            pipeline.execute()
-        except (RuntimeError, ValueError) as error:
-            raise _explained(str(error), stages, version) from error
-        metadata = pipeline.metadata
-        told = (json.loads(metadata) if isinstance(metadata, str) else metadata)["metadata"]
-        tables, log = pipeline.arrays, str(pipeline.log or "")
-        del pipeline, arrays
-    names = () if sent is None else sent.dtype.names or ()
-    del sent
-    infos = _each(told.get("filters.info"))
-    table = np.concatenate(tables) if len(tables) != 1 and tables else tables[0] if tables else None
-    del tables
-    found = _read(table, infos, told) if cloud is None else _back(cloud, table, names, infos)
+        if cloud is None:
+            tables, told, log = _executed(_told([_exact(spec) for spec in specs]), [], stages, version)
+            infos = _each(told.get("filters.info"))
+            found = _read(_joined(tables), infos, told)
+        else:
+            found, told, log = _passed(specs, stages, cloud, version)
     records = _records(stages, told, log, written, found)
     return replace(found, history=(*(() if cloud is None else cloud.history), *records))
 
 
-def _sent(cloud: PointCloud) -> Table:
+#: The views that left PDAL, its metadata by stage type, and its log.
+_Ran = tuple[list[Table], dict[str, Any], str]
+
+
+def _executed(chain: Sequence[Mapping[str, Any]], arrays: list[Table], stages: Sequence[Stage], version: str) -> _Ran:
+    import pdal
+
+    try:
+        pipeline = pdal.Pipeline(json.dumps(chain), arrays=arrays, loglevel=logging.WARNING)
+        pipeline.execute()
+    except (RuntimeError, ValueError) as error:
+        raise _explained(str(error), stages, version) from error
+    metadata = pipeline.metadata
+    told = (json.loads(metadata) if isinstance(metadata, str) else metadata)["metadata"]
+    return pipeline.arrays, told, str(pipeline.log or "")
+
+
+def _passed(
+    specs: Sequence[dict[str, Any]], stages: Sequence[Stage], cloud: PointCloud, version: str
+) -> tuple[PointCloud, dict[str, Any], str]:
+    """``cloud`` behind the stages, PDAL's metadata and its log.
+
+    Writers run in a pipeline of their own: they are not to see the number of each point, nor flags where their PDAL
+    does not look for them.
+    """
+    first = _first_writer(specs)
+    tables: list[Table] | None = None
+    told: dict[str, Any] = {}
+    found, log = cloud, ""
+    if first:
+        sent = _numbered(cloud)
+        names = sent.dtype.names or ()
+        chain = [*_announced(cloud), *(_exact(spec) for spec in specs[:first]), {"type": "filters.info"}]
+        tables, told, log = _executed(chain, [sent], stages[:first], version)
+        del sent
+        found = _back(cloud, _joined(tables), names, _each(told.get("filters.info")))
+    if first < len(specs):
+        las = [forwarded(spec, cloud) if spec["type"] == "writers.las" else spec for spec in specs[first:]]
+        views = [written_by(columns, las, version) for columns in _views(found, tables)]
+        chain = [*_announced(found), *(_exact(spec) for spec in las)]
+        _, more, noise = _executed(chain, [to_array(view) for view in views], stages[first:], version)
+        told, log = {**more, **told}, f"{log}\n{noise}"
+    return found, told, log
+
+
+def _views(cloud: PointCloud, tables: list[Table] | None) -> list[dict[str, Any]]:
+    """The columns of each part that PDAL has cut ``cloud`` into; those without points are left out, if any has some."""
+    whole = [{name: table[name] for name in table.dtype.names or () if name != _NUMBER} for table in tables or ()]
+    filled = [columns for columns in whole if len(columns["X"])]
+    return filled or [_columns(cloud)]
+
+
+def _joined(tables: list[Table]) -> Table | None:
+    return np.concatenate(tables) if len(tables) > 1 else tables[0] if tables else None
+
+
+def _columns(cloud: PointCloud) -> dict[str, Any]:
+    """The columns that PDAL has a place for."""
     if not len(cloud):
         # PDAL takes no array without points; see `_announced`.
         dims = {name: np.zeros((1, *column.shape[1:]), column.dtype) for name, column in cloud.dims.items()}
@@ -74,8 +115,13 @@ def _sent(cloud: PointCloud) -> Table:
         # To PDAL, names that differ in their letters' case alone are one.
         if _NAME.fullmatch(name) and name.casefold() not in {other.casefold() for other in columns}:
             columns[name] = column
-    numbers = np.arange(1, len(cloud) + 1, dtype=np.uint32 if len(cloud) < 2**32 - 1 else np.uint64)
-    return to_array({**columns, _NUMBER: numbers})
+    return columns
+
+
+def _numbered(cloud: PointCloud) -> Table:
+    columns = _columns(cloud)
+    kind = np.uint32 if len(cloud) < 2**32 - 1 else np.uint64
+    return to_array({**columns, _NUMBER: np.arange(1, len(columns["X"]) + 1, dtype=kind)})
 
 
 def _announced(cloud: PointCloud | None) -> list[dict[str, Any]]:
@@ -92,8 +138,12 @@ def _announced(cloud: PointCloud | None) -> list[dict[str, Any]]:
 
 def _told(specs: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     """The stages, and before the writers one that tells the CRS in the end."""
-    first = next((n for n, spec in enumerate(specs) if spec["type"].startswith("writers.")), len(specs))
+    first = _first_writer(specs)
     return [*specs[:first], {"type": "filters.info"}, *specs[first:]]
+
+
+def _first_writer(specs: Sequence[Mapping[str, Any]]) -> int:
+    return next((n for n, spec in enumerate(specs) if spec["type"].startswith("writers.")), len(specs))
 
 
 def _exact(spec: Mapping[str, Any]) -> dict[str, Any]:
@@ -172,6 +222,11 @@ def _back(cloud: PointCloud, table: Table | None, names: Sequence[str], infos: l
         return cloud.select(np.zeros(0, np.int64))
     rows = table[_NUMBER].astype(np.int64) - 1
     xyz = np.stack([table[name] for name in "XYZ"], axis=1).astype(np.float64, copy=False)
+    if not np.isfinite(xyz.sum()) and (bad := int((~np.isfinite(xyz)).any(axis=1).sum())):
+        raise RunError(
+            f"PDAL has made a coordinate of {bad} of {len(xyz)} points NaN or infinite; remove them in front of that, "
+            "for example by filters.range"
+        )
     crs = [_crs_of(info) for info in infos]
     reprojected = bool(crs) and crs[-1] != (crs[0] if cloud.crs else None)
     if (rows < 0).any():

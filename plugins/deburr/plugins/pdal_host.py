@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import re
 import subprocess
 from collections.abc import Mapping, Sequence
 from functools import cache, cached_property
@@ -162,6 +164,19 @@ class PdalWriter(Writer):
         """The local file, if it is one."""
         remote = not self.filename or "://" in self.filename or self.filename.startswith(("/vsi", "STDOUT", "/dev/"))
         return None if remote else self.filename
+
+    def check(self, before: tuple[Stage, ...]) -> list[str]:
+        """Refuse a pattern that may become the name of a file that is read or written before it."""
+        if self.path is None or "#" not in self.path:
+            return []
+        folder, name = os.path.split(os.path.realpath(self.path))
+        pattern = re.compile(r"\d+".join(re.escape(part) for part in name.split("#", 1)))
+        others = (one.filename for one in before if isinstance(one, Reader | Writer) and one.filename)
+        return [
+            f"output '{self.path}' may become '{other}', which is read or written before; choose another output"
+            for other, (its_folder, its_name) in ((one, os.path.split(os.path.realpath(one))) for one in others)
+            if its_folder == folder and pattern.fullmatch(its_name)
+        ]
 
     def write(self, cloud: PointCloud) -> PointCloud:
         """Run it alone."""
