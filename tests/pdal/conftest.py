@@ -1,4 +1,4 @@
-"""Real PDAL, for the tests in this folder: `make test-pdal` brings it; without it they are left out, and that is said."""
+"""Real PDAL, for the tests in this folder. `make test-pdal` brings it; without it they are left out, and it is told."""
 
 from __future__ import annotations
 
