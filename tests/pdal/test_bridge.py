@@ -235,3 +235,77 @@ def test_numbers_reach_pdal_with_all_their_digits(tmp_path: Path) -> None:
     writer = {"type": "writers.las", "filename": str(tmp_path / "#.las"), "offset_x": 637000.3712, "scale_x": 0.0001}
     (path,) = run([NOTHING, {"type": "filters.splitter", "length": 1000}, writer], points=points).report["outputs"]
     assert laspy.open(path).header.offsets[0] == 637000.3712
+
+
+@pytest.mark.parametrize("file", ["pdal_4_6_crop.las", "laspy_simple1_4.las"])
+def test_pdal_s_writers_see_the_points_as_they_are(data_dir: Path, tmp_path: Path, file: str) -> None:
+    las = laspy.read(data_dir / "data" / "lidar" / file)
+    las.withheld[::7], las.synthetic[::5], las.key_point[::3] = 1, 1, 1
+    las.classification[::2] = 7
+    source, copy = str(tmp_path / "in.las"), str(tmp_path / "#.las")
+    las.write(source)
+    writers = [
+        {"type": "writers.las", "filename": copy, "forward": "all", "extra_dims": "all"},
+        {"type": "writers.text", "filename": str(tmp_path / "all.csv")},
+    ]
+    merged = [{"type": "filters.splitter", "length": 1e6}, {"type": "filters.merge"}]
+    result = run([source, "filters.metrics", NOTHING, *merged, *writers])
+    assert result.report["outputs"] == [str(tmp_path / "1.las"), str(tmp_path / "all.csv")]
+    again = laspy.read(tmp_path / "1.las")
+    assert "DeburrNumber" not in {*again.point_format.dimension_names}
+    order = np.argsort(result.cloud.rows)
+    for name in ("x", "classification", "withheld", "synthetic", "key_point", "intensity"):
+        np.testing.assert_array_equal(np.asarray(again[name])[order], np.asarray(las[name]), err_msg=name)
+    head = (tmp_path / "all.csv").read_text().splitlines()[0]
+    assert head.startswith('"X"')
+    assert "DeburrNumber" not in head
+
+
+def test_a_mesh_reaches_pdal_s_writer(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    points, out = rng.uniform(0, 10, (50, 3)), tmp_path / "mesh.ply"
+    writer = {"type": "writers.ply", "filename": str(out), "faces": True}
+    result = run(
+        [NOTHING, {"type": "filters.delaunay"}, writer],
+        points=points,
+        dims={"Intensity": np.arange(50, dtype=np.uint16)},
+    )
+    head = out.read_text().split("end_header")[0].lower()
+    assert "element vertex 50" in head
+    assert int(head.split("element face ")[1].split()[0]) > 50
+    assert "deburrnumber" not in head
+    np.testing.assert_array_equal(result.xyz, points)
+    assert result.cloud.rows.tolist() == list(range(50))
+
+
+def test_a_pattern_never_becomes_the_name_of_what_is_read(tmp_path: Path, data_dir: Path) -> None:
+    source = tmp_path / "part_1.las"
+    source.write_bytes((data_dir / "data" / "lidar" / "pdal_4_6_crop.las").read_bytes())
+    splitter, writer = {"type": "filters.splitter", "length": 300}, {"type": "writers.las"}
+    for name in ("part_#.las", f"../{tmp_path.name}/part_#.las", "#art_1.las"):
+        spec = [str(source), splitter, writer | {"filename": str(tmp_path / name)}]
+        if name.startswith("#"):
+            load(spec)
+            continue
+        with pytest.raises(SpecError, match=r"may become '.*part_1.las', which is read or written before"):
+            load(spec)
+
+
+def test_coordinates_that_pdal_breaks_are_refused() -> None:
+    matrix = {"type": "filters.transformation", "matrix": "1e308 0 0 0  0 1 0 0  0 0 1 0  0 0 0 1"}
+    with pytest.raises(RunError, match=r"PDAL has made a coordinate of 1 of 2 points NaN or infinite"):
+        run([matrix], points=[[0, 0, 0], [1e6, 0, 0]])
+
+
+def test_several_files_are_read_at_once(tmp_path: Path, data_dir: Path) -> None:
+    for name in ("a", "b"):
+        (tmp_path / f"{name}.las").write_bytes((data_dir / "data" / "lidar" / "pdal_4_6_crop.las").read_bytes())
+    one = run([str(tmp_path / "a.las")]).cloud
+    both = run([str(tmp_path / "*.las"), NOTHING]).cloud
+    assert len(both) == 2 * len(one)
+    np.testing.assert_array_equal(both.dims["Classification"][: len(one)], one.dims["Classification"])
+
+
+def test_tags_need_not_be_pdal_s() -> None:
+    result = run([NOTHING | {"tag": "1st step"}], points=np.zeros((3, 3)), overrides={"stage.1st step.limits": "Z[1:]"})
+    assert len(result.cloud) == 0

@@ -32,7 +32,8 @@ def forwarded(options: Mapping[str, Any], cloud: PointCloud) -> dict[str, Any]:
         return dict(options)
     names = [word.strip() for word in (words if isinstance(words, list) else str(words).split(","))]
     wanted = frozenset().union(*(FORWARD.get(name, frozenset()) for name in names))
-    told = {name: value for name, value in _told(source, cloud.reprojected).items() if name in wanted}
+    # PDAL refuses empty texts.
+    told = {n: value for n, value in _told(source, cloud.reprojected).items() if n in wanted and value != ""}
     if "vlr" in wanted:
         told["vlrs"] = [*_records(source), *options.get("vlrs", ())]
     return {**told, **options} | ({"vlrs": told["vlrs"]} if "vlrs" in told else {})

@@ -23,12 +23,16 @@ from deburr.core.errors import RunError, WriteError
 from deburr.core.host import HostError
 from deburr.core.stage import Stage, Writer
 from deburr.plugins._forward import forwarded, written_by
-from deburr.plugins.columns import flags_are_within, from_array, to_array, to_cloud, to_columns
+from deburr.plugins.columns import flags_are_within, from_array, lost_flags, to_array, to_cloud, to_columns
 
 Table = npt.NDArray[np.void]
 
 #: The dimension that tells which of our points one of PDAL's is: its number from 1; 0: none of ours.
 _NUMBER = "DeburrNumber"
+#: Options that PDAL need not know: its tags may not be all that ours may, and there is one way through the pipeline.
+_OURS = {"user_data", "tag"}
+#: Filters that hang a mesh or a raster on the points, which does not outlive PDAL's pipeline.
+_MORE_THAN_POINTS = frozenset(f"filters.{name}" for name in ("delaunay", "faceraster", "greedyprojection", "poisson"))
 #: What PDAL takes for the name of a dimension.
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
 #: Metadata that repeat the CRS at length or name temporary files, and how long the rest may be to be reported.
@@ -73,22 +77,27 @@ def _passed(
     Writers run in a pipeline of their own: they are not to see the number of each point, nor flags where their PDAL
     does not look for them.
     """
-    first = _first_writer(specs)
     tables: list[Table] | None = None
     told: dict[str, Any] = {}
     found, log = cloud, ""
-    if first:
-        sent = _numbered(cloud)
+    writer = _first_writer(specs)
+    makers = (n for n, spec in enumerate(specs[:writer]) if spec["type"] in _MORE_THAN_POINTS)
+    apart = next(makers, writer) if writer < len(specs) else writer
+    if apart:
+        sent = to_array(_columns(cloud) | _numbers(cloud))
         names = sent.dtype.names or ()
-        chain = [*_announced(cloud), *(_exact(spec) for spec in specs[:first]), {"type": "filters.info"}]
-        tables, told, log = _executed(chain, [sent], stages[:first], version)
+        chain = [*_announced(cloud), *(_exact(spec) for spec in specs[:apart]), {"type": "filters.info"}]
+        tables, told, log = _executed(chain, [sent], stages[:apart], version)
         del sent
         found = _back(cloud, _joined(tables), names, _each(told.get("filters.info")))
-    if first < len(specs):
-        las = [forwarded(spec, cloud) if spec["type"] == "writers.las" else spec for spec in specs[first:]]
-        views = [written_by(columns, las, version) for columns in _views(found, tables)]
-        chain = [*_announced(found), *(_exact(spec) for spec in las)]
-        _, more, noise = _executed(chain, [to_array(view) for view in views], stages[first:], version)
+    if apart < len(specs):
+        rest = [forwarded(spec, cloud) if spec["type"] == "writers.las" else spec for spec in specs[apart:]]
+        views = _views(found, tables)
+        shown = views if apart < writer else [written_by(view, rest, version) for view in views]
+        chain = [*_announced(found), *_told([_exact(spec) for spec in rest])]
+        tables, more, noise = _executed(chain, [to_array(view) for view in shown], stages[apart:], version)
+        if apart < writer:
+            found = _back(found, _joined(tables), tuple(views[0]), _each(more.get("filters.info")))
         told, log = {**more, **told}, f"{log}\n{noise}"
     return found, told, log
 
@@ -118,10 +127,9 @@ def _columns(cloud: PointCloud) -> dict[str, Any]:
     return columns
 
 
-def _numbered(cloud: PointCloud) -> Table:
-    columns = _columns(cloud)
-    kind = np.uint32 if len(cloud) < 2**32 - 1 else np.uint64
-    return to_array({**columns, _NUMBER: np.arange(1, len(columns["X"]) + 1, dtype=kind)})
+def _numbers(cloud: PointCloud) -> dict[str, Any]:
+    count = max(len(cloud), 1)
+    return {_NUMBER: np.arange(1, count + 1, dtype=np.uint32 if count < 2**32 - 1 else np.uint64)}
 
 
 def _announced(cloud: PointCloud | None) -> list[dict[str, Any]]:
@@ -169,7 +177,7 @@ def _outputs(stages: Sequence[Stage]) -> Iterator[tuple[list[dict[str, Any]], di
     """The stages as PDAL is to run them, with their files in a folder of their own beside the outputs, and the files
     that each stage, by its number, has written in the end: they take their names when all is done."""
     specs = [
-        {"type": s.type_name, **s.model_dump(mode="json", by_alias=True, exclude_unset=True, exclude={"user_data"})}
+        {"type": s.type_name, **s.model_dump(mode="json", by_alias=True, exclude_unset=True, exclude=_OURS)}
         for s in stages
     ]
     written: dict[int, list[str]] = {}
@@ -211,17 +219,24 @@ def _crs_of(info: Mapping[str, Any]) -> str | None:
 def _read(table: Table | None, infos: list[dict[str, Any]], told: Mapping[str, Any]) -> PointCloud:
     """The cloud of what PDAL has read."""
     columns = from_array(table) if table is not None else {name: np.zeros(0) for name in "XYZ"}
-    formats = {int(one["dataformat_id"]) for one in _each(told.get("readers.las")) if "dataformat_id" in one}
-    within = flags_are_within(columns, frozenset(formats))
-    return to_cloud(columns, _crs_of(infos[-1]) if infos else None, flags_within=within)
+    found = (one.get("dataformat_id") for one in _each(told.get("readers.las")))
+    # Of several files PDAL keeps each value in an object of its own.
+    values = (next(iter(value.values()), None) if isinstance(value, Mapping) else value for value in found)
+    formats = frozenset(int(value) for value in values if value is not None)
+    cloud = to_cloud(columns, _crs_of(infos[-1]) if infos else None, flags_within=flags_are_within(columns, formats))
+    (record,) = cloud.history
+    return replace(cloud, history=(replace(record, warnings=tuple(lost_flags(columns, formats))),))
 
 
 def _back(cloud: PointCloud, table: Table | None, names: Sequence[str], infos: list[dict[str, Any]]) -> PointCloud:
     """``cloud`` with what PDAL has made of it: points selected, in PDAL's order; columns changed and added."""
     if table is None:
         return cloud.select(np.zeros(0, np.int64))
-    rows = table[_NUMBER].astype(np.int64) - 1
     xyz = np.stack([table[name] for name in "XYZ"], axis=1).astype(np.float64, copy=False)
+    if _NUMBER in (table.dtype.names or ()):
+        rows = table[_NUMBER].astype(np.int64) - 1
+    else:
+        rows = np.arange(len(xyz)) if _equal(xyz, cloud.xyz) else np.full(len(xyz), -1)
     if not np.isfinite(xyz.sum()) and (bad := int((~np.isfinite(xyz)).any(axis=1).sum())):
         raise RunError(
             f"PDAL has made a coordinate of {bad} of {len(xyz)} points NaN or infinite; remove them in front of that, "
@@ -282,13 +297,14 @@ def _records(
         metadata = {} if kind == "filters.info" or at >= len(several) else several[at]
         metadata = {name: value for name, value in metadata.items() if name not in _LEFT_OUT}
         figures: dict[str, Any] = {}
+        warnings = tuple(_warnings(log, kind)) if at == 0 else ()
         if number == 0 and kind.startswith("readers."):
             figures |= cloud.history[0].figures
+            warnings += cloud.history[0].warnings
         if number in written:
             figures["files"] = written[number]
         if metadata and len(json.dumps(metadata)) <= _MOST_LETTERS:
             figures["metadata"] = metadata
-        warnings = tuple(_warnings(log, kind)) if at == 0 else ()
         yield Record(kind, figures, warnings)
 
 
