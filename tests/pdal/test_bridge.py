@@ -309,3 +309,19 @@ def test_several_files_are_read_at_once(tmp_path: Path, data_dir: Path) -> None:
 def test_tags_need_not_be_pdal_s() -> None:
     result = run([NOTHING | {"tag": "1st step"}], points=np.zeros((3, 3)), overrides={"stage.1st step.limits": "Z[1:]"})
     assert len(result.cloud) == 0
+
+
+def test_a_raster_that_a_filter_reads_is_not_written_over(tmp_path: Path) -> None:
+    raster = tmp_path / "colours.tif"
+    raster.write_text("precious")
+    spec = [{"type": "filters.colorization", "raster": str(raster)}, {"type": "writers.gdal", "filename": str(raster)}]
+    with pytest.raises(SpecError, match=r"colours.tif', which is read or written before; choose another output"):
+        filters(*spec)
+
+
+def test_our_stages_may_follow_views_that_were_merged(data_dir: Path, tmp_path: Path) -> None:
+    file, out = str(data_dir / "data" / "lidar" / "pdal_4_6_crop.las"), str(tmp_path / "out.las")
+    cloud = run([file, {"type": "filters.chipper", "capacity": 500}, "filters.merge", "filters.metrics", out]).cloud
+    before = run([file]).cloud
+    assert sorted(cloud.rows.tolist()) == list(range(len(before)))
+    np.testing.assert_array_equal(run([out]).xyz, before.xyz[cloud.rows])

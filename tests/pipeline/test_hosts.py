@@ -24,7 +24,7 @@ from deburr.pipeline.report import runs_in
 
 
 class Elsewhere(Host):
-    """Knows filters.lift, filters.cut, filters.spoil and readers.dots; lists what it was asked to run at once."""
+    """Knows filters.lift, .cut, .join and .spoil and readers.dots; lists what it was asked to run at once."""
 
     name = "Elsewhere"
     here = True
@@ -49,6 +49,9 @@ class Elsewhere(Host):
 
     def cuts(self, stage: Stage) -> bool:
         return stage.type_name == "filters.cut"
+
+    def joins(self, stage: Stage) -> bool:
+        return stage.type_name == "filters.join"
 
     def run(self, stages: Sequence[Stage], cloud: PointCloud | None) -> PointCloud:
         self.asked.append([stage.type_name for stage in stages])
@@ -109,7 +112,7 @@ _CLASSES: dict[str, type[Stage]] = {
     "filters.noise": OtherNoise,
     **{
         f"filters.{name}": type(f"_{name}", (_Filter,), {"type_name": f"filters.{name}", "__module__": __name__})
-        for name in ("lift", "cut", "spoil")
+        for name in ("lift", "cut", "join", "spoil")
     },
 }
 
@@ -188,6 +191,10 @@ def test_behind_a_cut_all_runs_there() -> None:
         "begin, and Elsewhere has no such stage; put it before filters.cut"
     )
     load(["filters.spd", {"type": "filters.cut"}], reads=False)
+    # What joins the parts again ends that.
+    load([{"type": "filters.cut"}, {"type": "filters.join"}, "filters.spd"], reads=False)
+    with pytest.raises(SpecError, match=r"stands behind filters\.cut"):
+        load([{"type": "filters.join"}, {"type": "filters.cut"}, "filters.spd"], reads=False)
 
 
 def test_without_the_program_one_sentence_says_what_to_do(host: Elsewhere) -> None:

@@ -122,9 +122,11 @@ def _read_elsewhere(steps: list[Step], entries: tuple[Entry, ...]) -> None:
 def _built(entry: Entry, before: tuple[Stage, ...]) -> tuple[Stage | None, list[str]]:
     if entry.type is None:
         return None, []  # resolve has said why
-    cut = next((stage for stage in before if stage.host is not None and stage.host.cuts(stage)), None)
+    cut = _cut(before)
     own = stage_class(entry.type) if entry.type in stage_types() else None
-    other = hosted(entry.type) if own is None or cut is not None or _foreign_options(own, entry) else None
+    # A pattern of file names is one behind parts that were joined again, too; elsewhere it is a name.
+    pattern = "#" in str(entry.options.get("filename")) and any(s.host is not None and s.host.cuts(s) for s in before)
+    other = hosted(entry.type) if own is None or cut or pattern or _foreign_options(own, entry) else None
     if own is None and other is None:
         return None, [why_unknown(entry.type)]
     if cut is not None and other is None:
@@ -142,6 +144,17 @@ def _built(entry: Entry, before: tuple[Stage, ...]) -> tuple[Stage | None, list[
         problems += stage.check(before)
         problems += _missing_dimensions(stage, before)
     return stage, problems
+
+
+def _cut(before: tuple[Stage, ...]) -> Stage | None:
+    """The stage that has cut the cloud, if it is in parts behind ``before``."""
+    cut: Stage | None = None
+    for stage in before:
+        if stage.host is not None and stage.host.cuts(stage):
+            cut = cut or stage
+        elif stage.host is not None and stage.host.joins(stage):
+            cut = None
+    return cut
 
 
 def _foreign_options(own: type[Stage], entry: Entry) -> bool:

@@ -16,25 +16,19 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from deburr.core.cloud import PointCloud, Record
 from deburr.core.errors import RunError, WriteError
 from deburr.core.host import HostError
 from deburr.core.stage import Stage, Writer
 from deburr.plugins._forward import forwarded, written_by
-from deburr.plugins.columns import flags_are_within, from_array, lost_flags, to_array, to_cloud, to_columns
+from deburr.plugins._sent import NUMBER, Table, announced, numbers, sendable, views_of
+from deburr.plugins.columns import flags_are_within, from_array, lost_flags, to_array, to_cloud
 
-Table = npt.NDArray[np.void]
-
-#: The dimension that tells which of our points one of PDAL's is: its number from 1; 0: none of ours.
-_NUMBER = "DeburrNumber"
 #: Options that PDAL need not know: its tags may not be all that ours may, and there is one way through the pipeline.
 _OURS = {"user_data", "tag"}
 #: Filters that hang a mesh or a raster on the points, which does not outlive PDAL's pipeline.
 _MORE_THAN_POINTS = frozenset(f"filters.{name}" for name in ("delaunay", "faceraster", "greedyprojection", "poisson"))
-#: What PDAL takes for the name of a dimension.
-_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
 #: Metadata that repeat the CRS at length or name temporary files, and how long the rest may be to be reported.
 _LEFT_OUT, _MOST_LETTERS = frozenset({"srs", "spatialreference", "comp_spatialreference", "filename"}), 20_000
 
@@ -84,17 +78,17 @@ def _passed(
     makers = (n for n, spec in enumerate(specs[:writer]) if spec["type"] in _MORE_THAN_POINTS)
     apart = next(makers, writer) if writer < len(specs) else writer
     if apart:
-        sent = to_array(_columns(cloud) | _numbers(cloud))
+        sent = to_array(sendable(cloud) | numbers(cloud))
         names = sent.dtype.names or ()
-        chain = [*_announced(cloud), *(_exact(spec) for spec in specs[:apart]), {"type": "filters.info"}]
+        chain = [*announced(cloud), *(_exact(spec) for spec in specs[:apart]), {"type": "filters.info"}]
         tables, told, log = _executed(chain, [sent], stages[:apart], version)
         del sent
         found = _back(cloud, _joined(tables), names, _each(told.get("filters.info")))
     if apart < len(specs):
         rest = [forwarded(spec, cloud) if spec["type"] == "writers.las" else spec for spec in specs[apart:]]
-        views = _views(found, tables)
+        views = views_of(found, tables)
         shown = views if apart < writer else [written_by(view, rest, version) for view in views]
-        chain = [*_announced(found), *_told([_exact(spec) for spec in rest])]
+        chain = [*announced(found), *_told([_exact(spec) for spec in rest])]
         tables, more, noise = _executed(chain, [to_array(view) for view in shown], stages[apart:], version)
         if apart < writer:
             found = _back(found, _joined(tables), tuple(views[0]), _each(more.get("filters.info")))
@@ -102,46 +96,8 @@ def _passed(
     return found, told, log
 
 
-def _views(cloud: PointCloud, tables: list[Table] | None) -> list[dict[str, Any]]:
-    """The columns of each part that PDAL has cut ``cloud`` into; those without points are left out, if any has some."""
-    whole = [{name: table[name] for name in table.dtype.names or () if name != _NUMBER} for table in tables or ()]
-    filled = [columns for columns in whole if len(columns["X"])]
-    return filled or [_columns(cloud)]
-
-
 def _joined(tables: list[Table]) -> Table | None:
     return np.concatenate(tables) if len(tables) > 1 else tables[0] if tables else None
-
-
-def _columns(cloud: PointCloud) -> dict[str, Any]:
-    """The columns that PDAL has a place for."""
-    if not len(cloud):
-        # PDAL takes no array without points; see `_announced`.
-        dims = {name: np.zeros((1, *column.shape[1:]), column.dtype) for name, column in cloud.dims.items()}
-        cloud = PointCloud(np.zeros((1, 3)), dims)
-    columns: dict[str, Any] = {}
-    for name, column in to_columns(cloud).items():
-        # To PDAL, names that differ in their letters' case alone are one.
-        if _NAME.fullmatch(name) and name.casefold() not in {other.casefold() for other in columns}:
-            columns[name] = column
-    return columns
-
-
-def _numbers(cloud: PointCloud) -> dict[str, Any]:
-    count = max(len(cloud), 1)
-    return {_NUMBER: np.arange(1, count + 1, dtype=np.uint32 if count < 2**32 - 1 else np.uint64)}
-
-
-def _announced(cloud: PointCloud | None) -> list[dict[str, Any]]:
-    """What tells PDAL that there are no points, and the CRS of points from memory: a transformation that changes
-    nothing but says where they lie."""
-    if cloud is None:
-        return []
-    found: list[dict[str, Any]] = [] if len(cloud) else [{"type": "filters.head", "count": 0}]
-    if cloud.crs:
-        found.append({"type": "filters.projpipeline", "coord_op": "+proj=noop", "out_srs": cloud.crs})
-        found.append({"type": "filters.info"})
-    return found
 
 
 def _told(specs: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -233,8 +189,8 @@ def _back(cloud: PointCloud, table: Table | None, names: Sequence[str], infos: l
     if table is None:
         return cloud.select(np.zeros(0, np.int64))
     xyz = np.stack([table[name] for name in "XYZ"], axis=1).astype(np.float64, copy=False)
-    if _NUMBER in (table.dtype.names or ()):
-        rows = table[_NUMBER].astype(np.int64) - 1
+    if NUMBER in (table.dtype.names or ()):
+        rows = table[NUMBER].astype(np.int64) - 1
     else:
         rows = np.arange(len(xyz)) if _equal(xyz, cloud.xyz) else np.full(len(xyz), -1)
     if not np.isfinite(xyz.sum()) and (bad := int((~np.isfinite(xyz)).any(axis=1).sum())):
@@ -246,7 +202,7 @@ def _back(cloud: PointCloud, table: Table | None, names: Sequence[str], infos: l
     reprojected = bool(crs) and crs[-1] != (crs[0] if cloud.crs else None)
     if (rows < 0).any():
         # Points that PDAL has made: no record of the source is theirs.
-        columns = {name: column for name, column in from_array(table).items() if name != _NUMBER}
+        columns = {name: column for name, column in from_array(table).items() if name != NUMBER}
         return to_cloud(columns, crs[-1] if reprojected else cloud.crs)
     same = len(rows) == len(cloud) and bool((rows == np.arange(len(rows))).all())
     found = cloud if same else cloud.select(rows)
@@ -269,7 +225,7 @@ def _with_columns(cloud: PointCloud, table: Table, names: Sequence[str]) -> Poin
     changed: dict[str, Any] = {}
     for theirs in given:
         name = renamed.get(theirs, theirs)
-        if name in ("X", "Y", "Z", _NUMBER):
+        if name in ("X", "Y", "Z", NUMBER):
             continue
         before, column = cloud.dims.get(name), np.ascontiguousarray(table[theirs])
         if before is None:

@@ -76,8 +76,12 @@ class Pdal(Host):
         """filters.splitter, filters.chipper and their like."""
         return stage.type_name in _CUTS
 
+    def joins(self, stage: Stage) -> bool:
+        """filters.merge."""
+        return stage.type_name == "filters.merge"
+
     def run(self, stages: Sequence[Stage], cloud: PointCloud | None) -> PointCloud:
-        """Run ``stages`` in one PDAL pipeline."""
+        """Run ``stages`` in one PDAL pipeline, its writers in another."""
         from deburr.plugins.pdal_bridge import run
 
         return run(stages, cloud, str(self.version()))
@@ -124,6 +128,15 @@ def _refused(stage: Stage) -> list[str]:
     ]
 
 
+def _named(stage: Stage, ends: bool) -> list[str]:
+    """The files that ``stage`` reads or writes: those that exist of all that a filter's options name, and if ``ends``,
+    that of a reader or writer."""
+    if isinstance(stage, Reader | Writer):
+        return [stage.filename] if ends and stage.filename else []  # without patterns, every writer is compared with it
+    options = {} if stage.host is None else stage.model_dump(exclude_unset=True, exclude={"tag", "user_data"})
+    return [value for value in options.values() if isinstance(value, str) and os.path.isfile(value)]
+
+
 class PdalFilter(Filter):
     """A filter that PDAL runs."""
 
@@ -166,16 +179,15 @@ class PdalWriter(Writer):
         return None if remote else self.filename
 
     def check(self, before: tuple[Stage, ...]) -> list[str]:
-        """Refuse a pattern that may become the name of a file that is read or written before it."""
-        if self.path is None or "#" not in self.path:
+        """Refuse a name that is, or a pattern that may become, that of a file that is read or written before it."""
+        if self.path is None:
             return []
         folder, name = os.path.split(os.path.realpath(self.path))
         pattern = re.compile(r"\d+".join(re.escape(part) for part in name.split("#", 1)))
-        others = (one.filename for one in before if isinstance(one, Reader | Writer) and one.filename)
         return [
-            f"output '{self.path}' may become '{other}', which is read or written before; choose another output"
-            for other, (its_folder, its_name) in ((one, os.path.split(os.path.realpath(one))) for one in others)
-            if its_folder == folder and pattern.fullmatch(its_name)
+            f"output '{self.path}' is or may become '{other}', which is read or written before; choose another output"
+            for other in dict.fromkeys(file for stage in before for file in _named(stage, "#" in name))
+            if (its := os.path.split(os.path.realpath(other)))[0] == folder and pattern.fullmatch(its[1])
         ]
 
     def write(self, cloud: PointCloud) -> PointCloud:

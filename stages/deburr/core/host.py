@@ -53,6 +53,10 @@ class Host(ABC):
     def cuts(self, stage: Stage) -> bool:
         """Whether ``stage`` cuts the cloud into parts that the stages behind it treat one by one."""
 
+    def joins(self, stage: Stage) -> bool:
+        """Whether ``stage`` makes one cloud again of such parts."""
+        return False
+
     @abstractmethod
     def run(self, stages: Sequence[Stage], cloud: PointCloud | None) -> PointCloud:
         """Run ``stages`` of this host one after another, on ``cloud`` or on what the first of them reads.
