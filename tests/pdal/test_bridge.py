@@ -325,3 +325,14 @@ def test_our_stages_may_follow_views_that_were_merged(data_dir: Path, tmp_path: 
     before = run([file]).cloud
     assert sorted(cloud.rows.tolist()) == list(range(len(before)))
     np.testing.assert_array_equal(run([out]).xyz, before.xyz[cloud.rows])
+
+
+def test_dimensions_that_pdal_s_writers_leave_out_are_told(tmp_path: Path) -> None:
+    writer = {"type": "writers.text", "filename": str(tmp_path / "out.csv")}
+    report = run(
+        [NOTHING, writer], points=np.zeros((2, 3)), dims={"odd name!": np.zeros(2), "Fine": np.zeros(2)}
+    ).report
+    assert [stage["warnings"] for stage in report["stages"]] == [
+        [],
+        ["PDAL has no place for the dimensions odd name!, and its writers leave them out; rename them"],
+    ]

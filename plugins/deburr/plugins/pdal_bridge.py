@@ -42,7 +42,13 @@ def run(stages: Sequence[Stage], cloud: PointCloud | None, version: str) -> Poin
             found = _read(_joined(tables), infos, told)
         else:
             found, told, log = _passed(specs, stages, cloud, version)
-    records = _records(stages, told, log, written, found)
+    records = list(_records(stages, told, log, written, found))
+    writer = _first_writer(specs)
+    if writer < len(specs) and (lost := sorted(found.dims.keys() - sendable(found).keys())):
+        sentence = (
+            f"PDAL has no place for the dimensions {', '.join(lost)}, and its writers leave them out; rename them"
+        )
+        records[writer] = replace(records[writer], warnings=(*records[writer].warnings, sentence))
     return replace(found, history=(*(() if cloud is None else cloud.history), *records))
 
 
