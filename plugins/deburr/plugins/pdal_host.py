@@ -89,7 +89,7 @@ class Pdal(Host):
     @cached_property
     def _drivers(self) -> Mapping[str, frozenset[str]]:
         """Each stage type, and the extensions that lead to it."""
-        return {one["name"]: frozenset(one.get("extensions", ())) for one in _listed("--drivers")}
+        return {one["name"]: frozenset(one.get("extensions") or ()) for one in _listed("--drivers")}
 
     @cached_property
     def _options(self) -> Mapping[str, tuple[tuple[str, str], ...]]:
