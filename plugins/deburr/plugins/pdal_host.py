@@ -89,7 +89,13 @@ class Pdal(Host):
     @cached_property
     def _drivers(self) -> Mapping[str, frozenset[str]]:
         """Each stage type, and the extensions that lead to it."""
-        return {one["name"]: frozenset(one.get("extensions") or ()) for one in _listed("--drivers")}
+        try:
+            from pdal import libpdalpython
+
+            found = libpdalpython.getDrivers()
+        except (ImportError, AttributeError):  # not every version has it; there may be no command beside the others
+            found = _listed("--drivers")
+        return {one["name"]: frozenset(one.get("extensions") or ()) for one in found}
 
     @cached_property
     def _options(self) -> Mapping[str, tuple[tuple[str, str], ...]]:
