@@ -101,7 +101,7 @@ def test_wrong_options_in_plain_words(options: dict[str, Any], said: str) -> Non
 
 
 def test_all_errors_of_all_stages_in_their_order() -> None:
-    errors = _errors(["a.ply", {"type": "filters.spd", "steps": 0, "nois": 1}, "filters.x", "b.xyz"])
+    errors = _errors(["a.ply", {"type": "filters.spd", "steps": 0, "nois": 1}, "filters.x", "b.nnn"])
     assert [error.partition(" (")[0].partition(":")[0] for error in errors] == [
         "stage 2",
         "stage 2",
@@ -141,7 +141,7 @@ def test_python_values_are_taken() -> None:
             "(writers.ply): a writer must come last",
         ),
         (["a.ply", NOISE, NOISE, "b.ply"], "stage 3 (filters.noise): tag 'n' is already that of stage 2"),
-        (["a.xyz", "b.ply"], "'a.xyz' has no extension that is known (las, laz, ply)"),
+        (["a.nnn", "b.ply"], "'a.nnn' has no extension that is known (las, laz, ply)"),
         (["a.ply", {"tag": "x"}, "b.ply"], "stage 2: has no 'type'"),
         (["a.ply", "filters.spdd", "b.ply"], "unknown stage type 'filters.spdd'; did you mean 'filters.spd'?"),
         (
