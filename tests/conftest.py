@@ -11,13 +11,14 @@ from pathlib import Path
 
 import pytest
 
-# Tests are imported by path; the tools beside this file are theirs to import by name.
-for _name in ("tiling", "fake_pdal"):
-    _spec = importlib.util.spec_from_file_location(_name, Path(__file__).with_name(f"{_name}.py"))
+# Tests are imported by path; these tools are theirs to import by name.
+for _tool in ("tiling.py", "fake_pdal.py", "pdal/agreement.py"):
+    _path = Path(__file__).parent / _tool
+    _spec = importlib.util.spec_from_file_location(_path.stem, _path)
     assert _spec is not None
     assert _spec.loader is not None
-    sys.modules[_name] = importlib.util.module_from_spec(_spec)
-    _spec.loader.exec_module(sys.modules[_name])
+    sys.modules[_path.stem] = importlib.util.module_from_spec(_spec)
+    _spec.loader.exec_module(sys.modules[_path.stem])
 
 # A shell starts what it puts into the background with interrupts ignored, and every process that a test starts would
 # inherit that; some tests interrupt theirs.

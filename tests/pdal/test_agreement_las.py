@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import importlib.util
 import struct
 from base64 import b64encode
 from pathlib import Path
 from typing import Any
 
+import agreement
 import laspy
 import numpy as np
 import pytest
@@ -17,12 +17,6 @@ from deburr.core.errors import ReadError
 from deburr.core.registry import stage_class
 from deburr.readers.las import LasReader
 from deburr.writers.las import LasWriter
-
-_spec = importlib.util.spec_from_file_location("agreement", Path(__file__).with_name("agreement.py"))
-assert _spec is not None
-assert _spec.loader is not None
-agreement: Any = importlib.util.module_from_spec(_spec)
-_spec.loader.exec_module(agreement)
 
 Options = dict[str, Any]
 

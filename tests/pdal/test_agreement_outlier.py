@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import importlib.util
 from pathlib import Path
 from typing import Any
 
+import agreement
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -14,12 +14,6 @@ from hypothesis import strategies as st
 from deburr.core.cloud import PointCloud
 from deburr.filters.outlier import Outlier
 from deburr.readers.las import LasReader
-
-_spec = importlib.util.spec_from_file_location("agreement", Path(__file__).with_name("agreement.py"))
-assert _spec is not None
-assert _spec.loader is not None
-agreement: Any = importlib.util.module_from_spec(_spec)
-_spec.loader.exec_module(agreement)
 
 Options = dict[str, Any]
 

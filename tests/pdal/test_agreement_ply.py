@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import importlib.util
 from pathlib import Path
 from typing import Any
 
+import agreement
 import numpy as np
 import pytest
 
@@ -13,12 +13,6 @@ from deburr.core.cloud import PointCloud
 from deburr.readers.las import LasReader
 from deburr.readers.ply import Ply as PlyReader
 from deburr.writers.ply import Ply as PlyWriter
-
-_spec = importlib.util.spec_from_file_location("agreement", Path(__file__).with_name("agreement.py"))
-assert _spec is not None
-assert _spec.loader is not None
-agreement: Any = importlib.util.module_from_spec(_spec)
-_spec.loader.exec_module(agreement)
 
 Options = dict[str, Any]
 
