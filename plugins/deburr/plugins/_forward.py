@@ -11,15 +11,14 @@ import numpy as np
 
 from deburr.core.cloud import PointCloud
 from deburr.core.errors import RunError
-from deburr.plugins.columns import FLAGS, PACKED, Columns
+from deburr.plugins.columns import FIRST_BIT, FLAGS, MOST_CLASS, PACKED, Columns, with_bits
 from deburr.readers._las_crs import CRS_RECORDS
 from deburr.readers._las_header import EXTRA_BYTES, LASZIP, LasSource
 from deburr.writers._las_options import FORWARD
 
 _MOST_MINOR = 4
-#: The first PDAL with a dimension for each flag; the format that older ones write unless they are told another, and
-#: its highest class.
-_SPLIT_SINCE, _USUAL_FORMAT, _MOST_CLASS = (2, 6), 3, 31
+#: The first PDAL with a dimension for each flag; the format that older ones write unless they are told another.
+_SPLIT_SINCE, _USUAL_FORMAT = (2, 6), 3
 
 
 def forwarded(options: Mapping[str, Any], cloud: PointCloud) -> dict[str, Any]:
@@ -52,19 +51,18 @@ def written_by(columns: Columns, specs: Sequence[Mapping[str, Any]], version: st
     if not flags or not las or since >= _SPLIT_SINCE:
         return dict(columns)
     found: dict[str, Any] = {name: column for name, column in columns.items() if name not in flags}
-    bits = np.zeros(len(columns["X"]), np.uint8)
-    for name in flags:
-        bits |= (columns[name] != 0).astype(np.uint8) << np.uint8(FLAGS.index(name))
+    none = np.zeros(len(columns["X"]), np.uint8)
+    said = {name: columns[name] != 0 for name in flags}
     if max(int(spec.get("dataformat_id", _USUAL_FORMAT)) for spec in las) > 5:
-        found[PACKED] = bits
+        found[PACKED] = with_bits(none, 0, said)
     else:
-        classes = np.asarray(columns.get("Classification", np.zeros_like(bits)))
-        if len(bits) and classes.max() > _MOST_CLASS:
+        classes = np.asarray(columns.get("Classification", none))
+        if len(classes) and classes.max() > MOST_CLASS:
             raise RunError(
-                f"class {int(classes.max())} does not exist in point formats 0-5, where classes end at {_MOST_CLASS}; "
+                f"class {int(classes.max())} does not exist in point formats 0-5, where classes end at {MOST_CLASS}; "
                 "give writers.las a 'dataformat_id' from 6 on"
             )
-        found["Classification"] = classes.astype(np.uint8) | bits << np.uint8(5)
+        found["Classification"] = with_bits(classes.astype(np.uint8), FIRST_BIT, said)
     return found
 
 

@@ -22,7 +22,8 @@ Columns = Mapping[str, Column]
 #: In the order of their bits in ``ClassFlags``; the first three, from bit 5 on, in ``Classification`` of formats 0-5.
 FLAGS = ("Synthetic", "KeyPoint", "Withheld", "Overlap")
 PACKED = "ClassFlags"
-_FIRST_BIT, _MOST_CLASS = 5, 31
+#: The bit of ``Classification`` at which they begin there, and the highest class that is left.
+FIRST_BIT, MOST_CLASS = 5, 31
 
 
 def to_cloud(
@@ -131,7 +132,7 @@ def lost_flags(columns: Columns, formats: frozenset[int]) -> list[str]:
     """A warning where `flags_are_within` cannot tell, and some of the classes in ``columns`` may be flags."""
     if PACKED not in columns or not formats or min(formats) > 5 or max(formats) < 6:
         return []
-    if "Classification" not in columns or not (columns["Classification"] > _MOST_CLASS).any():
+    if "Classification" not in columns or not (columns["Classification"] > MOST_CLASS).any():
         return []
     return [
         "files of point formats 0-5 and 6-10 were merged, and this PDAL leaves the flags of the former in "
@@ -147,13 +148,13 @@ def _dims(columns: Columns, flags_within: bool) -> dict[str, Column]:
         if packed is not None:
             flag = packed >> bit & 1
         elif flags_within and name != "Overlap":
-            flag = dims["Classification"] >> (_FIRST_BIT + bit) & 1
+            flag = dims["Classification"] >> (FIRST_BIT + bit) & 1
         else:
             continue
         # A column of that name, which somebody added, counts as well.
         dims[name] = flag.astype(np.uint8) | (dims[name] if name in dims else np.uint8(0))
     if flags_within:
-        dims["Classification"] = dims["Classification"] & _MOST_CLASS
+        dims["Classification"] = dims["Classification"] & MOST_CLASS
     return dims
 
 
@@ -162,21 +163,21 @@ def _pack(changed: dict[str, Column], after: PointCloud, columns: Columns, withi
     flags = {name: changed[name] != 0 for name in FLAGS if name in changed and name not in columns}
     if PACKED in columns:
         rest = {name: column for name, column in changed.items() if name not in flags}
-        return rest | {PACKED: _with_bits(columns[PACKED], 0, flags)} if flags else rest
+        return rest | {PACKED: with_bits(columns[PACKED], 0, flags)} if flags else rest
     if not within or not (flags or "Classification" in changed):
         return changed
     classes = np.asarray(after.dims["Classification"])
-    if (classes > _MOST_CLASS).any():
+    if (classes > MOST_CLASS).any():
         raise RunError(
-            f"class {int(classes.max())} does not exist in point formats 0-5, where classes end at {_MOST_CLASS} and "
+            f"class {int(classes.max())} does not exist in point formats 0-5, where classes end at {MOST_CLASS} and "
             "the bits above are flags; choose another class"
         )
-    byte = (columns["Classification"] & ~np.uint8(_MOST_CLASS)) | classes
+    byte = (columns["Classification"] & ~np.uint8(MOST_CLASS)) | classes
     rest = {name: column for name, column in changed.items() if name not in flags or name == "Overlap"}
-    return rest | {"Classification": _with_bits(byte, _FIRST_BIT, flags)}
+    return rest | {"Classification": with_bits(byte, FIRST_BIT, flags)}
 
 
-def _with_bits(byte: Column, first: int, flags: Mapping[str, npt.NDArray[np.bool_]]) -> Column:
+def with_bits(byte: Column, first: int, flags: Mapping[str, npt.NDArray[np.bool_]]) -> Column:
     """``byte`` (N,) with the bits of ``flags`` as they say; that of the first of `FLAGS` is number ``first``."""
     for name, flag in flags.items():
         bit = np.uint8(1 << (first + FLAGS.index(name))) if first + FLAGS.index(name) < 8 else np.uint8(0)
