@@ -181,6 +181,7 @@ def test_pdal_s_own_words_say_what_is_wrong(tmp_path: Path) -> None:
 def test_outputs_appear_when_they_are_complete(tmp_path: Path) -> None:
     old = tmp_path / "dtm.tif"
     old.write_text("precious")
+    old.chmod(0o640)
     points = np.random.default_rng(0).uniform(0, 10, (100, 3))
     broken = {"type": "writers.gdal", "filename": str(old), "resolution": 1.0, "dimension": "Nonsense"}
     with pytest.raises(RunError):
@@ -189,6 +190,7 @@ def test_outputs_appear_when_they_are_complete(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["dtm.tif"]
     result = run([NOTHING, {**broken, "dimension": "Z"}], points=points)
     assert old.read_bytes()[:2] in (b"II", b"MM")
+    assert old.stat().st_mode & 0o777 == 0o640
     assert result.report["outputs"] == [str(old)]
     assert [path.name for path in tmp_path.iterdir()] == ["dtm.tif"]
     missing = str(tmp_path / "nowhere" / "dtm.tif")

@@ -19,6 +19,7 @@ import numpy as np
 
 from deburr.core.cloud import PointCloud, Record
 from deburr.core.errors import RunError, WriteError
+from deburr.core.files import replacing
 from deburr.core.host import HostError
 from deburr.core.stage import Stage, Writer
 from deburr.plugins._forward import forwarded, written_by
@@ -164,8 +165,8 @@ def _outputs(stages: Sequence[Stage]) -> Iterator[tuple[list[dict[str, Any]], di
 
 def _placed(file: Path, folder: Path) -> str:
     target = folder / file.name
-    # Through a link, as our own writers do.
-    os.replace(file, os.path.realpath(target))
+    with replacing(target) as temporary:
+        os.replace(file, temporary)
     return str(target)
 
 
