@@ -77,7 +77,13 @@ class Default:
         uncertainty = noise * np.sqrt(1 - gate)
         moved = scope.points + settings.strength * limited(unit * way, limit)
         settled = None if sure is None else sure[scope.back]
-        return Denoised(moved[scope.back], figures, uncertainty[scope.back], settled)
+        return Denoised(
+            moved[scope.back],
+            figures,
+            level=np.full(len(xyz), noise),
+            uncertainty=uncertainty[scope.back],
+            settled=settled,
+        )
 
     def survey(self, xyz: Floats, settings: Settings) -> tuple[Sums, Bools]:
         """See `deburr.nn.models.Surveyor.survey`."""

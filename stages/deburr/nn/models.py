@@ -67,12 +67,17 @@ class Denoised:
         (strength 1) leaves in each point, in the units of ``xyz``; all of it where the model knows no surface. None
         from a model that cannot tell; one that can has its ``noise`` among the figures.
     settled : (N,) bool, in a tile: the points whose result is that in the whole cloud; None: all.
+    level : (N,) float64, the standard deviation of the noise at each point that the model was told or found, in the
+        units of ``xyz``; None from a model that has none.
+    evidence : (N,) bool, the points around which there was a surface to read the noise from; None: it was not asked.
     """
 
     xyz: Floats
     figures: Mapping[str, Any] = field(default_factory=dict)
     uncertainty: Floats | None = None
     settled: Bools | None = None
+    level: Floats | None = None
+    evidence: Bools | None = None
 
 
 #: What is seen together where filters.patch does not say: blocks whose neighbours' features about fill a core's cache;

@@ -27,6 +27,21 @@ class CleanScene:
     surface: Surface
 
 
+@dataclass(frozen=True)
+class NoisyScene:
+    """A scan as a scanner makes it, with its truth.
+
+    truth : the clean scene, row by row; its unit is the scan's own.
+    points : (N, 3) float64, noisy.
+    level : (N,) float64, the standard deviation of each point's noise in the direction in which it is largest: sigma of
+        a coordinate where it is the same in all directions, that of the range where it lies along the beam.
+    """
+
+    truth: CleanScene
+    points: Floats
+    level: Floats
+
+
 def scaled(scene: CleanScene, factor: float) -> CleanScene:
     """The same scene in other units."""
     surface = Surface(scene.surface.points * factor, scene.surface.normals)
