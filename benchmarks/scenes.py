@@ -29,6 +29,9 @@ def _at(*place: float) -> Floats:
     return np.array([*place, 0.0][:3], dtype=np.float64)
 
 
+YARD_STATIONS = (_at(-1, -0.5, 1.6), _at(2, 0, 1.7))
+
+
 def _straight(start: Floats, end: Floats) -> Floats:
     return np.linspace(start, end, 5)
 
@@ -111,8 +114,8 @@ def forest(seed: int, rng: Rng) -> Scan:
     return scan("forest, drone", world, rays, 0.02, seed, returns=3)
 
 
-def yard(seed: int, rng: Rng) -> Scan:
-    """A facade with windows, columns, stairs, a railing, a bench, a shrub, cables; two tripods: 5 cm, 1 cm noise."""
+def yard_world(rng: Rng) -> World:
+    """A facade with windows, columns, stairs, a railing, a bench, a shrub, cables."""
     world = World()
     world.ground(_rolling(24, 0.5, 0.02, 2, rng), (-12, -12), 0.5)
     for x in np.arange(-6.0, 6.1, 1.5):
@@ -134,12 +137,18 @@ def yard(seed: int, rng: Rng) -> Scan:
     _tree(world, _at(4, -3), 4.5, 1.2, rng, SURFACE)
     for z in (3.6, 4.1):
         world.wire(_at(-6, 4.5, z), _at(6, -3, z + 0.3), 0.3, 0.012)
-    rays = together(*(terrestrial(place, 0.42, -60, 60, rng) for place in (_at(-1, -0.5, 1.6), _at(2, 0, 1.7))))
+    return world
+
+
+def yard(seed: int, rng: Rng) -> Scan:
+    """That, by two tripods: 5 cm, 1 cm noise."""
+    world = yard_world(rng)
+    rays = together(*(terrestrial(place, 0.42, -60, 60, rng) for place in YARD_STATIONS))
     return scan("yard, tripod", world, rays, 0.01, seed, reach=9, cell=0.05)
 
 
-def street(seed: int, rng: Rng) -> Scan:
-    """Carriageway and kerbs between facades, poles, signs, parked cars, trees, overhead wires: 10 cm, 3 cm noise."""
+def street_world(rng: Rng) -> World:
+    """Carriageway and kerbs between facades, poles, signs, parked cars, trees, overhead wires."""
     world = World()
     x, y = np.meshgrid(np.arange(-20, 20.5, 0.5), np.arange(-10, 10.5, 0.5), indexing="ij")
     world.ground(-0.02 * np.abs(y) + 0.01 * x, (-20, -10), 0.5)
@@ -159,6 +168,12 @@ def street(seed: int, rng: Rng) -> Scan:
         world.box(_at(at - 0.2, 3.9, 0.7), np.array([2.2, 1.6, 0.6]))
     world.wire(_at(-12, 0.5, 5.6), _at(12, 0.3, 5.7), 0.2)
     world.wire(_at(-12, -1.2, 5.6), _at(12, -1.0, 5.7), 0.2)
+    return world
+
+
+def street(seed: int, rng: Rng) -> Scan:
+    """That, by a vehicle there and back: 10 cm, 3 cm noise."""
+    world = street_world(rng)
     there, back = (_at(-9, -2, 2), _at(9, -2, 2)), (_at(9, 1.2, 2), _at(-9, 1.2, 2))
     rays = together(*(mobile(*way, 12, 16, 250, 12, rng) for way in (there, back)))
     return scan("street, vehicle", world, rays, 0.03, seed, reach=14)

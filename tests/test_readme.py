@@ -112,7 +112,7 @@ def test_its_commands_run(words: list[str]) -> None:
 def test_its_other_commands_and_files_exist() -> None:
     helped = call(["train", "--help"]).output
     options = {word for words in commands() if words[0] == "train" for word in words if word.startswith("--")}
-    assert options == {option for option in ("--init", "--resume") if option in helped}
+    assert options == {option for option in ("--init", "--resume", "--prepare", "--count") if option in helped}
     assert call(["weights", "import", "--help"]).exit_code == 0
     for path in re.findall(r"(?:sample_data|benchmarks|stages)/[\w/.]*\w", README):
         assert (ROOT / path).exists(), path

@@ -7,9 +7,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from deburr.core.chance import BLOCK
 from deburr.core.cloud import PointCloud
 from deburr.core.horizon import Horizon
-from deburr.filters.noise import BLOCK, Noise
+from deburr.filters.noise import Noise
 
 ORIGIN = PointCloud(np.zeros((60_000, 3)))
 

@@ -48,7 +48,7 @@ GRIDS = [((0.0, 0.0), 1), ((0.37, -0.11), 2), ((0.0, 0.0), 4), ((1 / 3, 1 / 7), 
 def _short_streams() -> Iterator[None]:
     """Noise is drawn in blocks of rows; small tiles need not draw large ones."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("deburr.filters.noise.BLOCK", 64)
+        patch.setattr("deburr.core.chance.BLOCK", 64)
         yield
 
 

@@ -3,25 +3,31 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import tiling
 import torch
 from pydantic import ValidationError
 
 from deburr.core.cloud import PointCloud
 from deburr.core.errors import ReadError, RunError, SpecError
+from deburr.core.noise import noise_by_place
 from deburr.core.stage import Stage
+from deburr.core.sums import merge
 from deburr.filters.normalize import Normalize
 from deburr.filters.patch import Patch
 from deburr.filters.spd import Spd
-from deburr.nn.models import KINDS, Denoised, Settings
+from deburr.nn.models import KINDS, Denoised, Settings, Surveyor
+from deburr.nn.models import load as load_model
 from deburr.nn.published_net import SpdNet
 from deburr.nn.weights import save
 from deburr.pipeline import load, run
+from deburr.pipeline.figures import merged, packed
 
 
 @pytest.fixture(scope="module")
@@ -242,19 +248,32 @@ def test_a_missing_dimension_is_refused(options: dict[str, Any], said: str) -> N
 
 @dataclass(frozen=True)
 class Sinking:
-    """A model that lowers every point by 0.3 and knows how sure it is: less and less."""
+    """A model that lowers every point by 0.3 and knows how sure it is: less and less. Noise ``rises`` by as much from
+    west to east, and for the share ``evidence`` of the points there is a surface to read it from."""
 
     noise: float = 0.5
+    rises: float | None = None
+    evidence: float | None = None
 
     def denoise(self, xyz: Any, settings: Settings) -> Denoised:
-        left = np.linspace(0.0, self.noise, len(xyz))
-        return Denoised(xyz - [0, 0, 0.3 * settings.strength], {"noise": self.noise, "spacing": 1.0}, left)
+        return Denoised(
+            xyz - [0, 0, 0.3 * settings.strength],
+            {"noise": self.noise, "spacing": 1.0, "max_displacement": 0.3},
+            uncertainty=np.linspace(0.0, self.noise, len(xyz)),
+            level=None if self.rises is None else self.noise + self.rises * xyz[:, 0] / 10,
+            evidence=None if self.evidence is None else xyz[:, 1] < 10 * self.evidence,
+        )
+
+    def survey(self, xyz: Any, settings: Settings) -> Any:
+        model = load_model("deburr", None)
+        assert isinstance(model, Surveyor)
+        return model.survey(xyz, settings)
 
 
 @pytest.fixture
 def sinking(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("deburr.filters.spd.load", lambda name, weights: Sinking())
-    telling = replace(KINDS["deburr"], dimensions=frozenset({"Displacement", "Uncertainty"}))
+    telling = replace(KINDS["deburr"], dimensions=frozenset({"Displacement", "Uncertainty", "NoiseLevel"}))
     monkeypatch.setitem(KINDS, "deburr", telling)
 
 
@@ -284,6 +303,82 @@ def test_uncertainty_is_what_is_left(strength: float) -> None:
     np.testing.assert_allclose(column[CLASSES == 2], expected, rtol=1e-6, atol=1e-8)
     np.testing.assert_allclose(column[CLASSES == 6], 0.5, rtol=1e-6)
     np.testing.assert_allclose(out.dims["Displacement"][CLASSES == 2], 0.3 * strength, rtol=1e-6)
+
+
+@pytest.fixture
+def rising(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """Let the default model be one whose noise rises."""
+
+    def use(**options: Any) -> None:
+        monkeypatch.setattr("deburr.filters.spd.load", lambda name, weights: Sinking(**options))
+
+    return use
+
+
+def test_the_noise_level_is_told_point_by_point_and_as_figures(rising: Callable[..., None]) -> None:
+    rising(rises=0.2, evidence=0.6)
+    unseen = PointCloud(sheet(), {"Classification": np.where(CLASSES == 5, 18, CLASSES).astype(np.uint8)})
+    out = Spd(classes=[2], dimensions=["NoiseLevel"]).run(unseen)
+    column, seen = out.dims["NoiseLevel"], CLASSES != 5
+    assert column.dtype == np.float32
+    assert np.isnan(column[~seen]).all()
+    level = 0.5 + 0.02 * sheet()[seen, 0]
+    np.testing.assert_allclose(column[seen], level, rtol=1e-6)
+    figures = out.history[-1].figures
+    for name, share in {"noise_median": 0.5, "noise_p05": 0.05, "noise_p95": 0.95}.items():
+        assert figures[name] == pytest.approx(np.quantile(level, share), rel=2e-3), name
+    assert figures["noise"] == 0.5
+    assert figures["evidence"] == (sheet()[seen, 1] < 6).mean()
+    assert out.history[-1].warnings == ()
+
+
+def test_uncertainty_is_at_most_the_noise_of_the_point(rising: Callable[..., None]) -> None:
+    rising(rises=0.2)
+    told = Spd(strength=0.0, dimensions=["Uncertainty", "NoiseLevel"]).run(PointCloud(sheet())).dims
+    np.testing.assert_allclose(told["Uncertainty"], told["NoiseLevel"], rtol=1e-6)
+
+
+def test_one_level_everywhere_has_no_spread() -> None:
+    figures = Spd(noise=0.1).run(PointCloud(sheet())).history[-1].figures
+    assert figures["noise_median"] == figures["noise_p05"] == figures["noise_p95"] == figures["noise"]
+    assert "evidence" not in figures
+
+
+@pytest.mark.parametrize(("noise", "said"), [("auto", True), (0.5, False)])
+def test_little_evidence_is_told(rising: Callable[..., None], noise: Any, said: bool) -> None:
+    rising(rises=0.1, evidence=0.3)
+    share = 100 * (sheet()[:, 1] < 3).mean()
+    warnings = Spd(noise=noise).run(PointCloud(sheet())).history[-1].warnings
+    sentence = (
+        f"only {share:.0f} % of the points have a surface around them to read the noise from, so it may be too low and "
+        "points may hardly move; if the cloud is noisy, give 'noise'"
+    )
+    assert warnings == ((sentence,) if said else ())
+
+
+@pytest.mark.parametrize("sides", [(20.0, 20.0), (3.0, 4.5)], ids=["one tile", "many"])
+def test_what_is_told_of_the_noise_does_not_show_how_the_cloud_was_cut(
+    rising: Callable[..., None], sides: tuple[float, float]
+) -> None:
+    rising(rises=0.2, evidence=0.4)
+    cloud = PointCloud(sheet(2000))
+    stage = Spd(dimensions=["NoiseLevel"])
+    whole = stage.run(cloud)
+    tiled, _, done = tiling.tiled([stage], cloud, tiling.cells(cloud, (-1, -1), sides), 1.0)
+    assert tiled.dims["NoiseLevel"].tobytes() == whole.dims["NoiseLevel"].tobytes()
+    figures, warnings = merged(stage, [packed(one.records[0]) for one in done])
+    assert figures == whole.history[-1].figures
+    assert tuple(warnings) == whole.history[-1].warnings
+    noted = merge([record.sums for one in done for record in one.records[0]])
+    maps = [noise_by_place(sums) for sums in (noted, whole.history[-1].sums)]
+    for name in ("cells", "counts", "levels"):
+        np.testing.assert_allclose(*(getattr(one, name) for one in maps), rtol=1e-12)
+
+
+@pytest.mark.usefixtures("sinking")
+def test_a_level_that_the_model_has_not_is_an_error() -> None:
+    with pytest.raises(RunError, match="model 'deburr' gives no NoiseLevel; remove it from 'dimensions'"):
+        Spd(dimensions=["NoiseLevel"]).run(PointCloud(sheet()))
 
 
 @pytest.mark.usefixtures("sinking")
@@ -323,11 +418,15 @@ def test_the_dimensions_survive_a_file(tmp_path: Path, name: str) -> None:
         ({"classes": [2, 300]}, "option 'classes' must be a list"),
         ({"classes": []}, "option 'classes' must be a list"),
         ({"classes": [2, 18]}, "option 'classes' names 18, which means noise and is never moved; remove it"),
-        ({"dimensions": ["Displacment"]}, "each 'Displacement' or 'Uncertainty', not [\"Displacment\"]"),
+        ({"dimensions": ["Displacment"]}, "each 'Displacement', 'Uncertainty' or 'NoiseLevel', not [\"Displacment\"]"),
         ({"keep_original": "perhaps"}, "option 'keep_original' must be true or false, not 'perhaps'"),
         (
             {"model": "spd", "weights": "w", "dimensions": ["Uncertainty"]},
             "model 'spd' cannot tell the dimension 'Uncertainty'; it can tell 'Displacement'",
+        ),
+        (
+            {"model": "spd", "weights": "w", "dimensions": ["NoiseLevel"]},
+            "model 'spd' cannot tell the dimension 'NoiseLevel'; it can tell 'Displacement'",
         ),
     ],
 )

@@ -7,9 +7,9 @@ import pytest
 import torch
 
 from deburr.core.errors import RunError
-from deburr.nn.blocks import Blocks
+from deburr.nn import planes
 from deburr.nn.level import widening
-from deburr.nn.planes import HOPS, Graph, build_graph, fit_planes, smallest_axis, spread
+from deburr.nn.planes import HOPS, Graph, build_graph, fit_planes, smallest_axis
 
 
 def sheet(count: int = 400, seed: int = 0) -> np.ndarray:
@@ -85,7 +85,8 @@ def test_the_gradient_of_averaging_is_its_transpose() -> None:
     graph = build_graph(sheet(50), unit=1.0)
     values = torch.randn(50, 3, requires_grad=True)
     toward = torch.randn(50, 3)
-    (spread(graph, values, 3, Blocks(50)) * toward).sum().backward()
+    matrix = planes.averaging_matrix(graph, slice(0, 50), torch.float32)
+    (planes.average(values, matrix, matrix.t().to_sparse_csr(), 3) * toward).sum().backward()
     three = np.linalg.matrix_power(averaging_matrix(graph), 3)
     assert values.grad is not None
     assert values.grad.numpy() == pytest.approx(three.T @ toward.numpy(), abs=1e-5)

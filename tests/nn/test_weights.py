@@ -29,6 +29,17 @@ def test_what_is_saved_is_read(tmp_path: Path) -> None:
     assert all(torch.equal(back[name], tensors[name]) for name in tensors)
 
 
+@pytest.mark.parametrize("length", [0x0280, 0x0380, 0x0480, 0x0580])
+def test_a_header_whose_length_begins_as_a_pickle_does_is_read(tmp_path: Path, length: int) -> None:
+    path = tmp_path / "w.safetensors"
+    for padding in range(length):
+        save(path, {"a": torch.ones(2)}, {"model": "toy", "note": "x" * padding})
+        if int.from_bytes(path.read_bytes()[:8], "little") == length:
+            break
+    assert path.read_bytes()[:2] == length.to_bytes(2, "little")
+    assert read(path)[1]["model"] == "toy"
+
+
 def test_a_card_must_name_its_model(tmp_path: Path) -> None:
     with pytest.raises(WriteError, match="model"):
         save(tmp_path / "w.safetensors", {}, {"seed": 1})

@@ -105,10 +105,17 @@ def test_options_and_dimensions(crop: Callable[[str], Path], tmp_path: Path, run
     options = {
         "noise": 0.05,
         "where": "Classification == 2 && Z < 10",
-        "dimensions": ["Uncertainty", "Displacement"],
+        "dimensions": ["Uncertainty", "Displacement", "NoiseLevel"],
         "keep_original": True,
     }
-    room = ["Uncertainty=float", "Displacement=float", "OriginalX=double", "OriginalY=double", "OriginalZ=double"]
+    room = [
+        "Uncertainty=float",
+        "Displacement=float",
+        "NoiseLevel=float",
+        "OriginalX=double",
+        "OriginalY=double",
+        "OriginalZ=double",
+    ]
     run_pdal([str(source), python("denoise", pdalargs=options, add_dimension=room), las(theirs)])
     run([str(source), {"type": "filters.spd", **options}, str(ours)])
     assert np.array_equal(integers(theirs), integers(ours))

@@ -31,8 +31,8 @@ def tiles(
                 corner[1] + (row + 1) * size,
             ],
             "points": 100,
-            "residual_before": 0.05,
-            "residual_after": 0.03 + 0.0001 * column,
+            "noise_before": 0.05,
+            "noise_after": 0.03 + 0.0001 * column,
             "displacement_rms": 0.04,
             "displacement_max": 0.1,
             "error": None,
@@ -87,10 +87,10 @@ def test_tiles_lie_where_they_are_and_are_coloured_by_the_noise_removed(drawn: D
 def test_failed_worse_and_unmeasured_tiles_are_told_apart(drawn: Draw) -> None:
     records = tiles(5, 4)
     for number in (0, 1, 2, 3, 4, 7):
-        records[number] |= {"error": "broken", "residual_before": None}
-    records[9] |= {"residual_after": 0.06}
-    records[10] |= {"residual_before": None}
-    records[11] |= {"residual_after": None}
+        records[number] |= {"error": "broken", "noise_before": None}
+    records[9] |= {"noise_after": 0.06}
+    records[10] |= {"noise_before": None}
+    records[11] |= {"noise_after": None}
     figure = drawn(records)
     unknown, worse, better, failed = _shapes(figure)
     assert [len(each.get_paths()) for each in (unknown, worse, better, failed)] == [2, 1, 11, 6]
@@ -142,7 +142,7 @@ def test_other_units_stay_as_they_are(drawn: Draw) -> None:
 
 def test_a_few_odd_tiles_do_not_fade_the_others(drawn: Draw) -> None:
     records = tiles(20, 20)
-    records[7] |= {"residual_before": 5.0}
+    records[7] |= {"noise_before": 5.0}
     assert _shapes(drawn(records))[0].get_clim()[1] < 20
 
 
@@ -152,8 +152,8 @@ def test_a_few_odd_tiles_do_not_fade_the_others(drawn: Draw) -> None:
         [],
         [{"id": "a", "error": "no box"}],
         [tile | {"error": "x"} for tile in tiles(2, 1)],
-        [tile | {"residual_after": None} for tile in tiles(2, 1)],
-        [tile | {"residual_after": 0.05} for tile in tiles(2, 1)],
+        [tile | {"noise_after": None} for tile in tiles(2, 1)],
+        [tile | {"noise_after": 0.05} for tile in tiles(2, 1)],
         [tiles(1, 1)[0] | {"box": [5.0, 5.0, 5.0, 5.0]}],
         [tiles(1, 1)[0] | {"box": [5.0, 5.0, 6.0, 5.0]}],
     ],

@@ -446,9 +446,10 @@ def test_points_belong_to_the_cell_that_they_were_read_in(here: Any, cli: Cli) -
         ([{"type": "filters.spd", "model": "spd", "weights": "w.safetensors"}], "with 'model': 'spd'"),
         ([{"type": "filters.normalize", "method": "unit_sphere"}], "with 'method': 'unit_sphere'"),
         ([{"type": "filters.metrics", "reference": "truth.las"}], "with 'reference': 'truth.las'"),
+        ([{"type": "filters.metrics", "repeatability": "strips"}], "with 'repeatability': 'strips'"),
         (["filters.restore", "filters.spd"], "behind filters.restore"),
     ],
-    ids=["published network", "unit sphere", "reference", "restore"],
+    ids=["published network", "unit sphere", "reference", "repeatability", "restore"],
 )
 def test_what_cannot_be_run_in_tiles_is_refused_by_name(
     spec: Any, part: str, here: Any, cli: Cli, monkeypatch: pytest.MonkeyPatch

@@ -23,8 +23,8 @@ def tile(number: int, **other: Any) -> dict[str, Any]:
         "box": [0.1, 0.2, 1000.25, 6632629.73],
         "points": 100,
         "read": 130,
-        "residual_before": 0.05,
-        "residual_after": 0.03,
+        "noise_before": 0.05,
+        "noise_after": 0.03,
         "displacement_rms": 0.04,
         "displacement_max": 0.2,
         "moved": 90,
@@ -48,8 +48,8 @@ def _rows(folder: Path) -> list[dict[str, str]]:
 
 def test_noise_removed() -> None:
     assert removed(tile(1)) == pytest.approx(0.04)
-    assert removed(tile(1, residual_before=0.03, residual_after=0.05)) == pytest.approx(-0.04)
-    assert removed(tile(1, residual_after=None)) is None
+    assert removed(tile(1, noise_before=0.03, noise_after=0.05)) == pytest.approx(-0.04)
+    assert removed(tile(1, noise_after=None)) is None
     assert removed(tile(1, error="broken")) is None
     assert removed(FAILED) is None
 
@@ -63,10 +63,10 @@ def test_what_was_removed_and_what_is_left_add_up(before: float, after: float) -
 
 def test_totals_weigh_tiles_with_their_points() -> None:
     tiles = [
-        tile(1, points=300, moved=200, residual_before=0.02, residual_after=0.01, displacement_rms=0.01),
-        tile(2, points=100, residual_before=0.06, residual_after=0.02, displacement_rms=0.03, displacement_max=0.5),
+        tile(1, points=300, moved=200, noise_before=0.02, noise_after=0.01, displacement_rms=0.01),
+        tile(2, points=100, noise_before=0.06, noise_after=0.02, displacement_rms=0.03, displacement_max=0.5),
         # Not measured: counts for all but the noise.
-        tile(3, points=100, residual_before=None, residual_after=None, displacement_rms=0.0, unproved=5, attempts=3),
+        tile(3, points=100, noise_before=None, noise_after=None, displacement_rms=0.0, unproved=5, attempts=3),
         FAILED,
     ]
     found = totals(tiles, [{"path": "a.laz", "error": None}, {"path": "b.laz", "error": "b.laz: broken"}])
@@ -95,8 +95,8 @@ def test_totals_weigh_tiles_with_their_points() -> None:
 
 
 def test_the_noise_of_a_cloud_does_not_depend_on_how_it_was_cut() -> None:
-    whole = totals([tile(1, points=400, residual_before=0.05, residual_after=0.01)])
-    parts = totals([tile(n, points=p, residual_before=0.05, residual_after=0.01) for n, p in ((1, 1), (2, 399))])
+    whole = totals([tile(1, points=400, noise_before=0.05, noise_after=0.01)])
+    parts = totals([tile(n, points=p, noise_before=0.05, noise_after=0.01) for n, p in ((1, 1), (2, 399))])
     assert parts["noise_removed"] == pytest.approx(whole["noise_removed"])
 
 
@@ -111,7 +111,7 @@ def test_nothing_at_all_and_nothing_but_failures(tmp_path: Path) -> None:
 
 
 def test_the_table_read_back(tmp_path: Path) -> None:
-    odd = tile(2, files=["ä, b.laz", 'c "d".laz'], points=0, seconds=0.0, residual_before=None)
+    odd = tile(2, files=["ä, b.laz", 'c "d".laz'], points=0, seconds=0.0, noise_before=None)
     write(tmp_path, [tile(1), odd, FAILED], [], "m")
     rows = _rows(tmp_path)
     assert rows[0] == {
@@ -161,8 +161,8 @@ def test_a_folder_that_is_not_there_is_refused(tmp_path: Path) -> None:
     [
         ([tile(1)], "100 points in 1 tile: noise 5 cm -> 3 cm (-40 %)"),
         ([tile(1, points=1234567), FAILED], "1,234,567 points in 1 tile: noise 5 cm -> 3 cm (-40 %); 1 tile failed"),
-        ([tile(1, residual_after=None), tile(2, residual_after=None)], "200 points in 2 tiles: moved by 4 cm RMS"),
-        ([tile(1, residual_after=None, displacement_max=0.0)], "100 points in 1 tile"),
+        ([tile(1, noise_after=None), tile(2, noise_after=None)], "200 points in 2 tiles: moved by 4 cm RMS"),
+        ([tile(1, noise_after=None, displacement_max=0.0)], "100 points in 1 tile"),
     ],
 )
 def test_headlines(tiles: list[dict[str, Any]], words: str) -> None:

@@ -23,7 +23,7 @@ class Clock:
 
 
 def record(name: str, points: int = 1_234_567, **other: Any) -> dict[str, Any]:
-    told = {"id": name, "points": points, "residual_before": 0.0231, "residual_after": 0.0084, "seconds": 3.2}
+    told = {"id": name, "points": points, "noise_before": 0.0231, "noise_after": 0.0084, "seconds": 3.2}
     return told | {"displacement_rms": 0.02, "displacement_max": 0.1, "peak_memory_mb": 812.4, "error": None} | other
 
 
@@ -33,7 +33,7 @@ def _run(quiet: bool = False, broken: bool = False) -> list[str]:
 
     @click.command()
     def batch() -> None:
-        records = [record("a_0"), record("a_1", 1, residual_before=None, unproved=1)]
+        records = [record("a_0"), record("a_1", 1, noise_before=None, unproved=1)]
         bad = [{"id": name, "error": "b.laz: stage 2 (filters.spd): [Errno 5] no"} for name in ("b_0", "b_1")]
         with BatchView("m", quiet, clock) as view:
             view.warn("a.laz and b.laz overlap")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -11,15 +12,10 @@ import pytest
 from click.testing import Result
 
 from deburr.core.cloud import Floats, PointCloud
+from deburr.nn.models import Denoised, Settings
 from deburr.pipeline.info import measure, table
 
 Cli = Callable[..., Result]
-
-
-@pytest.fixture(autouse=True)
-def known_noise(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The estimate is the network's affair and tested there."""
-    monkeypatch.setattr("deburr.nn.default.estimate_noise", lambda xyz: 0.25 if len(xyz) >= 32 else 1 / 0)
 
 
 def _grid(side: int, step: float) -> Floats:
@@ -34,10 +30,8 @@ def test_a_grid_of_half_a_metre_has_four_points_a_square_metre() -> None:
     assert found["spacing"] == pytest.approx(0.5, rel=0.15)
     assert found["density_per_square_unit"] == pytest.approx(4.0, rel=0.15)
     assert found["bounds"] == {"min": [0, 0, 0], "max": [29.5, 29.5, 0]}
-    assert found["estimated_noise"] == 0.25
     assert (found["crs"], found["unit"]) == ("P", "m")
     rows = dict(table(found))
-    assert rows["estimated noise"] == "0.25 m"
     assert rows["x"].startswith("0.000 to 29.500")
 
 
@@ -65,10 +59,52 @@ def test_what_cannot_be_measured_is_left_open(points: Floats) -> None:
     json.dumps(found, allow_nan=False)
 
 
+def _rough(noise: float = 0.1) -> Floats:
+    return _grid(40, 1.0) + np.random.default_rng(0).normal(0, noise, (1600, 3))
+
+
+@pytest.mark.parametrize("noise", [0.1, 0.0], ids=["noisy", "clean"])
+def test_it_says_what_denoise_says(cli: Cli, save: Callable[..., Path], noise: float) -> None:
+    save("in.las", _rough(noise))
+    found = json.loads(cli("info", "in.las", "--json").stdout)
+    assert cli("denoise", "in.las", "out.las", "--report", "rep").exit_code == 0
+    (told,) = (one for one in json.loads(Path("rep/report.json").read_text())["stages"] if one["type"] == "filters.spd")
+    assert found["spacing"] == told["figures"]["spacing"]
+    assert found["estimated_noise"] == told["figures"]["noise"]
+    for name in ("noise_median", "noise_p05", "noise_p95"):
+        assert found[name] == told["figures"][name]
+    assert found["warnings"] == [f"filters.spd: {warning}" for warning in told["warnings"]]
+    assert bool(found["warnings"]) == (noise == 0.0)
+
+
+@dataclass(frozen=True)
+class Rising:
+    """A model that finds noise of 0.01 to 0.05 from row to row, and a surface around a third of the points."""
+
+    def denoise(self, xyz: Floats, settings: Settings) -> Denoised:
+        level = np.linspace(0.01, 0.05, len(xyz))
+        figures = {"noise": 0.02, "spacing": 1.0}
+        return Denoised(xyz, figures, level=level, evidence=np.arange(len(xyz)) % 3 == 0)
+
+
+def test_the_spread_and_the_evidence_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("deburr.filters.spd.load", lambda name, weights: Rising())
+    found = measure(PointCloud(_grid(30, 1.0), crs='PROJCS["P",UNIT["metre",1]]'))
+    assert found["noise_p05"] == pytest.approx(0.012, rel=1e-3)
+    assert found["evidence"] == 1 / 3
+    rows = dict(table(found))
+    assert rows["estimated noise"] == "2 cm (5-95 %: 1.2 to 4.8 cm)"
+    assert rows["evidence"] == "33 % of the points"
+    (warning,) = found["warnings"]
+    assert warning.startswith("filters.spd: only 33 % of the points have a surface around them")
+
+
 def test_command(cli: Cli, save: Callable[..., Path]) -> None:
     save("in.las", _grid(20, 1.0))
     done = cli("info", "in.las", "--json", "--quiet")
-    assert (done.exit_code, done.stderr) == (0, "")
+    (warning,) = json.loads(done.stdout)["warnings"]
+    assert "is nearly nothing beside the point spacing" in warning
+    assert (done.exit_code, done.stderr) == (0, f"warning: {warning}\n")
     assert json.loads(done.stdout)["points"] == 400
     assert "400" in cli("info", "in.las").stdout
     assert cli("info", "missing.las").exit_code == 1

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from deburr.core.cloud import PointCloud
-from deburr.pipeline.summary import change, headline, length, lines, unit_of
+from deburr.pipeline.summary import change, headline, length, lines, span, unit_of
 
 
 @pytest.mark.parametrize(
@@ -53,6 +53,20 @@ def test_metrics_are_said_as_before_and_after() -> None:
     assert not any("Chamfer" in words for words in mesh)
 
 
+def test_what_strips_and_halves_say() -> None:
+    strips = {
+        "by": "strips",
+        "as_read": {"offset": 0.05, "random": 0.02},
+        "now": {"offset": 0.002, "random": 0.01},
+        "pairs": [],
+    }
+    said = lines({"figures": {**_metrics(), "repeatability": strips}}, "m")
+    assert ("strip offset, median", "5 cm -> 0.2 cm (-96 %)") in said
+    assert ("strip noise, random part", "2 cm -> 1 cm (-50 %)") in said
+    halves = {"by": "halves", "as_read": {"random": 0.02}, "now": {"random": 0.02}}
+    assert ("noise, by random halves", "2 cm") in lines({"figures": {**_metrics(), "repeatability": halves}}, "m")
+
+
 def test_too_few_points_to_measure_are_no_line() -> None:
     nothing = {"residual_rms": None, "spacing_median": None}
     figures = {"points": 1, "as_read": nothing, "now": nothing, "displacement": {"max": None}}
@@ -63,6 +77,26 @@ def test_other_figures_are_listed_with_their_units() -> None:
     figures = {"noise": 0.04, "noise_source": "estimated", "left": None, "steps": 2, "sub": {"yes": True}, "units": "m"}
     said = [("noise", "4 cm"), ("noise source", "estimated"), ("steps", "2"), ("sub yes", "yes")]
     assert lines({"figures": figures}, "m") == said
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "unit", "said"),
+    [
+        (0.021, 0.06, "m", "2.1 to 6 cm"),
+        (0.5, 1.5, "m", "50 cm to 1.5 m"),
+        (0.021, 0.06, "US ft", "0.021 to 0.06 US ft"),
+    ],
+)
+def test_spans(low: float, high: float, unit: str, said: str) -> None:
+    assert span(low, high, unit) == said
+
+
+def test_the_noise_is_told_with_its_spread_in_one_line() -> None:
+    figures = {"noise": 0.039, "noise_median": 0.04, "noise_p05": 0.021, "noise_p95": 0.06, "evidence": 0.826}
+    said = [("noise", "3.9 cm (5-95 %: 2.1 to 6 cm)"), ("evidence", "83 % of the points")]
+    assert lines({"figures": figures}, "m") == said
+    same = {"noise": 0.039, "noise_median": 0.039, "noise_p05": 0.039, "noise_p95": 0.0392}
+    assert lines({"figures": same}, "m") == [("noise", "3.9 cm")]
 
 
 def test_the_readers_unit() -> None:

@@ -118,8 +118,15 @@ def test_options_as_text() -> None:
 
 
 def test_added_dimensions() -> None:
-    options = {"dimensions": ["Uncertainty", "Displacement"], "keep_original": True}
-    new = {"Uncertainty": "f4", "Displacement": "f8", "OriginalX": "f8", "OriginalY": "f8", "OriginalZ": "f8"}
+    options = {"dimensions": ["Uncertainty", "Displacement", "NoiseLevel"], "keep_original": True}
+    new = {
+        "Uncertainty": "f4",
+        "Displacement": "f8",
+        "NoiseLevel": "f4",
+        "OriginalX": "f8",
+        "OriginalY": "f8",
+        "OriginalZ": "f8",
+    }
     before = surface()
     roomy = before | {name: np.zeros(400, kind) for name, kind in new.items()}
     after = host("denoise", pdalargs=options).run(roomy)

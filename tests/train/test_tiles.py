@@ -14,8 +14,9 @@ from deburr.core.cloud import PointCloud
 from deburr.core.errors import ReadError, RunError, SpecError
 from deburr.core.neighbors import cloud_spacing
 from deburr.nn.default import Default
-from deburr.train.examples import Example, Pool, see, target
+from deburr.train.examples import draw
 from deburr.train.loop import Trainer
+from deburr.train.prepared import Prepared, prepare, targets
 from deburr.train.recipe import Recipe, read_recipe
 from deburr.train.tiles import Tile, Tiles, find_files, noisier, read_tiles
 from deburr.writers.las import LasWriter
@@ -66,14 +67,15 @@ def test_a_drawn_example_is_a_noisier_crop_in_spacings() -> None:
     assert np.abs(drawn.points).max() < 200, "about the crop's centre"
     # The crop before the noise on top, from z and the guess: z - m = z - (z - guess) a^2 / (1 + a^2).
     spacing = cloud_spacing(points)
-    share = np.sqrt((drawn.level * spacing / noise) ** 2 - 1)
+    share = np.sqrt((drawn.typical * spacing / noise) ** 2 - 1)
     assert 0.6 < share < 1.1
     added = (drawn.points - drawn.truth.points) * share**2 / (1 + share**2)
     assert added.std() * spacing == pytest.approx(share * noise, rel=0.1)
     assert cloud_spacing(drawn.points - added) == pytest.approx(1.0, rel=0.01)
     assert drawn.guessed
-    assert drawn.level == drawn.first_level
-    way = target(drawn, "denoising").numpy() * drawn.level
+    assert set(drawn.level) == set(drawn.first_level) == {drawn.typical}
+    way, same = (way.numpy() for way in targets(drawn, "self_supervised"))
+    assert (way == same).all()
     assert way == pytest.approx(drawn.truth.points - drawn.points, abs=1e-4)
 
 
@@ -86,13 +88,10 @@ def test_small_tiles_are_drawn_whole_and_large_ones_more_often() -> None:
     assert tiles.figures() == {"clouds": 2, "points": 6000}
 
 
-def test_every_second_example_is_a_tile() -> None:
+def test_every_second_example_is_a_tile(tmp_path: Path) -> None:
     tiles = Tiles([Tile(slope(), 0.05)])
-    pool = Pool(Recipe(output="w.safetensors", minutes=1, landscape_share=1, solids=1), first=0, other=tiles.draw)
-    try:
-        drawn = [pool.draw(np.random.default_rng(i)).guessed for i in range(6)]
-    finally:
-        pool.close()
+    recipe = Recipe(output="w.safetensors", steps=1, landscape_share=1)
+    drawn = [draw(recipe, number, tmp_path, tiles.draw).guessed for number in range(6)]
     assert drawn == [True, False] * 3
 
 
@@ -101,13 +100,13 @@ def test_a_guess_is_held_to_the_whole_score() -> None:
         output="w.safetensors", minutes=1, objective="self_supervised", files=("x",), channels=16, layers=2, heads=2
     )
     trainer = Trainer(recipe)
-    example = Tiles([Tile(slope(), 0.05)]).draw(np.random.default_rng(0))
-    scene = see(example.points, example.level)
+    prepared = prepare(Tiles([Tile(slope(), 0.05)]).draw(np.random.default_rng(0)), recipe, 0)
+    example = prepared.example
     with torch.no_grad():
-        score = trainer.networks["score"](scene)[0]
-        (loss,) = trainer._score_losses(example, scene).values()
-        whole = trainer._losses(example, np.random.default_rng(0))
-    error = (score.numpy() - (example.truth.points - example.points)) / example.level
+        score = trainer.networks["score"](prepared.scene)[0]
+        (loss,) = trainer._score_losses(prepared, prepared.scene).values()
+        whole = trainer._losses(prepared)
+    error = (score.numpy() - (example.truth.points - example.points)) / example.typical
     assert float(loss) == pytest.approx(0.3 * (error**2).sum(1).mean(), rel=1e-3)
     assert set(whole) == {"tile"}, "of its noise level a tile tells nothing new"
 
@@ -208,18 +207,19 @@ def test_a_short_run_tunes_and_tells_no_file_name(tmp_path: Path, monkeypatch: p
     assert 0 < max(changes) < 0.05
     kept = zip(before.noise.parameters(), after.noise.parameters(), strict=True)
     assert all(torch.equal(a, b) for a, b in kept)
-    # Goes on without --init: the checkpoint holds the weights.
-    assert deburr.train.run(str(path), resume=True)["chain"][-1]["steps"] > link["steps"]
+    # Ends again, without --init: the checkpoint holds the weights.
+    assert deburr.train.run(str(path), resume=True)["chain"][-1]["steps"] == link["steps"]
 
 
 def test_a_second_pass_keeps_the_guess(monkeypatch: pytest.MonkeyPatch) -> None:
     recipe = Recipe(
         output="w", minutes=1, objective="self_supervised", files=("x",), second_pass=1, networks=("score",)
     )
-    trainer, seen = Trainer(recipe), list[Example]()
-    example = Tiles([Tile(slope(), 0.1)]).draw(np.random.default_rng(0))
+    trainer, seen = Trainer(recipe), list[Prepared]()
+    prepared = prepare(Tiles([Tile(slope(), 0.1)]).draw(np.random.default_rng(0)), recipe, 0)
+    assert prepared.second
     losses = trainer._score_losses
-    monkeypatch.setattr(trainer, "_score_losses", lambda e, scene: seen.append(e) or losses(e, scene))
-    assert set(trainer._losses(example, np.random.default_rng(0))) == {"tile"}
-    assert seen[0].level == pytest.approx(0.4 * example.level)
-    assert seen[0].truth is example.truth
+    monkeypatch.setattr(trainer, "_score_losses", lambda p, scene: seen.append(p) or losses(p, scene))
+    assert set(trainer._losses(prepared)) == {"tile"}
+    assert seen[0].example.level == pytest.approx(0.4 * prepared.example.level)
+    assert seen[0].example.truth is prepared.example.truth

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import math
+import shutil
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +20,7 @@ from deburr.nn.default import Default
 from deburr.train.examples import add_noise
 from deburr.train.landscapes import landscape_scene
 from deburr.train.loop import Trainer
+from deburr.train.prepared import Prepared
 from deburr.train.recipe import Recipe, read_recipe
 from deburr.train.scene import CleanScene, Surface, displacement_target, nearest_on_surface, poisson_subset
 from deburr.train.solids import _box, sample_surface, solid_scene
@@ -102,7 +105,8 @@ def test_bundled_recipes_are_valid() -> None:
     found = sorted(RECIPES.glob("*.json"))
     assert found
     for path in found:
-        assert read_recipe(str(path)).minutes > 0
+        recipe = read_recipe(str(path))
+        assert (recipe.minutes or 0) > 0 or (recipe.steps or 0) > 0
 
 
 def test_bundled_weights_come_from_bundled_recipes() -> None:
@@ -118,7 +122,10 @@ def test_bundled_weights_come_from_bundled_recipes() -> None:
     ("text", "said"),
     [
         ('{"output": "x", "minuts": 3}', "unknown option 'minuts'; did you mean 'minutes'"),
-        ('{"output": "x"}', "'minutes' is missing"),
+        ('{"steps": 3}', "'output' is missing"),
+        ('{"output": "x"}', "give one of the options 'steps' and 'minutes'"),
+        ('{"output": "x", "minutes": 1, "steps": 3}', "and not both"),
+        ('{"output": "x", "steps": 1, "kernels": "compiled", "device": "cuda"}', "device 'cpu' alone"),
         ("[" * 5000, "no training recipe"),
         ('{"output": "x", "minutes": -1}', "minutes"),
         ('{"output": "x", "minutes": 1, "objective": "magic"}', "objective"),
@@ -134,7 +141,7 @@ def test_bad_recipes_are_refused_in_words(tmp_path: Path, text: str, said: str) 
 
 @pytest.mark.slow
 def test_a_short_run_writes_weights_and_goes_on(tmp_path: Path) -> None:
-    recipe = {"output": str(tmp_path / "w.safetensors"), "minutes": 0.02, "solids": 1, "channels": 16, "seed": 5}
+    recipe = {"output": str(tmp_path / "w.safetensors"), "steps": 3, "solids": 1, "channels": 16, "seed": 5}
     recipe |= {"landscape_share": 0.8, "layers": 2, "heads": 2, "batch": 1}
     path = tmp_path / "train.json"
     path.write_text(json.dumps(recipe))
@@ -146,8 +153,13 @@ def test_a_short_run_writes_weights_and_goes_on(tmp_path: Path) -> None:
     assert card == first
     assert isinstance(Default.load(recipe["output"]), Default)
 
-    resumed = deburr.train.run(str(path), resume=True)
-    assert resumed["chain"][0]["steps"] > first["chain"][0]["steps"]
+    rows = (tmp_path / "w.csv").read_text().splitlines()
+    assert rows[-1].startswith(f"{first['chain'][0]['steps']},")
+    assert "validation solid 0.3 to_surface" in rows[0]
+    assert (tmp_path / "w.png").stat().st_size > 10_000
+    # Of a run that is over, what follows the last step is done again.
+    assert deburr.train.run(str(path), resume=True)["chain"][0]["steps"] == 3
+    assert (tmp_path / "w.csv").read_text().splitlines() == rows
     first_weights = str(tmp_path / "first.safetensors")
     Path(recipe["output"]).rename(first_weights)
     path.write_text(json.dumps({**recipe, "networks": ["noise"], "second_pass": 0}))
@@ -157,6 +169,59 @@ def test_a_short_run_writes_weights_and_goes_on(tmp_path: Path) -> None:
     path.write_text(json.dumps({**recipe, "seed": 6}))
     with pytest.raises(RunError, match="another recipe"):
         deburr.train.run(str(path), resume=True)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kernels", ["torch", "compiled"])
+def test_a_resumed_run_ends_as_one_that_was_not_interrupted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kernels: str
+) -> None:
+    if kernels == "compiled" and shutil.which("cc") is None:
+        pytest.skip("no C compiler")
+    monkeypatch.setattr("deburr.train.validate.validate", lambda model: [])
+    small = {"steps": 6, "channels": 16, "layers": 1, "heads": 2, "threads": 1, "landscape_share": 1, "second_pass": 1}
+    small |= {"landscape_noise": [0.3, 0.5], "validate_every": 2, "kernels": kernels}
+    for name in ("whole", "parts"):
+        path = tmp_path / f"{name}.json"
+        path.write_text(json.dumps({"output": str(tmp_path / f"{name}.safetensors"), **small}))
+    deburr.train.run(str(tmp_path / "whole.json"))
+
+    save, learn = Trainer.save, Trainer.learn
+    monkeypatch.setattr(Trainer, "save", lambda self, *given: save(self, *given) if self.step == 2 else None)
+
+    def stop_at_four(self: Trainer, batch: Sequence[Prepared]) -> dict[str, float]:
+        if self.step == 4:
+            raise KeyboardInterrupt
+        return learn(self, batch)
+
+    monkeypatch.setattr(Trainer, "learn", stop_at_four)
+    with pytest.raises(KeyboardInterrupt):
+        deburr.train.run(str(tmp_path / "parts.json"))
+    monkeypatch.setattr(Trainer, "save", save)
+    monkeypatch.setattr(Trainer, "learn", learn)
+    assert [line.split(",")[0] for line in (tmp_path / "parts.csv").read_text().splitlines()] == ["step", "2", "4"]
+    deburr.train.run(str(tmp_path / "parts.json"), resume=True)
+    one, other = (weights.read(tmp_path / f"{name}.safetensors")[0] for name in ("whole", "parts"))
+    assert all(torch.equal(one[name], other[name]) for name in one)
+    tables = [(tmp_path / f"{name}.csv").read_text().splitlines() for name in ("whole", "parts")]
+    without_seconds = [[line.split(",")[:1] + line.split(",")[2:] for line in table] for table in tables]
+    assert without_seconds[0] == without_seconds[1]
+
+
+@pytest.mark.slow
+def test_scenes_are_prepared_and_learnt_from(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("deburr.train.validate.validate", lambda model: [])
+    recipe = {"output": str(tmp_path / "w.safetensors"), "steps": 2, "channels": 16, "layers": 1, "heads": 2}
+    recipe |= {"landscape_share": 1, "threads": 1}
+    path = tmp_path / "train.json"
+    path.write_text(json.dumps(recipe))
+    deburr.train.prepare(str(path), str(tmp_path / "scenes"), 3)
+    assert [file.name for file in sorted((tmp_path / "scenes").iterdir())] == [f"{i:06d}.npz" for i in range(3)]
+    path.write_text(json.dumps({**recipe, "scenes": "scenes/*.npz"}))
+    card = deburr.train.run(str(path))
+    assert card["chain"][0]["steps"] == 2
+    assert "scenes" not in card["chain"][0]["recipe"]
+    assert card["chain"][0]["prepared_scenes"] == 3
 
 
 def test_a_missing_recipe_is_named() -> None:

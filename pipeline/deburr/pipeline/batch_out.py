@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from deburr.core.files import replacing
-from deburr.pipeline import batch_map, batch_report, crs, figures, report, vpc
+from deburr.pipeline import batch_map, batch_report, crs, figures, noise_map, report, vpc
 from deburr.pipeline.batch import Account, outputs_of
 from deburr.pipeline.batch_plan import Prepared
 from deburr.pipeline.plan import load
@@ -25,7 +25,7 @@ def unit_of(prepared: Prepared) -> str:
 
 def stages_of(prepared: Prepared, account: Account) -> list[dict[str, Any]]:
     """What each filter did, over all tiles."""
-    done = [tile["stages"] for tile in account.tiles.values() if tile.get("stages")]
+    done = _done(account)
     found = []
     for number, stage in enumerate(prepared.job.filters):
         made, warnings = figures.merged(stage, [stages[number] for stages in done])
@@ -33,8 +33,16 @@ def stages_of(prepared: Prepared, account: Account) -> list[dict[str, Any]]:
     return found
 
 
+def _done(account: Account) -> list[Any]:
+    """What the stages noted in each tile that was done."""
+    return [tile["stages"] for tile in account.tiles.values() if tile.get("stages")]
+
+
 def leave(prepared: Prepared, account: Account, folder: Path, began: datetime, seconds: float) -> dict[str, Any]:
-    """Write report.json, tiles.csv and tiles.png into ``folder``; returns the report. Raises `WriteError`."""
+    """Write report.json, tiles.csv, tiles.png and, as `noise_map.leave`, noise.png into ``folder``; returns the report.
+
+    Raises `WriteError`.
+    """
     unit = unit_of(prepared)
     tiles = [_plain(tile) for tile in account.tiles.values()]
     totals = batch_report.write(folder, tiles, _files(prepared, account), unit)
@@ -57,6 +65,9 @@ def leave(prepared: Prepared, account: Account, folder: Path, began: datetime, s
     }
     with replacing(folder / batch_map.NAME) as temporary:
         batch_map.draw(tiles, temporary, unit)
+    done = _done(account)
+    noted = [figures.noted([stages[number] for stages in done]) for number in range(len(prepared.job.filters))]
+    noise_map.leave(folder, noted, unit)
     with replacing(folder / report.NAME) as temporary:
         temporary.write_text(json.dumps(report.plain(found), indent=2, allow_nan=False) + "\n", encoding="utf-8")
     return found

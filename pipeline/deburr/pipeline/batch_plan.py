@@ -175,7 +175,7 @@ def checked(plan: Plan) -> tuple[tuple[Filter, ...], tuple[str, ...]]:
 
 
 def _why(stage: Stage) -> str:
-    told = {name: getattr(stage, name, None) for name in ("model", "method", "reference")}
+    told = {name: getattr(stage, name, None) for name in ("model", "method", "reference", "repeatability")}
     given = [f"'{name}': '{value}'" for name, value in told.items() if value is not None]
     return f" with {', '.join(given)}" if given else ""
 

@@ -25,7 +25,7 @@ def removed(record: TileRecord) -> float | None:
 
     Negative where there is more than before; None where it was not measured.
     """
-    before, after = record.get("residual_before"), record.get("residual_after")
+    before, after = record.get("noise_before"), record.get("noise_after")
     if record.get("error") or before is None or after is None:
         return None
     return difference(before, after)
@@ -54,7 +54,7 @@ def totals(tiles: Sequence[TileRecord], files: Sequence[FileRecord] = ()) -> dic
     """JSON values. Means over tiles are weighted with their points; seconds are those of all workers together."""
     done = [tile for tile in tiles if not tile.get("error")]
     measured = [tile for tile in done if removed(tile) is not None]
-    before, after = (_rms(measured, name) for name in ("residual_before", "residual_after"))
+    before, after = (_rms(measured, name) for name in ("noise_before", "noise_after"))
     points, seconds = _sum(done, "points"), _sum(done, "seconds")
     return {
         "tiles": len(tiles),
@@ -98,8 +98,8 @@ def _columns(unit: str) -> dict[str, Callable[[TileRecord], str]]:
     corners = ("min_x", "min_y", "max_x", "max_y")
     boxes = {f"{name}_{unit}": _corner(place) for place, name in enumerate(corners)}
     lengths: dict[str, str | Callable[[TileRecord], float | None]] = {
-        "noise_before": "residual_before",
-        "noise_after": "residual_after",
+        "noise_before": "noise_before",
+        "noise_after": "noise_after",
         "noise_removed": removed,
         "displacement_rms": "displacement_rms",
         "displacement_max": "displacement_max",

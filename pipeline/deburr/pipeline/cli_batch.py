@@ -119,10 +119,10 @@ def _as_before(request: Request, shared: bool) -> Request:
 
 def _temporary(prepared: Prepared, folder: Path) -> list[Path]:
     """All files that a run writes beside temporary ones."""
-    from deburr.pipeline import batch_map, batch_report, report
+    from deburr.pipeline import batch_map, batch_report, noise_map, report
 
     written = [Path(one["writer"]["filename"]) for output in prepared.outputs for one in output.writers]
-    left = [folder / name for name in (report.NAME, batch_report.NAME, batch_map.NAME)]
+    left = [folder / name for name in (report.NAME, batch_report.NAME, batch_map.NAME, noise_map.NAME)]
     return [*written, *left, folder / f"{folder.resolve().name}.vpc"]
 
 

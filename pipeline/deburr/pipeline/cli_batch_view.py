@@ -204,7 +204,7 @@ def duration(seconds: float) -> str:
 def _in_words(record: Mapping[str, Any], unit: str) -> str:
     """``tile_3_4 1,234,567 points 2.31 cm -> 0.84 cm 3.2 s``."""
     words = [str(record["id"]), _many(int(record.get("points") or 0), "point")]
-    before, after = record.get("residual_before"), record.get("residual_after")
+    before, after = record.get("noise_before"), record.get("noise_after")
     if before is not None and after is not None:
         words.append(f"{length(before, unit)} -> {length(after, unit)}")
     if record.get("seconds") is not None:

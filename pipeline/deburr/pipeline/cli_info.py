@@ -14,12 +14,14 @@ from deburr.pipeline.cli import common
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @common
 def info(file: str, as_json: bool, quiet: bool) -> None:
-    """Count, bounds, CRS, density, spacing and estimated noise of the point cloud FILE."""
+    """Count, bounds, CRS, density, spacing and noise of the point cloud FILE: the noise that `denoise` would find."""
     from deburr.pipeline import info as module
     from deburr.pipeline.cli_progress import shown
 
     with shown(quiet):
         found = module.info(file)
+    for warning in found["warnings"]:
+        click.echo(f"warning: {warning}", err=True)
     if as_json:
         click.echo(json.dumps(found, indent=2))
         return

@@ -27,9 +27,11 @@ def _files(command: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _report(command: Callable[..., Any]) -> Callable[..., Any]:
-    return click.option("--report", metavar="DIR", help="Write report.json and section.png (before, after) there.")(
-        command
-    )
+    return click.option(
+        "--report",
+        metavar="DIR",
+        help="Write report.json and pictures there: section.png (before, after), noise.png (where).",
+    )(command)
 
 
 def _memory(command: Callable[..., Any]) -> Callable[..., Any]:

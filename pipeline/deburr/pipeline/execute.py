@@ -59,7 +59,7 @@ def run(
     dims : mapping of name to (N,) array, optional
         More columns for ``points``, by PDAL's names (``Classification``, ...).
     report_dir : path, optional
-        Folder for ``report.json`` and ``section.png``; made if it is missing.
+        Folder for ``report.json``, ``section.png`` and maybe ``noise.png``; made if it is missing.
 
     Raises
     ------

@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from deburr.core.cloud import Record
-from deburr.core.stage import Stage
-from deburr.core.sums import from_json, merge, to_json
+from deburr.core.stage import Filter, Stage
+from deburr.core.sums import Sum, from_json, merge, to_json
 
 
 def packed(records: Sequence[Record]) -> dict[str, Any]:
@@ -18,13 +18,21 @@ def packed(records: Sequence[Record]) -> dict[str, Any]:
     return {"figures": figures, "warnings": warnings, "sums": sums}
 
 
+def noted(tiles: Sequence[Mapping[str, Any]]) -> dict[str, Sum]:
+    """The sums that a stage noted in all tiles, each given as `packed`, together."""
+    return merge([from_json(tile["sums"]) for tile in tiles if tile["sums"]])
+
+
 def merged(stage: Stage, tiles: Sequence[Mapping[str, Any]]) -> tuple[dict[str, Any], list[str]]:
     """Figures and warnings of ``stage`` over all tiles, each given as `packed`."""
     figures = _added([tile["figures"] for tile in tiles], set(type(stage).model_fields))
-    sums = merge([from_json(tile["sums"]) for tile in tiles if tile["sums"]])
+    warnings = list(dict.fromkeys(warning for tile in tiles for warning in tile["warnings"]))
+    sums = noted(tiles)
+    if not isinstance(stage, Filter):
+        return figures, warnings
     if sums:
-        figures |= getattr(stage, "figures")(sums)  # noqa: B009  # filters have it, and only they note sums
-    return figures, list(dict.fromkeys(warning for tile in tiles for warning in tile["warnings"]))
+        figures |= stage.figures(sums)
+    return figures, [*warnings, *stage.doubts(figures)]
 
 
 def _added(parts: Sequence[Mapping[str, Any]], options: set[str]) -> dict[str, Any]:

@@ -9,16 +9,21 @@ from typing import Any
 import numpy as np
 
 from deburr.core.cloud import Floats, PointCloud
-from deburr.core.neighbors import cloud_spacing
 from deburr.core.progress import advance
-from deburr.pipeline import crs
+from deburr.pipeline import crs, summary
+from deburr.pipeline.execute import execute
 from deburr.pipeline.plan import load
+
+#: The stage of `denoise`, told to move no point by any way.
+_LOOK = {"type": "filters.spd", "strength": 0.0}
+#: Its figures that tell how the noise is distributed.
+_SPREAD = ("noise_median", "noise_p05", "noise_p95", "evidence")
 
 
 def info(path: str) -> dict[str, Any]:
     """Read the file at ``path`` and measure it; JSON values, lengths in the file's units.
 
-    Raises `SpecError` for an extension that no reader takes, `ReadError` for a file that cannot be read.
+    Raises `SpecError` for an extension that no reader takes, `RunError` for a file that cannot be read or measured.
     """
     reader = load([path]).reader
     assert reader is not None, "a single file name is a reader"
@@ -29,6 +34,7 @@ def info(path: str) -> dict[str, Any]:
 def measure(cloud: PointCloud) -> dict[str, Any]:
     """The figures of ``info``, of a cloud in memory.
 
+    Spacing, noise and warnings are what `denoise` says of the cloud: the same stage finds them, and moves nothing.
     Density is that of the occupied cells, five spacings wide, of a grid over x and y: an outline's empty corners and
     courtyards do not thin it.
     """
@@ -42,32 +48,27 @@ def measure(cloud: PointCloud) -> dict[str, Any]:
         "spacing": None,
         "density_per_square_unit": None,
         "estimated_noise": None,
+        "warnings": [],
     }
     if not len(cloud):
         return found
     low, high = cloud.xyz.min(axis=0), cloud.xyz.max(axis=0)
     found["bounds"] = {"min": low.tolist(), "max": high.tolist()}
-    points = cloud.xyz[cloud.active]
-    advance("measuring the spacing", 0, 0)
-    spacing = cloud_spacing(points)
-    if spacing > 0:
-        found["spacing"] = spacing
-        cells = np.floor((points[:, :2] - low[:2]) / (5 * spacing)).astype(np.int64)
-        occupied = len(np.unique(cells, axis=0))
-        found["density_per_square_unit"] = len(points) / (occupied * (5 * spacing) ** 2)
-        advance("estimating the noise", 0, 0)
-        found["estimated_noise"] = _noise(points)
+    told = execute(load([_LOOK], reads=False), cloud).report["stages"][0]
+    figures = told["figures"]
+    found["warnings"] = [f"{_LOOK['type']}: {warning}" for warning in told["warnings"]]
+    found["spacing"] = figures.get("spacing")
+    if found["spacing"]:
+        found["density_per_square_unit"] = _density(cloud.xyz[cloud.active], found["spacing"])
+        found["estimated_noise"] = figures["noise"]
+        found |= {name: figures[name] for name in _SPREAD if name in figures}
     return found
 
 
-def _noise(points: Floats) -> float | None:
-    """The default model's own estimate; None where the points are too few for one."""
-    from deburr.nn.default import estimate_noise
-    from deburr.nn.models import KINDS
-    from deburr.nn.points import count_distinct
-
-    least = KINDS["deburr"].min_points
-    return float(estimate_noise(points)) if count_distinct(points, least) >= least else None
+def _density(points: Floats, spacing: float) -> float:
+    """How many of ``points`` (N, 3) lie on a square unit."""
+    cells = np.floor((points[:, :2] - points[:, :2].min(axis=0)) / (5 * spacing)).astype(np.int64)
+    return float(len(points) / (len(np.unique(cells, axis=0)) * (5 * spacing) ** 2))
 
 
 #: ``points per square unit``; symbols such as m have no plural.
@@ -102,6 +103,7 @@ def table(found: Mapping[str, Any]) -> list[tuple[str, str]]:
         *rows,
         ("spacing", length(found["spacing"])),
         ("density", "-" if density is None else f"{density:.4g} points per square {_SINGULAR.get(unit, unit)}"),
-        ("estimated noise", length(found["estimated_noise"])),
+        ("estimated noise", summary.noise({**found, "noise": found["estimated_noise"]}, unit)),
+        *([("evidence", summary.evidence(found))] if "evidence" in found else []),
         ("dimensions", ", ".join(found["dimensions"]) or "none"),
     ]

@@ -186,9 +186,12 @@ def plain(value: Any) -> Any:
 
 
 def write(folder: Path, cloud: PointCloud, report: dict[str, Any]) -> None:
-    """Write ``report.json`` and ``section.png`` into ``folder``. Raises `WriteError`."""
+    """Write ``report.json`` and ``section.png`` into ``folder``, and ``noise.png`` where noise was found that differs
+    from place to place. Raises `WriteError`."""
+    from deburr.pipeline import crs, noise_map
     from deburr.pipeline.picture import draw
 
+    noise_map.leave(folder, [record.sums for record in cloud.history], crs.length_unit(cloud))
     with replacing(folder / PICTURE) as temporary:
         draw(cloud, temporary)
     with replacing(folder / NAME) as temporary:
@@ -197,4 +200,7 @@ def write(folder: Path, cloud: PointCloud, report: dict[str, Any]) -> None:
 
 def written(folder: str | os.PathLike[str]) -> list[str]:
     """The paths that `write` fills, for the command line to print."""
-    return [str(Path(folder) / NAME), str(Path(folder) / PICTURE)]
+    from deburr.pipeline import noise_map
+
+    paths = [Path(folder) / name for name in (NAME, PICTURE, noise_map.NAME)]
+    return [str(path) for path in paths if path.exists()]

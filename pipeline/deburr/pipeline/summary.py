@@ -20,10 +20,17 @@ _MEASURED = {
     "chamfer": "Chamfer distance, not squared",
     "residual_rms": "distance to local planes, RMS",
 }
+#: The same of its ``repeatability``, by what judged.
+_REPEATED = {
+    "strips": {"offset": "strip offset, median", "random": "strip noise, random part"},
+    "halves": {"random": "noise, by random halves"},
+}
 #: Figures that only explain others, or repeat what the summary says elsewhere.
-_LEFT_OUT = ("units", "file", "points")
+_LEFT_OUT = ("units", "file", "points", "noise_median", "noise_p05", "noise_p95")
+#: A spread of the noise below this share is none.
+_SAME = 0.01
 #: Figures that are lengths.
-_LENGTHS = ("noise", "spacing", "max_displacement", "sigma")
+_LENGTHS = ("spacing", "max_displacement", "sigma")
 
 
 def lines(entry: Mapping[str, Any], unit: str) -> list[Line]:
@@ -31,10 +38,31 @@ def lines(entry: Mapping[str, Any], unit: str) -> list[Line]:
     figures = entry["figures"]
     if "as_read" in figures and "now" in figures:
         return list(_measured(figures, unit))
+    said = {"noise": noise(figures, unit), "evidence": evidence(figures)}
     return [
-        (name.replace("_", " "), length(value, unit) if name in _LENGTHS and value else _value(value))
+        (
+            name.replace("_", " "),
+            said[name] if name in said else length(value, unit) if name in _LENGTHS and value else _value(value),
+        )
         for name, value in _flat(figures)
     ]
+
+
+def noise(figures: Mapping[str, Any], unit: str) -> str:
+    """``3.9 cm (5-95 %: 2.1 to 6 cm)``: the noise that a stage found or was given; the one figure where it is the same
+    everywhere."""
+    level, low, high = (figures.get(name) for name in ("noise", "noise_p05", "noise_p95"))
+    if level is None:
+        return "-"
+    if low is None or high is None or high - low <= _SAME * high:
+        return length(level, unit)
+    return f"{length(level, unit)} (5-95 %: {span(low, high, unit)})"
+
+
+def evidence(figures: Mapping[str, Any]) -> str:
+    """``83 % of the points``: around how many there was a surface to read the noise from."""
+    share = figures.get("evidence")
+    return "-" if share is None else f"{100 * share:.0f} % of the points"
 
 
 def _measured(figures: Mapping[str, Any], unit: str) -> Iterator[Line]:
@@ -46,10 +74,19 @@ def _measured(figures: Mapping[str, Any], unit: str) -> Iterator[Line]:
         if now.get(name) is None or (name == "chamfer" and now["reference"] == "mesh"):
             continue
         yield _words(name, now), change(then[name], now[name], unit)
+    if "repeatability" in figures:
+        yield from _repeated(figures["repeatability"], unit)
     moved = figures["displacement"]
     if moved["max"]:
         texts = [length(moved[name], unit) for name in ("median", "p99", "max")]
         yield "moved", f"median {texts[0]}, 99 % below {texts[1]}, at most {texts[2]}"
+
+
+def _repeated(figures: Mapping[str, Any], unit: str) -> Iterator[Line]:
+    for name, words in _REPEATED[figures["by"]].items():
+        then, now = figures["as_read"][name], figures["now"][name]
+        if then is not None and now is not None:
+            yield words, change(then, now, unit)
 
 
 def _words(name: str, now: Mapping[str, Any]) -> str:
@@ -69,6 +106,13 @@ def length(value: float, unit: str) -> str:
     if unit == "m" and abs(value) < 1:
         return f"{100 * value:.3g} cm" if abs(value) >= 0.001 else f"{100 * value:.2g} cm"
     return f"{value:.3g} {unit}"
+
+
+def span(low: float, high: float, unit: str) -> str:
+    """``2.1 to 6 cm``: the unit once, where both have the same."""
+    first, last = length(low, unit), length(high, unit)
+    number, word = first.split(" ", 1)
+    return f"{number if last.split(' ', 1)[1] == word else first} to {last}"
 
 
 def unit_of(report: Mapping[str, Any]) -> str:

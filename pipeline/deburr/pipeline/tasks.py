@@ -10,22 +10,17 @@ from typing import Any
 
 import numpy as np
 
-from deburr.core.cloud import Bools, Floats, Ints, PointCloud
+from deburr.core.cloud import PointCloud
 from deburr.core.errors import RunError
 from deburr.core.stage import Reader
 from deburr.core.sums import Sum, from_json, merge, to_json
 from deburr.pipeline import figures, job, ledger
 from deburr.pipeline.blame import blamed
+from deburr.pipeline.left import noise_of
 from deburr.pipeline.pieces import Results, Saved, Shape, held, put_together, save, spanned
 from deburr.pipeline.report import peak_memory_mb
 from deburr.pipeline.scratch import scratch_file
-from deburr.pipeline.tiles import Done, process
-
-#: The standard deviation of a Gaussian of which a quarter lies within 1 of its mean.
-_SIGMA = 3.138
-#: Places in a tile where its noise is measured, and points at each, about.
-_PROBES, _PROBED = 32, 300
-_NONE = np.zeros(0, np.int64)
+from deburr.pipeline.tiles import Done, Work, process
 
 
 def do(task: Mapping[str, Any]) -> dict[str, Any]:
@@ -51,9 +46,10 @@ def _survey(task: Mapping[str, Any], all_: job.Job) -> dict[str, Any]:
 
 
 def _clean(task: Mapping[str, Any], all_: job.Job) -> dict[str, Any]:
-    done = process(all_.view, all_.work(task["known"], None), job.core_of(task["core"]), task["halo"], all_.limit)
+    work = all_.work(task["known"], None)
+    done = process(all_.view, work, job.core_of(task["core"]), task["halo"], all_.limit)
     results = held(done.pieces)
-    record: dict[str, Any] = {**_account(done), **_moved(done)}
+    record: dict[str, Any] = {**_account(done), **_moved(done), **_noise(done, work, all_)}
     record["stages"] = [figures.packed(records) for records in done.records]
     if task["output"] is not None:
         # The only tile of its output: nothing needs to be kept in between.
@@ -123,63 +119,21 @@ def _account(done: Done) -> dict[str, Any]:
 
 
 def _moved(done: Done) -> dict[str, Any]:
-    """How far points moved, and the noise before and after where it was probed."""
-    before = np.concatenate([piece.original for piece in done.pieces])
-    after = np.concatenate([piece.xyz for piece in done.pieces])
-    squares = ((after - before) ** 2).sum(axis=1)
-    then, now = _residuals(before, after, squares > 0)
+    """How far points moved."""
+    squares = np.concatenate([((piece.xyz - piece.original) ** 2).sum(axis=1) for piece in done.pieces])
     return {
-        "points": len(before),
+        "points": len(squares),
         "moved": int((squares > 0).sum()),
         "displacement_rms": float(np.sqrt(squares.mean())) if len(squares) else 0.0,
         "displacement_max": float(np.sqrt(squares.max(initial=0.0))),
-        "residual_before": then,
-        "residual_after": now,
     }
 
 
-def _residuals(before: Floats, after: Floats, moved: Any) -> tuple[float | None, float | None]:
-    """The noise of points (N, 3), or around a few of them, before and after; cloud units.
-
-    Of distances to local planes the lower quartile, as a standard deviation: leaves and edges are far from any plane,
-    and may be more than half of the points.
-    """
-    from deburr.filters._planes import local_shape
-
-    if len(moved) and moved.mean() > 0.5:  # what is not to move may be noise that is known
-        before, after = before[moved], after[moved]
-    if len(before) < _PROBED:
-        return None, None
-    rows, inner, places = _probes(before)
-    if not len(rows):
-        return None, None
-    found = []
-    for points in (before, after) if moved.any() else (before,):
-        residuals = local_shape(points[rows] - places, 16, inner).residuals
-        found.append(_SIGMA * float(np.quantile(residuals, 0.25)))
-    return found[0], found[-1]
-
-
-def _probes(xyz: Floats) -> tuple[Ints, Bools, Floats]:
-    """Rows of points (N, 3) at places here and there, which of them are not at the brink of a place, and (M, 3) what to
-    take away from their coordinates so that places lie too far apart to see each other. Of a few points, all."""
-    if len(xyz) <= _PROBES * _PROBED:
-        return np.arange(len(xyz)), np.ones(len(xyz), np.bool_), xyz[:1]
-    low, span = xyz.min(axis=0), np.ptp(xyz, axis=0)
-    # A square of so many points, if they lay evenly.
-    side = float(np.sqrt(max(span[:2].prod(), 1e-300) * _PROBED / len(xyz)))
-    by_x = np.argsort(xyz[:, 0])
-    x = xyz[by_x, 0]
-    rows, inner, places = [], [], []
-    for number, row in enumerate(np.linspace(0, len(xyz) - 1, _PROBES).astype(int)):
-        middle = xyz[row, :2]
-        strip = by_x[slice(*np.searchsorted(x, [middle[0] - side, middle[0] + side]))]
-        near = np.sort(strip[np.abs(xyz[strip, 1] - middle[1]) < side])[: 8 * _PROBED]
-        if len(near) >= 32:
-            rows.append(near)
-            inner.append(np.abs(xyz[near, :2] - middle).max(axis=1) < side / 2)
-            places.append(np.broadcast_to(low - [4 * number * span.max(), 0, 0], (len(near), 3)))
-    return np.concatenate([_NONE, *rows]), np.concatenate([_NONE > 0, *inner]), np.concatenate([xyz[:0], *places])
+def _noise(done: Done, work: Work, all_: job.Job) -> dict[str, Any]:
+    """The noise before and after, as far as stages told."""
+    noted = [merge([record.sums for record in records if record.sums]) for records in done.records]
+    before, after = noise_of(all_.view, work, done.pieces, noted)
+    return {"noise_before": before, "noise_after": after}
 
 
 def sums_of(record: Mapping[str, Any]) -> dict[str, Sum]:

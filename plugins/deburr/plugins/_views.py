@@ -23,7 +23,6 @@ from deburr.core.neighbors import SPACING_K
 from deburr.core.stage import Filter
 from deburr.filters.outlier import Outlier
 from deburr.filters.spd import Spd
-from deburr.nn import level
 from deburr.nn.models import PATCHES
 
 #: Distance to the neighbour that defines the spacing, in spacings: the length of a hop.
@@ -85,7 +84,7 @@ def _width(stage: Filter, cloud: PointCloud) -> float:
     even = sqrt(float(np.ptp(cloud.original[:, :2], axis=0).prod()) / len(cloud))
     known: Known = {}
     if isinstance(noise, float) and isinstance(spacing, float):
-        known = {"noise": noise, "spacing": spacing, "wider": level.widening(noise / spacing)}
+        known = {"noise": noise, "spacing": spacing, "given": figures.get("noise_source") == "given"}
     reach = stage.reach(known)
     if reach is None:
         # The published network, whose patches a border changes.

@@ -147,6 +147,11 @@ class Filter(Stage, ABC):
         """The figures that are made of the ``sums`` of `deburr.core.cloud.Record`, of one tile or of all together."""
         return {}
 
+    def doubts(self, figures: Mapping[str, Any]) -> list[str]:
+        """Warnings that the ``figures`` of a whole cloud call for, one sentence each. `run` adds them, but not in a
+        tile, whose figures are a part's."""
+        return []
+
 
 class Writer(Stage, ABC):
     """A stage that writes the cloud that reaches it; the points go on unchanged, with a note of what was written."""

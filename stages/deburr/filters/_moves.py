@@ -35,12 +35,12 @@ def displacement(before: Floats, after: Floats) -> npt.NDArray[np.float32]:
     return np.asarray(np.linalg.norm(after - before, axis=1), dtype=np.float32)
 
 
-def uncertainty_left(whole: Floats, noise: float, share: Floats) -> Floats:
+def uncertainty_left(whole: Floats, noise: float | Floats, share: Floats) -> Floats:
     """(M,) float64: what is left where only a ``share`` (M,) of each displacement, 0 to 1, was applied.
 
     ``whole`` (M,) is left where all of it was. Across the surface a displacement d estimates the noise n so that n - d,
     of variance u^2, is independent of d, whose variance is then s^2 - u^2. So what stays, n - share d, has the variance
-    u^2 + (1 - share)^2 (s^2 - u^2), which is s^2 = ``noise``^2 at a share of 0.
+    u^2 + (1 - share)^2 (s^2 - u^2), which is s^2 at a share of 0. ``noise`` is s, of all points or of each (M,).
     """
     taken = np.maximum(noise**2 - whole**2, 0.0)
     return np.asarray(np.sqrt(whole**2 + (1.0 - share) ** 2 * taken))

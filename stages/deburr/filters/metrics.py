@@ -20,6 +20,7 @@ from deburr.core.stage import Filter, Reach, Reader
 from deburr.core.sums import Histogram, Sum, Sums
 from deburr.filters._mesh import SUFFIXES, Mesh, read_mesh
 from deburr.filters._planes import Shape, local_shape
+from deburr.filters._repeatability import By, repeatability
 from deburr.filters._shapes import rms, root, shape_figures, shape_sums, sums_of
 from deburr.filters._sure import sure_as_read, sure_of
 
@@ -38,6 +39,9 @@ UNITS = {
     "chamfer": "units, not squared; to_reference_mean + from_reference_mean",
     "chamfer_squared": "units^2; the mean squares of both directions, added",
     "own_rms": "units; each point to the reference point of its own row",
+    "offset": "units; median of the local offsets of strips: of their sizes, or of the first strip of a pair",
+    "random": "units; RMS distance across surfaces that others saw too, without those others' noise, and without the "
+    "local offset of strips",
 }
 
 
@@ -49,7 +53,13 @@ class Metrics(Filter):
     there are points (at least 10,000). With ``classes`` the other points are as if they were not there; so are those
     of a reference cloud that is classified. ``as_read``: the points where they were read; ``now``: where they are.
     Medians and percentiles come from histograms whose bins are 0.2 % wide. With a reference, all points must fit into
-    memory at once, because the point nearest to one of the reference's may lie anywhere.
+    memory at once, because the point nearest to one of the reference's may lie anywhere; with ``repeatability`` too.
+
+    ``repeatability`` needs no truth: points are judged by others that saw the same surface. Each of two flight strips
+    (PointSourceId) by two random halves of the other gives the local offset of the strips, and the random rest; a
+    random half of all points by the two other quarters gives the random part alone. The noise of who judges cancels;
+    errors that neighbours have in common are not seen. Points that were cleaned *together* have borrowed from each
+    other, so that what is told of ``now`` is agreement and not accuracy: ``benchmarks/real.py`` cleans them apart.
     """
 
     type_name: ClassVar[str] = "filters.metrics"
@@ -63,9 +73,15 @@ class Metrics(Filter):
         None, min_length=1, description="measure only points of these ASPRS classes (2 ground, 5 high vegetation, ...)"
     )
     neighbors: int = Field(16, ge=3, le=256, description="neighbours that span a point's local plane")
+    repeatability: By | None = Field(
+        None, description="judge points by others that saw the same surface: flight strips, or random halves"
+    )
+    seed: int = Field(0, ge=0, lt=1 << 63, description="of repeatability: the same seed gives the same halves")
 
     def check(self, before: tuple[Any, ...]) -> list[str]:
-        """Refuse ``paired`` without a reference."""
+        """Refuse ``paired`` without a reference, and a ``seed`` for nothing."""
+        if "seed" in self.model_fields_set and self.repeatability is None:
+            return ["option 'seed' needs 'repeatability'; add it, or remove 'seed'"]
         if self.paired and self.reference is None:
             return ["option 'paired' needs a 'reference' cloud; name one, or remove 'paired'"]
         if self.paired and Path(self.reference or "").suffix.lower() in (".obj", ".stl"):
@@ -75,11 +91,16 @@ class Metrics(Filter):
     @property
     def looks_at(self) -> frozenset[str]:
         """What says which points count."""
-        return frozenset({"Classification", "Withheld"})
+        strips = ["PointSourceId"] if self.repeatability == "strips" else []
+        return frozenset({"Classification", "Withheld", *strips})
 
     def reach(self, known: Known) -> Reach | None:
-        """As far as to the farthest neighbour; with a reference, whose points have their nearest anywhere, no limit."""
-        return Reach(hops=max(1.0, sqrt(self.neighbors / SPACING_K))) if self.reference is None else None
+        """As far as to the farthest neighbour; with a reference, whose points have their nearest anywhere, no limit.
+
+        None with ``repeatability`` too: how far from a surface a place may lie is told by the median of all.
+        """
+        alone = self.reference is None and self.repeatability is None
+        return Reach(hops=max(1.0, sqrt(self.neighbors / SPACING_K))) if alone else None
 
     def run(self, cloud: PointCloud) -> PointCloud:
         """Add the figures to the cloud's history. Raises `ReadError` for a reference that cannot be read, `RunError`
@@ -102,7 +123,13 @@ class Metrics(Filter):
         figures = self._told(cloud, active, sums)
         if self.reference is not None:
             self._compare(cloud, active, moved, figures)
-        return cloud.note(self.type_name, figures, *self._doubts(cloud, active), sums=sums)
+        doubts = self._doubts(cloud, active)
+        if self.repeatability is not None:
+            spacing = figures["as_read"]["spacing_median"]
+            found = repeatability(cloud, np.flatnonzero(active), self.repeatability, self.seed, spacing)
+            figures["repeatability"], more = found
+            doubts += more
+        return cloud.note(self.type_name, figures, *doubts, sums=sums)
 
     def figures(self, sums: Sums) -> dict[str, Any]:
         """What is measured of the cloud alone."""

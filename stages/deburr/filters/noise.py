@@ -8,12 +8,9 @@ from typing import ClassVar, Literal
 import numpy as np
 from pydantic import Field
 
-from deburr.core.cloud import Floats, Ints, PointCloud
-from deburr.core.progress import advance
+from deburr.core.chance import drawn
+from deburr.core.cloud import Floats, PointCloud
 from deburr.core.stage import Filter, Scope
-
-#: Rows that share one random stream: a tile draws the streams it needs and no more.
-BLOCK = 1 << 16
 
 #: Standard deviations of the anisotropic noise along x, y, z, in units of sigma: z is twice as noisy as x and y, and
 #: the sum of the three variances is that of the other kinds.
@@ -64,7 +61,7 @@ class Noise(Filter):
         if not active.any():
             return cloud.note(self.type_name, figures)
         xyz = cloud.xyz.copy()
-        xyz[active] += self.sigma * self._unit(cloud.rows[active])
+        xyz[active] += self.sigma * drawn(cloud.rows[active], (self.seed,), self._draw, "noise", (3,))
         return cloud.with_xyz(xyz).note(self.type_name, figures)
 
     @property
@@ -79,21 +76,9 @@ class Noise(Filter):
         length = sqrt(3.0) * FARTHEST[self.kind] * self.sigma
         return length + 2 * float(np.spacing(largest + length))
 
-    def _unit(self, rows: Ints) -> Floats:
-        """Displacements (M, 3) float64 of standard deviation 1 for the source rows (M,)."""
-        out = np.empty((len(rows), 3))
-        blocks = rows // BLOCK
-        order = np.argsort(blocks, kind="stable")
-        numbers, starts = np.unique(blocks[order], return_index=True)
-        for done, (block, part) in enumerate(zip(numbers.tolist(), np.split(order, starts[1:]), strict=True), 1):
-            stream = np.random.default_rng([self.seed, block])
-            out[part] = self._draw(stream)[rows[part] - block * BLOCK]
-            advance("noise", done, len(numbers))
-        return out
-
-    def _draw(self, stream: np.random.Generator) -> Floats:
-        """(BLOCK, 3) float64, variance 1 for each coordinate (on average, if anisotropic)."""
-        shape = (BLOCK, 3)
+    def _draw(self, stream: np.random.Generator, count: int) -> Floats:
+        """(count, 3) float64, variance 1 for each coordinate (on average, if anisotropic)."""
+        shape = (count, 3)
         if self.kind == "laplace":
             return stream.laplace(0.0, sqrt(0.5), shape)
         if self.kind == "uniform":

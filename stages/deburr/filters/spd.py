@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
 from pydantic import AfterValidator, Field
@@ -11,9 +11,10 @@ from pydantic import AfterValidator, Field
 from deburr.core.cloud import NOISE_CLASSES, Bools, Dims, Extent, Floats, PointCloud
 from deburr.core.errors import RunError
 from deburr.core.horizon import Known
+from deburr.core.noise import noise_figures, noise_sums
 from deburr.core.sample import Sample
 from deburr.core.stage import Filter, Reach, Stage
-from deburr.core.sums import Sums
+from deburr.core.sums import Sum, Sums
 from deburr.core.where import parse
 from deburr.filters._moves import displacement, movable, uncertainty_left
 from deburr.filters._original import ORIGINAL, keep_original
@@ -25,6 +26,8 @@ from deburr.nn.points import count_distinct
 MOST_NOISE = 5.0
 #: An estimate below this many spacings means: nothing to do. That may surprise, so it is said.
 LEAST_NOISE = 0.01
+#: The noise is doubtful where less than this share of the points had a surface around them to read it from.
+LEAST_EVIDENCE = 0.5
 
 Positive = Annotated[float, Field(gt=0)]
 
@@ -77,11 +80,11 @@ class Spd(Filter):
     keep_original: bool = Field(
         False, description="keep the coordinates as OriginalX, OriginalY, OriginalZ, which filters.restore puts back"
     )
-    dimensions: list[Literal["Displacement", "Uncertainty"]] | None = Field(
+    dimensions: list[Literal["Displacement", "Uncertainty", "NoiseLevel"]] | None = Field(
         None,
         min_length=1,
         description="dimensions to add: Displacement, how far each point was moved; Uncertainty, the standard "
-        "deviation of the noise that is left across the surface (float32)",
+        "deviation of the noise that is left across the surface; NoiseLevel, that of the noise before (float32)",
         json_schema_extra={"unit": "cloud units"},
     )
 
@@ -120,7 +123,7 @@ class Spd(Filter):
         if not KINDS[self.model].tiled:
             return None
         if self.asks(known):
-            return Reach(hops=1 if self.noise != "auto" else level.survey_hops(known))
+            return Reach(hops=1 if self.noise != "auto" else level.survey_hops())
         return Reach(hops=level.hops(known, self.steps))
 
     def asks(self, known: Known) -> bool:
@@ -170,13 +173,35 @@ class Spd(Filter):
         denoised = load(self.model, self.weights).denoise(points, self._settings(cloud, active, known))
         xyz = cloud.xyz.copy()
         xyz[may] = denoised.xyz[may[active]]
-        doubts = [*self._doubts(cloud, denoised.figures), *self._replaced(cloud)]
-        done = self._told(cloud, xyz, self._uncertainty(denoised, active, may))
+        done = self._told(cloud, xyz, self._columns(denoised, active, may))
         if denoised.settled is not None:
             settled = np.ones(len(cloud), np.bool_)
             settled[active] = denoised.settled | ~may[active]
             done = done.settle(settled, float(denoised.figures["max_displacement"]) * self.strength)
-        return done.note(self.type_name, self._counts(done, may) | dict(denoised.figures), *doubts)
+        sums = self._noise(done, denoised, may)
+        figures = self._counts(done, may) | dict(denoised.figures) | noise_figures(sums)
+        # A tile's share of the evidence is not the cloud's, of which `doubts` speaks.
+        doubts = self.doubts(figures) if cloud.horizon is None else []
+        said = [*self._degrees(cloud), *doubts, *self._replaced(cloud)]
+        return done.note(self.type_name, figures, *said, sums=sums)
+
+    def figures(self, sums: Sums) -> dict[str, Any]:
+        """How the noise level is distributed over the points."""
+        return noise_figures(sums)
+
+    def _noise(self, cloud: PointCloud, denoised: Denoised, may: Bools) -> dict[str, Sum]:
+        """What the model found of the noise at the points of ``cloud`` that count."""
+        if denoised.level is None:
+            return {}
+        active, evidence = cloud.active, denoised.evidence
+        counted = cloud.counted[active]
+        return noise_sums(
+            denoised.level[counted],
+            may[active][counted],
+            None if evidence is None else evidence[counted],
+            cloud.original[active][counted],
+            cloud.extent,
+        )
 
     def _counts(self, cloud: PointCloud, may: Bools) -> dict[str, object]:
         """The figures that are counts of ``cloud``, of which the points ``may`` (N,) move."""
@@ -226,16 +251,21 @@ class Spd(Filter):
         moved = cloud if xyz is cloud.xyz else cloud.with_xyz(xyz)
         return moved.with_dims(added) if added else moved
 
-    def _uncertainty(self, denoised: Denoised, active: Bools, may: Bools) -> Dims:
-        """The dimension Uncertainty, if it is asked for: NaN for points that the network has not seen."""
-        if "Uncertainty" not in (self.dimensions or ()):
-            return {}
-        if denoised.uncertainty is None:
-            raise RunError(f"model '{self.model}' gives no Uncertainty; remove it from 'dimensions'")
-        noise = denoised.figures["noise"]
-        column = np.full(len(active), np.nan, dtype=np.float32)
-        column[active] = uncertainty_left(denoised.uncertainty, noise, np.where(may[active], self.strength, 0.0))
-        return {"Uncertainty": column}
+    def _columns(self, denoised: Denoised, active: Bools, may: Bools) -> Dims:
+        """The dimensions that are asked for and that the model tells: NaN for points that the network has not seen."""
+        level, left = denoised.level, denoised.uncertainty
+        if left is not None:
+            noise = denoised.figures["noise"] if level is None else level
+            left = uncertainty_left(left, noise, np.where(may[active], self.strength, 0.0))
+        columns = {}
+        for name, told in {"NoiseLevel": level, "Uncertainty": left}.items():
+            if name not in (self.dimensions or ()):
+                continue
+            if told is None:
+                raise RunError(f"model '{self.model}' gives no {name}; remove it from 'dimensions'")
+            columns[name] = np.full(len(active), np.nan, dtype=np.float32)
+            columns[name][active] = told
+        return columns
 
     def _impossible(self, kind: Kind) -> Iterator[str]:
         """What the choice of points and dimensions asks for in vain, one sentence each."""
@@ -250,24 +280,34 @@ class Spd(Filter):
         for name in sorted(set(self.dimensions or ()) & cloud.dims.keys()):
             yield f"the dimension '{name}' that the cloud had is replaced; it tells of this stage alone"
 
-    def _doubts(self, cloud: PointCloud, figures: Mapping[str, object]) -> Iterator[str]:
+    def doubts(self, figures: Mapping[str, Any]) -> list[str]:
         """Warnings of results that are hardly what was wanted, one sentence each."""
-        units = cloud.history[0].figures.get("units") if cloud.history else None
-        if isinstance(units, str) and "degree" in units:
-            yield "x and y are in degrees, z hardly: the result means little; project the cloud first"
-        noise, spacing = figures.get("noise"), figures.get("spacing")
-        if not isinstance(noise, float) or not isinstance(spacing, float):
-            return
+        found = []
+        noise, spacing, evidence = (figures.get(name) for name in ("noise", "spacing", "evidence"))
+        if noise is None or spacing is None:
+            return []
         if self.noise != "auto" and noise > MOST_NOISE * spacing:
-            yield (
+            found.append(
                 f"noise {noise:.3g} is {noise / spacing:.0f} times the point spacing, more than the network knows; "
                 "check that it is in the cloud's units"
             )
         if self.noise == "auto" and noise < LEAST_NOISE * spacing:
-            yield (
+            found.append(
                 f"the estimated noise, {noise:.2g}, is nearly nothing beside the point spacing, so points hardly move; "
                 "if the cloud is noisy, give 'noise' (sparse scan lines can hide it)"
             )
+        if self.noise == "auto" and evidence is not None and evidence < LEAST_EVIDENCE:
+            found.append(
+                f"only {100 * evidence:.0f} % of the points have a surface around them to read the noise from, so it "
+                "may be too low and points may hardly move; if the cloud is noisy, give 'noise'"
+            )
+        return found
+
+    def _degrees(self, cloud: PointCloud) -> Iterator[str]:
+        """A warning of coordinates that are no lengths."""
+        units = cloud.history[0].figures.get("units") if cloud.history else None
+        if isinstance(units, str) and "degree" in units:
+            yield "x and y are in degrees, z hardly: the result means little; project the cloud first"
 
     def _settings(self, cloud: PointCloud, active: Bools, known: Known) -> Settings:
         chosen = self.sample(cloud.extent, known) if KINDS[self.model].tiled else None
@@ -279,6 +319,7 @@ class Spd(Filter):
                 sampled=None if chosen is None else chosen.holds(places),
                 horizon=None if cloud.horizon is None else cloud.horizon.select(active, cloud.original),
                 known=known,
+                total=cloud.extent.count,
             ),
             noise=None if self.noise == "auto" else self.noise,
             steps=self.steps,

@@ -24,9 +24,10 @@ from deburr.nn.inputs import NOISE_FLOOR, Scene
 from deburr.nn.layer import Sizes
 from deburr.nn.models import PATCHES, Denoised, Settings
 from deburr.nn.network import LIMIT, ScoreNetwork
-from deburr.nn.noise_network import POOLING_HOPS, NoiseNetwork
+from deburr.nn.noise_network import NoiseNetwork
 from deburr.nn.planes import HOPS, Graph, Planes, fit_planes, in_units, search
 from deburr.nn.points import limited
+from deburr.nn.reading import Field, Reading, read
 from deburr.nn.scope import Scope
 
 BUNDLED = Path(__file__).with_name("deburr.safetensors")
@@ -58,76 +59,66 @@ class Default:
         with helping(threads()) as helpers:
             ticker = _Ticker(len(scope.points))
             blocks = _blocks(scope, settings, helpers, ticker)
-            known, planes = self._learned(found, scope, settings, blocks, ticker)
+            reading = None
+            if settings.noise is None:
+                reading = self._read(found, scope, blocks, ticker)
+            known = {} if settings.seen is None else settings.seen.known
+            if level.asks(known):
+                known = _learned(found, reading, scope, settings)
             unit, noise = known["spacing"], known["noise"]
-            steps, fits = settings.steps or level.steps(known), int(planes is None)
-            walks = steps * (ScoreNetwork.WALKS + len(self.score.layers)) + (steps - 1 + fits) * _PLANES
-            ticker.begin("denoising", walks)
-            climb = _Climb(self.score, torch_device(settings.device), blocks, scope)
-            way, gate, sure = climb.run(in_units(found, unit), planes, known["wider"], noise / unit, steps)
-        limit = settings.max_displacement if settings.max_displacement is not None else REACH * noise
+            steps, wider = settings.steps or level.steps(known), level.widening(noise / unit)
+            planes = None
+            if reading is not None and wider == 1:
+                planes = reading.planes.scaled(reading.graph.unit / unit)
+            if reading is None:
+                field = Field(np.full(len(scope.points), noise))
+            else:
+                field = reading.field(noise, known["most"], blocks)
+            way, gate = np.zeros((len(scope.points), 3)), np.zeros(len(scope.points))
+            sure = None if field.sure is None else field.sure.numpy()
+            if settings.strength > 0:  # of what is not applied, nothing needs to be found
+                fits = steps - (planes is not None)
+                ticker.begin("denoising", steps * (ScoreNetwork.WALKS + len(self.score.layers)) + fits * _PLANES)
+                climb = _Climb(self.score, torch_device(settings.device), blocks, scope)
+                way, gate, sure = climb.run(in_units(found, unit), planes, field, known, steps)
+        limits = REACH * field.levels
+        if settings.max_displacement is not None:
+            limits = np.full(len(limits), settings.max_displacement)
         figures = {
             "noise": noise,
             "noise_source": "estimated" if settings.noise is None else "given",
             "spacing": unit,
             "steps": steps,
-            "max_displacement": limit,
+            "max_displacement": settings.max_displacement or REACH * known["most"],
         }
         # Where the gate is open, the neighbours know the surface, and all noise across it goes.
-        uncertainty = noise * np.sqrt(1 - gate)
-        moved = scope.points + settings.strength * limited(unit * way, limit)
-        settled = None if sure is None else sure[scope.back]
+        uncertainty = field.levels * np.sqrt(1 - gate)
+        moved = scope.points + settings.strength * limited(unit * way, limits[:, None])
         return Denoised(
             moved[scope.back],
             figures,
-            level=np.full(len(xyz), noise),
             uncertainty=uncertainty[scope.back],
-            settled=settled,
+            settled=None if sure is None else sure[scope.back],
+            level=field.levels[scope.back],
+            evidence=None if field.evidence is None else field.evidence[scope.back],
         )
 
     def survey(self, xyz: Floats, settings: Settings) -> tuple[Sums, Bools]:
         """See `deburr.nn.models.Surveyor.survey`."""
         scope = Scope.of(xyz, settings.seen)
-        assert settings.seen is not None
         graph = search(scope.points)
-        sure = scope.sure(graph.radii())
-        with helping(threads()) as helpers:
-            ticker = _Ticker(len(scope.points))
-            blocks = _blocks(scope, settings, helpers, ticker)
-            guesses = None
-            if settings.noise is None:
-                ticker.begin("estimating the noise", _ESTIMATE)
-                wider = level.next_width(settings.seen.known)
-                _, *guesses = self._guesses(in_units(graph, None), wider, blocks)
-                if sure is not None:
-                    sure = graph.inner(sure, level.seen(max(HOPS) * wider) - 1 + POOLING_HOPS, blocks)
+        reading, sure = None, scope.sure(graph.radii())
+        if settings.noise is None:
+            with helping(threads()) as helpers:
+                ticker = _Ticker(len(scope.points))
+                reading = self._read(graph, scope, _blocks(scope, settings, helpers, ticker), ticker)
+                sure = reading.sure
         found = np.ones(len(scope.points), np.bool_) if sure is None else sure.numpy()
-        sums = _count(graph, guesses, scope, settings, settings.seen.known, found)
-        return sums, found[scope.back]
+        return _count(graph, reading, scope, settings, found), found[scope.back]
 
-    def _learned(
-        self, found: Graph, scope: Scope, settings: Settings, blocks: Blocks, ticker: _Ticker
-    ) -> tuple[Known, Planes | None]:
-        """What is known of the cloud, or else found in it; and the planes that were last fitted on the way."""
-        known: Known = {} if settings.seen is None else settings.seen.known
-        planes, guesses, graph = None, None, None
-        while level.asks(known):
-            if settings.noise is None:
-                ticker.begin("estimating the noise", _ESTIMATE)
-                graph = graph or in_units(found, None)
-                planes, *guesses = self._guesses(graph, level.next_width(known), blocks)
-            everything = np.ones(len(scope.points), np.bool_)
-            sums = _count(found, guesses, scope, settings, known, everything)
-            known = level.learn(known, sums, settings.noise)
-        return known, None if planes is None or graph is None else planes.scaled(graph.unit / known["spacing"])
-
-    def _guesses(self, graph: Graph, wider: int, blocks: Blocks) -> tuple[Planes, Floats, Floats]:
-        """The planes, and each point's guess of the noise (N,), in cloud units, and its weight (N,)."""
-        planes = fit_planes(graph, wider, blocks)
-        with torch.inference_mode():
-            guess, weight = self.noise(graph, planes, blocks)
-            levels = (guess.double() + graph.spacing.double().log()).exp() * graph.unit
-        return planes, levels.numpy(), weight.double().numpy()
+    def _read(self, found: Graph, scope: Scope, blocks: Blocks, ticker: _Ticker) -> Reading:
+        ticker.begin("estimating the noise", _ESTIMATE)
+        return read(self.noise, in_units(found, None), scope, blocks)
 
 
 @dataclass(frozen=True)
@@ -140,7 +131,7 @@ class _Climb:
     scope: Scope
 
     def run(
-        self, graph: Graph, planes: Planes | None, wider: int, noise: float, steps: int
+        self, graph: Graph, planes: Planes | None, field: Field, known: Known, steps: int
     ) -> tuple[Floats, Floats, Bools | None]:
         """The way of every point (N, 3) in ``steps`` steps, in the graph's units, the first step's gates (N,), and in a
         tile which points are sure (N,). ``planes``: the first step's, if they are known."""
@@ -149,31 +140,35 @@ class _Climb:
         start, unit = graph.points.numpy(), graph.unit
         now, first, sure = start, np.empty(0), self.scope.sure(graph.radii())
         for step in range(steps):
-            told, last = noise * level.STEP_LEVEL**step, step == steps - 1
+            share, last = level.STEP_LEVEL**step, step == steps - 1
+            told, wider = share * field.levels / unit, level.widening(share * known["noise"] / unit)
             if step:
-                graph, planes, wider = in_units(search(now), 1.0), None, level.widening(told)
+                graph, planes = in_units(search(now), 1.0), None
                 if sure is not None:
                     world = self.scope.points + unit * (now - start)
-                    sure = self.scope.sure_again(world, unit * graph.radii(), sure, LIMIT * noise * unit)
+                    sure = self.scope.sure_again(world, unit * graph.radii(), sure, LIMIT * known["most"])
             wanted = None
             if sure is not None:
-                sure = self._proved(graph, sure, wider)
+                sure = self._proved(graph, sure, field.sure, wider)
                 # The last step serves the points that are wanted; steps before it all that these may see.
                 wanted = sure & torch.as_tensor(self.scope.wanted) if last else sure
                 if not bool(wanted.any()):
                     # Nothing can be told from what is seen here, and more is to be read.
                     return np.zeros_like(start), np.zeros(len(start)), np.zeros(len(start), np.bool_)
             planes = planes or fit_planes(graph, wider, self.blocks, self._seen(graph, wanted))
-            floor = (NOISE_FLOOR * graph.spacing).clamp_min(told)
+            floor = torch.maximum(NOISE_FLOOR * graph.spacing, torch.from_numpy(told).float())
             score, gate = (part.double().numpy() for part in self._score(Scene(graph, planes, floor), fed, wanted))
             # What the network may do to points far from all others is more than the noise could.
-            now, first = now + limited(score, LIMIT * told), first if step else gate
+            now, first = now + limited(score, LIMIT * told[:, None]), first if step else gate
         return now - start, first, None if wanted is None else wanted.numpy()
 
-    def _proved(self, graph: Graph, sure: Tensor, wider: int) -> Tensor:
-        """(N,) bool: the points that see none but ``sure`` (N,) ones through planes, layers and ensemble."""
-        hops = level.seen(max(HOPS) * wider) - 1 + len(self.network.layers) + 1
-        return graph.inner(sure, hops, self.blocks)
+    def _proved(self, graph: Graph, sure: Tensor, told: Tensor | None, wider: int) -> Tensor:
+        """(N,) bool: the points that see none but ``sure`` (N,) ones through planes, and through layers and ensemble
+        none but those and such as are ``told`` (N,) their level as in the whole cloud."""
+        sure = graph.inner(sure, level.seen(max(HOPS) * wider) - 1, self.blocks)
+        if told is not None:
+            sure = sure & told
+        return graph.inner(sure, len(self.network.layers) + 1, self.blocks)
 
     def _seen(self, graph: Graph, wanted: Tensor | None) -> Tensor | None:
         """(N,) bool: the points whose planes the scores of the ``wanted`` (N,) ones are made of; None: all."""
@@ -203,18 +198,22 @@ def _blocks(scope: Scope, settings: Settings, helpers: Helpers | None, ticker: _
     return Blocks(len(scope.points), (settings.patches or PATCHES["blocks"]).size, helpers, ticker.tick)
 
 
-def _count(
-    graph: Graph, guesses: list[Floats] | None, scope: Scope, settings: Settings, known: Known, sure: Bools
-) -> Sums:
+def _learned(found: Graph, reading: Reading | None, scope: Scope, settings: Settings) -> Known:
+    """What all points of a whole cloud tell of it."""
+    everything = np.ones(len(scope.points), np.bool_)
+    return level.learn({}, _count(found, reading, scope, settings, everything), settings.noise)
+
+
+def _count(graph: Graph, reading: Reading | None, scope: Scope, settings: Settings, sure: Bools) -> Sums:
     """The sums of the points that count and are ``sure`` (N,)."""
+    known = {} if settings.seen is None else settings.seen.known
     sampled = scope.sampled is not None and bool(known.get("sampled", True))
     rows = scope.counted & sure
     if sampled and scope.sampled is not None:
         rows &= scope.sampled
     # A frame that is given is the unit; all tiles tell the same.
     spacings = graph.own.numpy()[rows] if settings.frame is None else np.array([settings.frame.scale])
-    pair = None if guesses is None else (guesses[0][rows], guesses[1][rows])
-    return level.count(spacings, pair, int(rows.sum()), sampled)
+    return level.count(spacings, None if reading is None else reading.guesses(rows), int(rows.sum()), sampled)
 
 
 class _Ticker:
@@ -239,11 +238,11 @@ def estimate_noise(xyz: Floats, model: Default | None = None) -> float:
     ``model``: whose noise network to ask; default: the bundled one.
     """
     scope = Scope.of(xyz, None)
+    graph = search(scope.points)
     with helping(threads()) as helpers:
         blocks = Blocks(len(scope.points), PATCHES["blocks"].size, helpers)
-        silent = _Ticker(len(scope.points))
-        known, _ = (model or Default.load())._learned(search(scope.points), scope, Settings(), blocks, silent)
-    return float(known["noise"])
+        reading = (model or Default.load())._read(graph, scope, blocks, _Ticker(len(scope.points)))
+    return float(_learned(graph, reading, scope, Settings())["noise"])
 
 
 @cache

@@ -1,7 +1,7 @@
 """The noise level and the spacing of a cloud, as figures that its parts are counted into. Imports no torch.
 
-`known` holds them as they are found: ``spacing``, ``noise`` (both in cloud units) and ``wider``, how wide the planes
-were that the noise was read from; ``few`` where the cloud has too few points for either.
+`known` holds them as they are found: ``spacing``, ``noise`` and ``most``, the highest level anywhere (all in cloud
+units); ``given`` where the noise was told; ``few`` where the cloud has too few points for any.
 """
 
 from __future__ import annotations
@@ -23,9 +23,10 @@ SECOND_STEP = 0.25
 STEP_LEVEL = 0.4
 #: Fewer different points than a neighbourhood span no surface.
 LEAST = 32
-#: Hops along the graph that planes take, layers and the ensemble of scores, and the pooling of guesses: a first guess
+#: Hops along the graph that planes take, layers and the ensemble of scores, the averages that a judge of the noise
+#: sees, the thinned copies that it looks at, the judges that it pools with, and the field between them: a first guess
 #: of what a tile must see, no more; what it saw is known to the networks alone.
-_PLANE_HOPS, _LAYERS, _POOLING_HOPS = 16, 5, 8
+_PLANE_HOPS, _LAYERS, _AVERAGING_HOPS, _COPY_HOPS, _POOL_HOPS, _FIELD_HOPS = 16, 5, 8, 14, 4, 4
 #: Guesses further than this factor from their median are no news of the cloud's noise.
 APART = 3.0
 
@@ -41,17 +42,8 @@ def steps(known: Known) -> int:
 
 
 def asks(known: Known) -> bool:
-    """Whether the spacing or the noise is still to be found, or the noise to be read again from wider planes."""
-    if known.get("few"):
-        return False
-    return not {"spacing", "noise"} <= known.keys() or known.get("wider", 4) < widening(
-        known["noise"] / known["spacing"]
-    )
-
-
-def next_width(known: Known) -> int:
-    """How wide planes the next survey is to fit."""
-    return 2 * int(known["wider"]) if "wider" in known else 1
+    """Whether the spacing or the noise is still to be found."""
+    return not known.get("few") and not {"spacing", "noise"} <= known.keys()
 
 
 def seen(hops: int) -> int:
@@ -69,13 +61,16 @@ def hops(known: Known, asked: int | None) -> int:
     if known.get("few"):
         return 0
     noise = known["noise"] / known["spacing"]
-    widths = [known["wider"], *(widening(noise * STEP_LEVEL**step) for step in range(1, asked or steps(known)))]
-    return sum(seen(_PLANE_HOPS * wider) + _LAYERS for wider in widths)
+    widths = [widening(noise * STEP_LEVEL**step) for step in range(asked or steps(known))]
+    planes = [seen(_PLANE_HOPS * wider) for wider in widths]
+    if not known.get("given"):
+        planes[0] = max(planes[0], survey_hops() + _FIELD_HOPS)
+    return sum(planes) + _LAYERS * len(planes)
 
 
-def survey_hops(known: Known) -> int:
-    """How far a point sees along the graph in the next survey of the noise."""
-    return seen(_PLANE_HOPS * next_width(known)) + _POOLING_HOPS
+def survey_hops() -> int:
+    """How far a point sees along the graph in the survey of the noise."""
+    return max(seen(_PLANE_HOPS) + seen(_AVERAGING_HOPS), _COPY_HOPS) + _POOL_HOPS
 
 
 def count(spacings: Floats, guesses: tuple[Floats, Floats] | None, points: int, sampled: bool) -> dict[str, Sum]:
@@ -112,8 +107,11 @@ def learn(known: Known, sums: Sums, given: float | None) -> Known:
     if points.count < LEAST or unit is None:  # of many points in few places nothing is told
         return {**known, "few": True}
     if given is not None:
-        return {**known, "spacing": unit, "noise": given, "wider": widening(given / unit)}
-    return {**known, "spacing": unit, "noise": pooled(sums["noise"]), "wider": next_width(known)}
+        return {**known, "spacing": unit, "noise": given, "most": given, "given": True}
+    levels = sums["noise"]
+    assert isinstance(levels, Histogram)
+    # Without a single judge, as on a lattice without noise, all neighbourhoods are alike.
+    return {**known, "spacing": unit, "noise": pooled(levels), "most": levels.max or 0.0}
 
 
 def sample(extent: Extent, known: Known) -> Sample | None:
@@ -121,11 +119,12 @@ def sample(extent: Extent, known: Known) -> Sample | None:
     return Sample.of(extent) if known.get("sampled", True) else None
 
 
-def pooled(levels: Sum) -> float:
-    """One noise level for the cloud: the weighted geometric mean of the points' guesses.
+def pooled(levels: Histogram) -> float:
+    """One noise level for the cloud: the weighted geometric mean of the judges' guesses; 0 of none.
 
     Guesses beyond a factor `APART` of their weighted median do not count: a point far from all others knows nothing.
     """
-    assert isinstance(levels, Histogram)
+    if levels.max is None:
+        return 0.0
     middle = levels.middle()
     return float(np.exp(levels.mean_between(middle / APART, middle * APART)))

@@ -48,6 +48,7 @@ class Seen:
     places : (N, 3) float64, where the points were read.
     horizon : of these points, in a tile; None: they are the whole cloud.
     known : what surveys have found; empty where that is still to be done.
+    total : how many points the whole cloud has.
     """
 
     counted: Bools
@@ -55,6 +56,7 @@ class Seen:
     sampled: Bools | None = None
     horizon: Horizon | None = None
     known: Known = field(default_factory=dict)
+    total: int = 0
 
 
 @dataclass(frozen=True)
@@ -107,8 +109,8 @@ class Surveyor(Protocol):
 class Kind:
     """What a model uses of a spec; `filters.spd` refuses a stage or an option that its model would ignore.
 
-    ``dimensions`` are those that it can fill: Displacement any model, Uncertainty one that returns it. ``tiled`` is
-    whether it is a `Surveyor`.
+    ``dimensions`` are those that it can fill: Displacement any model, Uncertainty and NoiseLevel one that returns them.
+    ``tiled`` is whether it is a `Surveyor`.
     """
 
     name: str
@@ -133,7 +135,7 @@ KINDS: dict[str, Kind] = {
             options=frozenset({"noise", "steps", "strength", "max_displacement", "device"}),
             bundled=True,
             min_points=LEAST,
-            dimensions=frozenset({"Displacement", "Uncertainty"}),
+            dimensions=frozenset({"Displacement", "Uncertainty", "NoiseLevel"}),
             tiled=True,
         ),
         Kind(

@@ -1,45 +1,56 @@
-"""How noisy a cloud is: read off the same planes that the score network sees."""
+"""How noisy a cloud is, place by place: read off the planes that the score network sees, and off thinned copies."""
 
 from __future__ import annotations
-
-from math import log
 
 import torch
 from torch import Tensor, nn
 
 from deburr.nn.blocks import Blocks
-from deburr.nn.level import APART
 from deburr.nn.planes import HOPS, Graph, Planes, spread
+from deburr.nn.thinned import SHAPES, Thinned
 
-_INPUTS = len(HOPS) * 5 + (len(HOPS) - 1) * 2 + 1
+_INPUTS = len(HOPS) * 5 + (len(HOPS) - 1) * 2
 #: What points find is averaged over this many hops, about 80 points.
 POOLING_HOPS = 8
+#: The level between judges is averaged over this many hops.
+FIELD_HOPS = 4
+#: Odds are kept within this factor, as a logarithm: no guess silences all others.
+_MOST_ODDS = 6.0
 
 
 class NoiseNetwork(nn.Module):
-    """Per point log(noise / spacing) and the weight of that guess.
+    """Per judge (see `deburr.nn.thinned`) the logarithm of the noise level around it, and the odds that it is right.
 
-    One point's planes tell little where noise exceeds the spacing, and the best guess from little evidence is a timid
-    one. So the evidence is averaged over the graph before it is judged, and the network is trained on the weighted mean
-    of all guesses (`pooled_noise`), not on each of them.
+    One point's planes tell little where noise exceeds the spacing, and nothing where all its neighbours lie on one scan
+    line. So what planes show is averaged over the graph, and judged together with what thinned copies show there; and
+    judges near each other pool their guesses by their odds.
     """
 
-    #: Block-wise walks over the points in `forward`.
-    WALKS = POOLING_HOPS + 2
+    #: Block-wise walks over the points in `forward` and `field`.
+    WALKS = POOLING_HOPS + 1 + FIELD_HOPS
 
     def __init__(self, width: int = 16) -> None:
         super().__init__()
         self.look = nn.Sequential(nn.Linear(_INPUTS, 32), nn.SiLU(), nn.Linear(32, width))
-        self.judge = nn.Sequential(nn.Linear(2 * width, 32), nn.SiLU(), nn.Linear(32, 2))
+        self.judge = nn.Sequential(
+            nn.Linear(2 * width + SHAPES, 128), nn.SiLU(), nn.Linear(128, 64), nn.SiLU(), nn.Linear(64, 2)
+        )
 
-    def forward(self, graph: Graph, planes: Planes, blocks: Blocks | None = None) -> tuple[Tensor, Tensor]:
-        """Guesses (N,) and weights (N,)."""
-        blocks = blocks or Blocks(len(graph.spacing))
+    def forward(self, graph: Graph, planes: Planes, thinned: Thinned, blocks: Blocks) -> tuple[Tensor, Tensor]:
+        """Log levels (M,) in the graph's unit and log odds (M,) of the judges."""
         (seen,) = blocks.map(lambda rows: (self.look(noise_inputs(graph, planes, rows)),))
         near = spread(graph, seen, POOLING_HOPS, blocks)
-        (both,) = blocks.map(lambda rows: (self.judge(torch.cat((seen[rows], near[rows]), 1)),))
-        guess, weight = both.unbind(1)
-        return guess, weight.clamp(-8, 4).exp()
+        rows = thinned.rows
+        return self.judged(seen[rows], near[rows], graph.spacing[rows], thinned)
+
+    def judged(self, seen: Tensor, near: Tensor, spacing: Tensor, thinned: Thinned) -> tuple[Tensor, Tensor]:
+        """The same from what the judges see (M, width), their surroundings see (M, width) and their spacings (M,)."""
+        guess, odds = self.judge(torch.cat((seen, near, thinned.shapes), 1)).unbind(1)
+        odds = odds.clamp(-_MOST_ODDS, _MOST_ODDS)
+        guess = guess + spacing.log()
+        weight = thinned.window * odds.exp()[thinned.pool]
+        level = (weight * guess[thinned.pool]).sum(1) / weight.sum(1)
+        return level, (thinned.window * odds[thinned.pool]).sum(1) / thinned.window.sum(1)
 
 
 def noise_inputs(graph: Graph, planes: Planes, rows: slice) -> Tensor:
@@ -47,23 +58,17 @@ def noise_inputs(graph: Graph, planes: Planes, rows: slice) -> Tensor:
     spacing, normals = graph.spacing[rows, None], planes.normals[rows]
     low, middle, high = planes.variances[rows].unbind(-1)
     height = (planes.means[rows] * normals).sum(-1).abs()
-    thickness = low.sqrt()
-    logs = torch.log(thickness / spacing + 1e-3)
+    logs = torch.log(low.sqrt() / spacing + 1e-3)
     parts = [logs, low / (middle + 1e-12), middle / (high + 1e-12), torch.log(height / spacing + 1e-3)]
     parts += [high.sqrt() / spacing, logs[:, 1:] - logs[:, :-1]]
-    parts += [(normals[:, 1:] * normals[:, :-1]).sum(-1).abs(), torch.full_like(spacing, planes.wider).log2()]
+    parts += [(normals[:, 1:] * normals[:, :-1]).sum(-1).abs()]
     return torch.cat(parts, 1)
 
 
-def pooled_noise(guess: Tensor, weight: Tensor, spacing: Tensor) -> Tensor:
-    """The logarithm of one noise level for the cloud: the weighted mean of the points' guesses, float64.
-
-    With a gradient, for training; `deburr.nn.level.pooled` is the same from sums that parts of a cloud add to. Guesses
-    beyond a factor `APART` of their weighted median do not count: a point far from all others knows nothing.
-    """
-    levels, weight = guess.double() + torch.log(spacing.double()), weight.double()
-    order = torch.argsort(levels)
-    below = weight[order].cumsum(0)
-    middle = order[torch.searchsorted(below, below[-1:] / 2).clamp_max(len(order) - 1)]
-    weight = weight * ((levels - levels[middle]).abs() < log(APART))
-    return (levels * weight).sum() / weight.sum()
+def field(graph: Graph, thinned: Thinned, level: Tensor, odds: Tensor, blocks: Blocks) -> tuple[Tensor, Tensor]:
+    """The judges' log levels and log odds (M,), weighted by the odds, at all N points; NaN where no judge is near."""
+    weight = odds.double().exp()
+    known = torch.zeros(len(graph.spacing), 3, dtype=torch.float64)
+    known[thinned.rows] = torch.stack((weight * level, weight, weight * odds), 1)
+    told, whole, sure = spread(graph, known, FIELD_HOPS, blocks).unbind(1)
+    return told / whole, sure / whole

@@ -187,10 +187,10 @@ def fit_planes(graph: Graph, wider: int = 1, blocks: Blocks | None = None, wante
     # All scales are written into one place: twice that would be most of what a large cloud needs.
     shape = (len(moments), len(HOPS), 3)
     means, normals, variances = (torch.empty(shape, device=moments.device) for _ in range(3))
-    average = averaging(graph, moments.dtype, blocks)
+    averaged = averaging(graph, moments.dtype, blocks)
     done = 0
     for scale, hop in enumerate(HOPS):
-        moments, done = average(moments, hop * wider - done), hop * wider
+        moments, done = averaged(moments, hop * wider - done), hop * wider
 
         def plane(rows: slice, moments: Tensor = moments, scale: int = scale) -> tuple[Tensor, ...]:
             if wanted is not None and not bool(wanted[rows].any()):
@@ -211,19 +211,12 @@ def spread(graph: Graph, values: Tensor, hops: int, blocks: Blocks) -> Tensor:
 
 def averaging(graph: Graph, dtype: torch.dtype, blocks: Blocks) -> Callable[[Tensor, int], Tensor]:
     """What `spread` does, prepared for more than one call."""
-    matrices = {rows.start: _matrix(graph, rows, dtype) for rows in blocks.rows()}
-    back: list[Tensor] = []
+    matrices = {rows.start: averaging_matrix(graph, rows, dtype) for rows in blocks.rows()}
 
     def multiplied(values: Tensor) -> Callable[[slice, Tensor], object]:
         return lambda rows, out: torch.mm(matrices[rows.start], values, out=out)
 
-    def average(values: Tensor, hops: int) -> Tensor:
-        if torch.is_grad_enabled() and values.requires_grad:
-            # PyTorch would turn the matrix round anew in every backward pass.
-            back[:] = back or [matrices[0].t().to_sparse_csr()]
-            for _ in range(hops):
-                values = _Average.apply(values, matrices[0], back[0])  # type: ignore[no-untyped-call]
-            return values
+    def apply(values: Tensor, hops: int) -> Tensor:
         with torch.inference_mode(blocks.size is not None):
             # What was handed over is not written into; from then on, two places take turns.
             places = [torch.empty_like(values) for _ in range(min(hops, 2))]
@@ -231,7 +224,17 @@ def averaging(graph: Graph, dtype: torch.dtype, blocks: Blocks) -> Callable[[Ten
                 values = blocks.write(multiplied(values), places[hop % 2])
         return values
 
-    return average
+    return apply
+
+
+def average(values: Tensor, matrix: Tensor, back: Tensor, hops: int) -> Tensor:
+    """``values`` (N, C) times ``matrix`` (N, N) as often as ``hops`` says, with a gradient for the values.
+
+    ``back`` is the matrix transposed, which PyTorch would make anew in every backward pass.
+    """
+    for _ in range(hops):
+        values = _Average.apply(values, matrix, back)  # type: ignore[no-untyped-call]
+    return values
 
 
 class _Average(torch.autograd.Function):
@@ -247,7 +250,7 @@ class _Average(torch.autograd.Function):
         return context.saved_tensors[0] @ gradient.contiguous(), None, None
 
 
-def _matrix(graph: Graph, rows: slice, dtype: torch.dtype) -> Tensor:
+def averaging_matrix(graph: Graph, rows: slice, dtype: torch.dtype) -> Tensor:
     """Some rows (n, N) of the sparse matrix of an averaging hop: they sum to 1, the point itself is a window of 1."""
     count, k = graph.neighbors[rows].shape
     device = graph.neighbors.device

@@ -59,9 +59,9 @@ def count_distinct(points: Floats, enough: int) -> int:
     return some if some >= enough or len(points) <= 16 * enough else len(np.unique(points, axis=0))
 
 
-def limited(step: Floats, longest: float | None) -> Floats:
-    """``step`` (N, 3) with no vector longer than ``longest``."""
+def limited(step: Floats, longest: Floats | float | None) -> Floats:
+    """``step`` (N, 3) with no vector longer than ``longest``, one for all or (N, 1)."""
     if longest is None:
         return step
     length = np.linalg.norm(step, axis=1, keepdims=True)
-    return np.asarray(step * np.minimum(1.0, longest / np.maximum(length, np.finfo(np.float64).tiny)))
+    return np.asarray(step * (longest / np.maximum(length, np.maximum(longest, np.finfo(np.float64).tiny))))

@@ -25,6 +25,7 @@ class Scope:
     sampled : (M,) bool, those in the sample; None: there is none.
     places, settled, horizon : (M, 3) float64 where the points were read, (M,) bool, and what is around, in a tile.
     wanted : (M,) bool, in a tile: the points whose result is asked for.
+    total : how many points the whole cloud has; in a tile equal ones count too, which nobody could know apart.
     """
 
     points: Floats
@@ -35,24 +36,27 @@ class Scope:
     settled: Bools | None = None
     horizon: Horizon | None = None
     wanted: Bools | bool = True
+    total: int = 0
 
     @classmethod
     def of(cls, xyz: Floats, seen: Seen | None) -> Scope:
         """The scope of ``xyz`` (N, 3); without ``seen`` they are a whole cloud, all of which counts."""
         points, back = canonical(xyz)
         if seen is None:
-            return cls(points, back, np.ones(len(points), np.bool_))
+            return cls(points, back, np.ones(len(points), np.bool_), total=len(points))
         # Of several values for one place, the last is kept: from the back, that is the first.
         first = np.empty(len(points), np.intp)
         first[back[::-1]] = np.arange(len(xyz))[::-1]
         sampled = None if seen.sampled is None else seen.sampled[first]
         if seen.horizon is None:
-            return cls(points, back, seen.counted[first], sampled)
+            return cls(points, back, seen.counted[first], sampled, total=len(points))
         settled = np.ones(len(points), np.bool_)
         settled[back[~seen.horizon.settled]] = False
         wanted = np.zeros(len(points), np.bool_)
         wanted[back[seen.horizon.wanted]] = True
-        return cls(points, back, seen.counted[first], sampled, seen.places[first], settled, seen.horizon, wanted)
+        return cls(
+            points, back, seen.counted[first], sampled, seen.places[first], settled, seen.horizon, wanted, seen.total
+        )
 
     def sure(self, radii: Floats) -> Tensor | None:
         """(M,) bool: whether all points within ``radii`` (M,) of each are known; None where all are anyway."""
@@ -62,6 +66,13 @@ class Scope:
         assert self.settled is not None
         known = self.horizon.sure(self.points, radii, self.places[~self.settled])
         return torch.from_numpy(known & self.settled)
+
+    def sure_of(self, rows: Indices, radii: Floats, members: Tensor) -> Tensor:
+        """(R,) bool: whether all points within ``radii`` (R,) of ``rows`` (R,) are at hand and of ``members`` (M,)."""
+        assert self.horizon is not None
+        assert self.places is not None
+        unknown = self.places[~members.numpy()]
+        return torch.from_numpy(self.horizon.sure(self.points[rows], radii, unknown))
 
     def sure_again(self, points: Floats, radii: Floats, sure: Tensor, moved: float) -> Tensor:
         """The same for the points where they are now, after all points were moved by up to ``moved`` and only those

@@ -111,7 +111,8 @@ def _check_header(path: Path) -> None:
             start = file.read(9)
     except OSError as error:
         raise ReadError(f"{path}: cannot be read ({error.strerror}); check its permissions") from error
-    if start[:2] in (b"PK", b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05"):
+    # A header of 640 bytes begins as a pickle does: what follows its length tells them apart.
+    if start[8:] != b"{" and start[:2] in (b"PK", b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05"):
         raise ReadError(
             f"{path}: a torch checkpoint (pickle), not safetensors; "
             "convert the published SPD checkpoint with 'pipeline weights import'"

@@ -22,7 +22,8 @@ def run(recipe_path: str, init: str | None = None, resume: bool = False) -> dict
     from deburr.core.files import check_folder
     from deburr.nn import weights
     from deburr.nn.default import BUNDLED
-    from deburr.train.examples import Pool
+    from deburr.train.curves import Curves
+    from deburr.train.feed import find_scenes, scenes
     from deburr.train.loop import Trainer, train
     from deburr.train.recipe import read_recipe
     from deburr.train.tiles import Tiles, find_files, read_tiles
@@ -30,7 +31,7 @@ def run(recipe_path: str, init: str | None = None, resume: bool = False) -> dict
     recipe = read_recipe(recipe_path)
     if recipe.objective == "self_supervised" and init is None and not resume:
         raise SpecError(f"{recipe_path}: objective 'self_supervised' fine-tunes trained weights; give them with --init")
-    files = find_files(recipe_path, recipe.files)
+    files, prepared = find_files(recipe_path, recipe.files), find_scenes(recipe_path, recipe.scenes)
     if init is not None and resume:
         raise SpecError("--init and --resume exclude each other; a resumed run has its first weights already")
     init = str(BUNDLED) if init == "bundled" else init
@@ -41,7 +42,7 @@ def run(recipe_path: str, init: str | None = None, resume: bool = False) -> dict
         raise SpecError(f"{recipe_path}: output: '{output}' must end in .safetensors; rename it")
     if init is not None and Path(init).resolve() == output.resolve():
         raise SpecError(f"{recipe_path}: output: '{output}' is what --init starts from; choose another")
-    trainer, chain = Trainer(recipe), list[dict[str, Any]]()
+    trainer, chain, curves = Trainer(recipe), list[dict[str, Any]](), Curves(output.with_suffix(".csv"))
     if init is not None:
         tensors, card = weights.read(init, model="deburr")
         weights.fit(init, trainer.networks, tensors)
@@ -51,24 +52,53 @@ def run(recipe_path: str, init: str | None = None, resume: bool = False) -> dict
         if not checkpoint.is_file():
             raise RunError(f"{checkpoint}: no checkpoint to resume from; start without --resume")
         chain = trainer.restore(checkpoint)
+        curves.resume(trainer.step)
     tiles = Tiles(read_tiles(files, recipe, trainer.model())) if files else None
-    pool = Pool(recipe, drawn=trainer.step * recipe.batch, other=tiles.draw if tiles else None)
+    with scenes(recipe, trainer.step * recipe.batch, tiles.draw if tiles else None, prepared) as drawn:
+        train(trainer, checkpoint, drawn, chain, curves)
+    card = finish(trainer, [*chain, _link(trainer, recipe_path, tiles, len(prepared))], str(output))
+    curves.add(trainer.step, trainer.seconds, trainer.points, trainer.running)
+    curves.validated(card["validation"])
+    curves.write()
+    curves.draw()
+    return card
+
+
+def prepare(recipe_path: str, folder: str, count: int) -> None:
+    """Write the first ``count`` scenes of the recipe in ``recipe_path`` into ``folder``, which is made, as files for
+    its option ``scenes``. Raises `deburr.core.errors.SpecError`, `RunError` and `WriteError`."""
+    from deburr.core.errors import SpecError, WriteError
+    from deburr.core.progress import advance
+    from deburr.train.feed import scenes
+    from deburr.train.prepared import write
+    from deburr.train.recipe import read_recipe
+
+    recipe = read_recipe(recipe_path)
+    if recipe.objective == "self_supervised":
+        raise SpecError(f"{recipe_path}: scenes of objective 'self_supervised' cannot be prepared; choose another")
     try:
-        train(trainer, checkpoint, pool, chain)
-    finally:
-        pool.close()
-    return finish(trainer, [*chain, _link(trainer, recipe_path, tiles)], str(output))
+        Path(folder).mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise WriteError(f"{folder}: cannot be made ({error.strerror}); choose another folder") from error
+    with scenes(recipe, 0, count=count) as made:
+        for number, scene in enumerate(made):
+            write(Path(folder) / f"{number:06d}.npz", scene)
+            advance("preparing scenes", number + 1, count)
 
 
-def _link(trainer: Any, recipe_path: str, tiles: Any) -> dict[str, Any]:
+def _link(trainer: Any, recipe_path: str, tiles: Any, prepared: int) -> dict[str, Any]:
     """What the card's chain records of this run."""
     link = {
         # What the user's files are called is nobody's business.
-        "recipe": trainer.recipe.model_dump(mode="json", exclude={"output", "threads", "device", "files"}),
+        "recipe": trainer.recipe.model_dump(
+            mode="json", exclude={"output", "threads", "device", "files", "scenes", "workers"}
+        ),
         "recipe_sha256": hashlib.sha256(Path(recipe_path).read_bytes()).hexdigest(),
         "steps": trainer.step,
         "minutes": round(trainer.seconds / 60, 1),
     }
+    if prepared:
+        link["prepared_scenes"] = prepared
     return link if tiles is None else {**link, "tiles": tiles.figures()}
 
 

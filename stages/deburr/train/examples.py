@@ -1,54 +1,54 @@
-"""Turns scenes into training examples: noise, the target, and what the network sees."""
+"""Scenes with noise, to learn from: each a function of the recipe and its number alone."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ProcessPoolExecutor
+from collections.abc import Callable
 from dataclasses import dataclass
-from multiprocessing import get_context
+from pathlib import Path
 
 import numpy as np
-import torch
-from torch import Tensor
 
 from deburr.core.cloud import Floats
+from deburr.core.files import replacing
 from deburr.core.neighbors import cloud_spacing
-from deburr.nn.inputs import NOISE_FLOOR, Scene
-from deburr.nn.level import widening
-from deburr.nn.planes import build_graph, fit_planes
+from deburr.nn.inputs import NOISE_FLOOR
 from deburr.train.landscapes import landscape_scene
 from deburr.train.recipe import Recipe
-from deburr.train.scene import CleanScene, cropped, displacement_target, scaled
+from deburr.train.scene import CleanScene, Surface, cropped, scaled
 from deburr.train.solids import solid_scene
 
-#: Most points of a scene that one step learns from; larger scenes give a new part of themselves each time.
-_MOST = 6000
-#: More noise than this, in spacings, leaves nothing of a solid of few points.
-_SPARSE = 1.5
+#: More noise than this, in spacings, leaves nothing of a solid of few points, and which have few.
+_SPARSE, _FEW = 1.5, 12_000
 #: Share of scenes with less noise than the recipe's range: users' clouds may be clean.
 _NEARLY_CLEAN = 0.08
+#: Share of the scans that are no scans, but lattices and lines.
+_LATTICES = 0.08
+#: Solids that a run starts with, and scenes that it draws until there is one more: each takes seconds to make.
+_FIRST_SOLIDS, _SCENES_A_SOLID = 8, 16
 
 
 @dataclass(frozen=True)
 class Example:
-    """A noisy scene in spacings: its clean truth, its coordinates now, its noise level, and that before any pass.
+    """A noisy scene in spacings: its clean truth, its coordinates now (N, 3), each point's noise level (N,) float64,
+    and that before any pass.
 
     ``guessed``: its truth is only right on average, see `deburr.train.tiles`.
     """
 
     truth: CleanScene
     points: Floats
-    level: float
-    first_level: float
+    level: Floats
+    first_level: Floats
     guessed: bool = False
 
+    @property
+    def typical(self) -> float:
+        """The median level."""
+        return float(np.median(self.level))
 
-def see(points: Floats, level: float, wider: int | None = None) -> Scene:
-    """What the network sees of ``points`` (N, 3) float64 at one noise level; ``wider``: see `fit_planes`."""
-    graph = build_graph(points, unit=1.0)
-    noise = torch.full((len(points),), level) if level > 0 else torch.zeros(len(points))
-    planes = fit_planes(graph, wider or widening(level))
-    return Scene(graph, planes, torch.maximum(noise, NOISE_FLOOR * graph.spacing))
+
+#: Draws an example from somewhere else.
+Draw = Callable[[np.random.Generator], Example]
 
 
 def add_noise(points: Floats, level: float, rng: np.random.Generator) -> Floats:
@@ -66,62 +66,53 @@ def add_noise(points: Floats, level: float, rng: np.random.Generator) -> Floats:
     return points + noise
 
 
-class Pool:
-    """Solids, which take seconds each, made in the background and kept; landscapes, made anew each time.
+def draw(recipe: Recipe, number: int, solids: Path, other: Draw | None = None) -> Example:
+    """Scene ``number`` of a run: its spacing is 1, its noise drawn from the recipe's range.
 
-    ``drawn``: scenes that an interrupted run has drawn before; its landscapes do not come again. ``other``: where
-    every second example comes from instead.
+    solids : a folder that keeps solids, which take seconds each to make.
+    other : where every second example comes from instead.
     """
-
-    def __init__(
-        self,
-        recipe: Recipe,
-        drawn: int = 0,
-        first: int = 8,
-        other: Callable[[np.random.Generator], Example] | None = None,
-    ) -> None:
-        self._recipe, self._ready = recipe, list[CleanScene]()
-        self._other, self._turn = other, False
-        self._executor = ProcessPoolExecutor(1, mp_context=get_context("spawn"))
-        seeds = range(recipe.seed * 1_000_000, recipe.seed * 1_000_000 + recipe.solids)
-        self._waiting: list[Future[CleanScene]] = [self._executor.submit(solid_scene, s) for s in seeds]
-        while len(self._ready) < min(first, recipe.solids):
-            self._ready.append(self._waiting.pop(0).result())
-        self._next_landscape = recipe.seed * 1_000_000 + drawn
-
-    def close(self) -> None:
-        self._executor.shutdown(wait=False, cancel_futures=True)
-
-    def draw(self, rng: np.random.Generator) -> Example:
-        """One scene with fresh noise, centred, its spacing 1."""
-        self._turn = not self._turn
-        if self._other is not None and self._turn:
-            return self._other(rng)
-        while self._waiting and self._waiting[0].done():
-            self._ready.append(self._waiting.pop(0).result())
-        recipe = self._recipe
-        if rng.random() < recipe.landscape_share:
-            scene, (low, high) = landscape_scene(self._next_landscape), recipe.landscape_noise
-            self._next_landscape += 1
-        else:
-            scene, (low, high) = self._ready[int(rng.integers(len(self._ready)))], recipe.solid_noise
-            if len(scene.points) <= 2 * _MOST:
-                high = min(high, _SPARSE)
-        scene = cropped(scene, _MOST, rng)
-        scene = scaled(scene, 1 / cloud_spacing(scene.points))
-        level = float(np.exp(rng.uniform(np.log(low), np.log(high))))
-        if rng.random() < _NEARLY_CLEAN:
-            level = float(np.exp(rng.uniform(np.log(NOISE_FLOOR), np.log(max(low, 2 * NOISE_FLOOR)))))
-        noisy = add_noise(scene.points, level, rng)
-        return Example(scene, noisy, level, level)
+    rng = np.random.default_rng([recipe.seed, 3, number])
+    if other is not None and number % 2 == 0:
+        return other(rng)
+    kind = rng.random()
+    if kind < recipe.scan_share:
+        return _scan(recipe.seed * 1_000_000 + number, recipe.most)
+    if rng.random() < recipe.landscape_share:
+        scene, (low, high) = landscape_scene(recipe.seed * 1_000_000 + number), recipe.landscape_noise
+    else:
+        there = min(recipe.solids, _FIRST_SOLIDS + number // _SCENES_A_SOLID)
+        scene, (low, high) = kept_solid(solids, recipe.seed * 1_000_000 + int(rng.integers(there))), recipe.solid_noise
+        if len(scene.points) <= _FEW:
+            high = min(high, _SPARSE)
+    scene = cropped(scene, recipe.most, rng)
+    scene = scaled(scene, 1 / cloud_spacing(scene.points))
+    level = float(np.exp(rng.uniform(np.log(low), np.log(high))))
+    if rng.random() < _NEARLY_CLEAN:
+        level = float(np.exp(rng.uniform(np.log(NOISE_FLOOR), np.log(max(low, 2 * NOISE_FLOOR)))))
+    levels = np.full(len(scene.points), level)
+    return Example(scene, add_noise(scene.points, level, rng), levels, levels)
 
 
-def target(example: Example, objective: str) -> Tensor:
-    """(N, 3) float32, the displacement each point should make, in units of the noise before any pass."""
-    return torch.from_numpy(displacement_target(example.truth, example.points, objective) / example.first_level).float()
+def _scan(seed: int, most: int) -> Example:
+    from deburr.train.lattices import lattice_scene
+    from deburr.train.scans import scan_scene
+
+    rare = np.random.default_rng([seed, 7]).random() < _LATTICES
+    scan = lattice_scene(seed, largest=most) if rare else scan_scene(seed, most=most)
+    factor = 1 / cloud_spacing(scan.truth.points)
+    level = scan.level * factor
+    return Example(scaled(scan.truth, factor), scan.points * factor, level, level)
 
 
-def batches(pool: Pool, recipe: Recipe, rng: np.random.Generator) -> Iterator[list[Example]]:
-    """Batches without end."""
-    while True:
-        yield [pool.draw(rng) for _ in range(recipe.batch)]
+def kept_solid(folder: Path, seed: int) -> CleanScene:
+    """The solid of ``seed``, from ``folder`` if it was made before; to float32, so that it is the same either way."""
+    path = folder / f"{seed}.npz"
+    if not path.is_file():
+        made = solid_scene(seed)
+        arrays = (made.points, made.surface.points, made.surface.normals)
+        with replacing(path) as temporary:
+            np.savez(temporary, *(array.astype(np.float32) for array in arrays))
+    with np.load(path, allow_pickle=False) as kept:
+        points, dense, normals = (kept[f"arr_{i}"].astype(np.float64) for i in range(3))
+    return CleanScene(points, np.zeros(len(points), dtype=np.bool_), Surface(dense, normals))

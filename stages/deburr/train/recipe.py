@@ -18,7 +18,10 @@ class Recipe(BaseModel):
 
     output: str = Field(description="safetensors file that the weights go to")
     seed: int = Field(0, ge=0, lt=1_000_000, description="of scenes, noise and first weights")
-    minutes: float = Field(gt=0, description="how long to train; the learning rate falls over this time")
+    steps: int | None = Field(None, ge=1, description="how many steps to train; the learning rate falls over them")
+    minutes: float | None = Field(
+        None, gt=0, description="in place of steps: how long to train; such a run depends on the machine's speed"
+    )
     objective: Literal["score", "denoising", "self_supervised"] = Field(
         "score", description="nearest clean place; the point's own; or that as far as noisy files tell it"
     )
@@ -28,6 +31,9 @@ class Recipe(BaseModel):
     )
     solids: int = Field(250, ge=1, description="random solids in the pool")
     landscape_share: float = Field(0.5, ge=0, le=1, description="share of scenes that are simulated open country")
+    scan_share: float = Field(0.0, ge=0, le=1, description="share of scenes that are scans as scanners make them")
+    most: int = Field(6000, ge=500, description="most points of a scene that one step learns from")
+    scenes: str | None = Field(None, description="scenes prepared beforehand; wildcards, relative to the recipe")
     solid_noise: tuple[float, float] = Field((0.05, 2.8), description="lowest and highest noise on solids, spacings")
     landscape_noise: tuple[float, float] = Field((0.01, 0.9), description="the same in open country")
     batch: int = Field(2, ge=1, description="scenes a step")
@@ -35,6 +41,11 @@ class Recipe(BaseModel):
     second_pass: float = Field(0.4, ge=0, le=1, description="share of scenes denoised once before they are learnt from")
     networks: tuple[Literal["score", "noise"], ...] = Field(("score", "noise"), description="what is trained")
     device: Literal["auto", "cpu", "cuda"] = "cpu"
+    kernels: Literal["torch", "compiled"] = Field(
+        "torch", description="compiled: the score network's loops by the C compiler (cc), faster, on a processor alone"
+    )
+    workers: int = Field(1, ge=1, description="processes that prepare scenes beside the training")
+    validate_every: int = Field(1000, ge=1, description="steps between two validations")
     threads: int | None = Field(None, ge=1, description="processor threads; default: all")
     channels: int = Field(48, ge=8)
     heads: int = Field(6, ge=1)
@@ -42,7 +53,13 @@ class Recipe(BaseModel):
 
     @model_validator(mode="after")
     def _agrees(self) -> Self:
-        """The options that stand or fall with the objective."""
+        """The options that stand or fall with each other."""
+        if (self.steps is None) == (self.minutes is None):
+            raise ValueError("give one of the options 'steps' and 'minutes', and not both")
+        if self.kernels == "compiled" and self.device == "cuda":
+            raise ValueError("kernels 'compiled' is for device 'cpu' alone; remove it")
+        if self.scenes is not None and self.objective == "self_supervised":
+            raise ValueError("option 'scenes' is not for objective 'self_supervised', which learns from 'files'")
         if self.objective == "self_supervised":
             if not self.files:
                 raise ValueError("objective 'self_supervised' learns from noisy clouds; name them in 'files'")

@@ -124,7 +124,7 @@ class Tiles:
         unit = cloud_spacing(crop)
         share = float(rng.uniform(*_ADDED))
         points, guess = noisier(crop / unit, tile.noise / unit, share, rng)
-        level = tile.noise / unit * float(np.sqrt(1 + share**2))
+        level = np.full(len(points), tile.noise / unit * float(np.sqrt(1 + share**2)))
         # No point has a surface to go to: every one is solitary.
         nowhere = Surface(np.empty((0, 3)), np.empty((0, 3)))
         truth = CleanScene(guess, np.ones(len(guess), dtype=np.bool_), nowhere)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -14,7 +16,7 @@ from deburr.train.landscapes import landscape_scene
 from deburr.train.scene import CleanScene, nearest_on_surface, scaled
 from deburr.train.solids import solid_scene
 
-#: Recipes' seeds stay far below; see `deburr.train.examples.Pool`.
+#: Recipes' seeds stay far below; see `deburr.train.examples.draw`.
 FIRST_SEED = 2**40
 SCENES = 4
 LEVELS = {"solid": (0.3, 0.6, 1.2), "landscape": (0.05, 0.15, 0.4)}
@@ -25,7 +27,7 @@ def validate(model: Default) -> list[dict[str, Any]]:
     ``to_surface`` for points on surfaces, ``to_own_place`` for leaves and wires. The noise level is not told."""
     rows = []
     for kind, make in (("solid", solid_scene), ("landscape", landscape_scene)):
-        scenes = [_unit(make(FIRST_SEED + number)) for number in range(SCENES)]
+        scenes = [_scene(make, FIRST_SEED + number) for number in range(SCENES)]
         for level in LEVELS[kind]:
             found = [_compare(model, scene, level, seed) for seed, scene in enumerate(scenes)]
             before, after, guess = (np.array([f[i] for f in found]) for i in range(3))
@@ -42,7 +44,10 @@ def _share(before: Floats, after: Floats) -> float:
     return float(np.sqrt(np.nanmean(after) / np.nanmean(before)))
 
 
-def _unit(scene: CleanScene) -> CleanScene:
+@cache
+def _scene(make: Callable[[int], CleanScene], seed: int) -> CleanScene:
+    """Kept: a run validates often, and solids take seconds each."""
+    scene = make(seed)
     return scaled(scene, 1 / cloud_spacing(scene.points))
 
 

@@ -1,0 +1,123 @@
+"""What the noise network learns from: scenes whose level is known at every point, looked at once and kept.
+
+Nothing that it is shown depends on its weights: a scene is looked at once, and learnt from as often as is wanted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from math import log
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from deburr.core.cloud import Floats
+from deburr.nn.inputs import NOISE_FLOOR
+from deburr.nn.level import APART
+from deburr.nn.noise_network import POOLING_HOPS, NoiseNetwork, noise_inputs
+from deburr.nn.planes import Graph, Planes, average, averaging_matrix, build_graph, fit_planes
+from deburr.nn.thinned import Thinned, look
+from deburr.train.scene import CleanScene
+
+#: Where the clean surface itself is rougher than this share of the noise, nothing there tells the noise.
+_ROUGH = 0.7
+#: The quantile of what it may be that is wanted on surfaces, where too much does less harm than too little; and where
+#: nothing tells the noise, and points had better stay.
+_ON_SURFACE, _ELSEWHERE = 0.6, 0.15
+#: A level is right within this factor.
+_RIGHT = 1.5
+#: Levels below this share of the spacing need not be told apart: points hardly move.
+_SMALL = 0.015
+
+
+@dataclass(frozen=True)
+class Judged:
+    """A noisy scene of N points as the noise network sees it, at M judges.
+
+    inputs : (N, I) float32.
+    spacing : (M,) float32; thinned : the judges.
+    target : (M,) float32, log levels; readable : (M,) bool, on a surface that is smoother than the noise.
+    """
+
+    inputs: Tensor
+    spacing: Tensor
+    thinned: Thinned
+    target: Tensor
+    readable: Tensor
+
+
+def judged(points: Floats, graph: Graph, planes: Planes, truth: CleanScene, level: Floats) -> Judged:
+    """Look at ``points`` (N, 3), whose graph and narrowest planes are given, as are their truth and levels (N,)."""
+    thinned = look(graph, points, len(points))
+    rows = thinned.rows
+    floor = NOISE_FLOOR * graph.spacing.double()
+    target = torch.maximum(torch.from_numpy(level) / graph.unit, floor)[rows]
+    smooth = _roughness(truth, graph)[rows] < _ROUGH * target
+    readable = ~torch.from_numpy(truth.solitary)[rows] & smooth
+    inputs = noise_inputs(graph, planes, slice(0, len(points)))
+    return Judged(inputs, graph.spacing[rows], thinned, target.log().float(), readable)
+
+
+def _roughness(truth: CleanScene, graph: Graph) -> Tensor:
+    """(N,) float64: how thick the smallest neighbourhoods are in the clean scene, in the unit of ``graph``."""
+    places, row = np.unique(truth.points, axis=0, return_inverse=True)
+    own = build_graph(places)
+    thick = fit_planes(own).variances[:, 0, 0].double().sqrt() * own.unit
+    return thick[torch.from_numpy(row.reshape(-1))] / graph.unit
+
+
+def to_arrays(scene: Judged) -> dict[str, npt.NDArray[Any]]:
+    """All that training reads of it."""
+    seen = scene.thinned
+    parts = {**{name: getattr(scene, name) for name in _OWN}, **{name: getattr(seen, name) for name in _SEEN}}
+    return {f"judged_{name}": part.numpy() for name, part in parts.items()}
+
+
+def from_arrays(arrays: Mapping[str, npt.NDArray[Any]]) -> Judged | None:
+    """What `to_arrays` gave; None where it is not there."""
+    if "judged_inputs" not in arrays:
+        return None
+    own, seen = ({name: torch.from_numpy(arrays[f"judged_{name}"]) for name in names} for names in (_OWN, _SEEN))
+    return Judged(**own, thinned=Thinned(**seen, radii=np.zeros(0)))
+
+
+_OWN, _SEEN = ("inputs", "spacing", "target", "readable"), ("rows", "shapes", "pool", "window")
+
+
+def losses(network: NoiseNetwork, graph: Graph, scene: Judged) -> dict[str, Tensor]:
+    """Quantile losses of local levels (Koenker & Bassett 1978) and of the whole scene's; how true the odds are."""
+    rows = scene.thinned.rows
+    seen = network.look(scene.inputs)
+    matrix = averaging_matrix(graph, slice(0, len(seen)), torch.float32)
+    near = average(seen, matrix, matrix.t().to_sparse_csr(), POOLING_HOPS)
+    level, odds = network.judged(seen[rows], near[rows], scene.spacing, scene.thinned)
+    small = _SMALL * scene.spacing
+    missing = (scene.target.exp() + small).log() - (level.exp() + small).log()
+    share = torch.where(scene.readable, _ON_SURFACE, _ELSEWHERE)
+    local = torch.maximum(share * missing, (share - 1) * missing).mean()
+    right = (missing.abs() < log(_RIGHT)) & scene.readable
+    sure = functional.binary_cross_entropy_with_logits(odds, right.float())
+    found = {"level": local, "odds": 0.3 * sure}
+    if bool(scene.readable.float().mean() > 0.3):
+        middle = scene.target[scene.readable].median()
+        off = pooled(level, odds) - middle
+        found["cloud"] = 0.3 * off.abs()
+    return found
+
+
+def pooled(level: Tensor, odds: Tensor) -> Tensor:
+    """The logarithm of one level for a cloud: the weighted mean of the judges' (M,); with a gradient.
+
+    `deburr.nn.level.pooled` is the same from sums that parts of a cloud add to.
+    """
+    weight = odds.exp()
+    order = torch.argsort(level)
+    below = weight[order].cumsum(0)
+    middle = order[torch.searchsorted(below, below[-1:] / 2).clamp_max(len(order) - 1)]
+    weight = weight * ((level - level[middle]).abs() < log(APART))
+    return (level * weight).sum() / weight.sum()

@@ -1,0 +1,176 @@
+"""Examples made ready for a step: all that needs no gradient, as arrays that go to another process or into a file."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from deburr.core.cloud import Floats
+from deburr.core.errors import ReadError
+from deburr.core.files import replacing
+from deburr.nn.inputs import NOISE_FLOOR, Scene
+from deburr.nn.level import SECOND_STEP, STEP_LEVEL, widening
+from deburr.nn.planes import Graph, Planes, build_graph, fit_planes
+from deburr.nn.points import canonical
+from deburr.train import level
+from deburr.train.examples import Example
+from deburr.train.level import Judged, judged
+from deburr.train.recipe import Recipe
+from deburr.train.scene import CleanScene, Surface, displacement_target
+
+Arrays = Mapping[str, npt.NDArray[Any]]
+
+#: Spread of the logarithm of the level that the network is told: an estimate is never exact.
+_TOLD_ERROR = 0.15
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """What one step learns from a scene of N points, in spacings.
+
+    scene : what the network sees.
+    example : the scene's points and levels; its truth where it is to be denoised once before it is learnt from.
+    objective : the recipe's.
+    surface, home : (N, 3) float32, the ways to the nearest clean place and to the one that the objective asks for.
+    told : the level that the network is told over the true one.
+    second : whether it is to be denoised once first.
+    judged : what the noise network sees; None where it is not trained.
+    """
+
+    scene: Scene
+    example: Example
+    objective: str
+    surface: Tensor
+    home: Tensor
+    told: float
+    second: bool
+    judged: Judged | None = None
+
+
+def see(points: Floats, level: Floats, wider: int | None = None) -> Scene:
+    """What the network sees of ``points`` (N, 3) at noise levels (N,), float64; ``wider``: see `fit_planes`."""
+    graph = build_graph(points, unit=1.0)
+    planes = fit_planes(graph, wider or widening(float(np.median(level))))
+    return Scene(graph, planes, torch.maximum(torch.from_numpy(level).float(), NOISE_FLOOR * graph.spacing))
+
+
+def unit(example: Example, scene: Scene) -> Tensor:
+    """(N, 1) float32: what the errors are measured in, each point's noise before any pass, or the least that counts."""
+    first = torch.from_numpy(example.first_level).float().to(scene.noise.device)
+    return torch.maximum(first, NOISE_FLOOR * scene.graph.spacing)[:, None]
+
+
+def prepare(example: Example, recipe: Recipe, number: int) -> Prepared:
+    """``example``, number ``number`` of the run, as the network sees it, its points along a curve."""
+    rng = np.random.default_rng([recipe.seed, 4, number])
+    example, told = _sorted(example), float(np.exp(rng.normal(0, _TOLD_ERROR)))
+    scores = "score" in recipe.networks
+    second = scores and rng.random() < recipe.second_pass and example.typical > SECOND_STEP / 2
+    scene, seen = see(example.points, example.level * told, None if scores else 1), None
+    if "noise" in recipe.networks and not example.guessed:
+        planes = scene.planes if scene.planes.wider == 1 else fit_planes(scene.graph)
+        seen = judged(example.points, scene.graph, planes, example.truth, example.level)
+    nowhere = torch.zeros(len(example.points), 3)
+    ways = targets(example, recipe.objective) if scores else (nowhere, nowhere)
+    return Prepared(scene, example, recipe.objective, *ways, told, bool(second), seen)
+
+
+def passed(prepared: Prepared, score: Floats) -> Prepared:
+    """The same after its points have moved by ``score`` (N, 3): what a second step sees."""
+    example = prepared.example
+    example = replace(example, points=example.points + score, level=STEP_LEVEL * example.level)
+    scene = see(example.points, example.level * prepared.told)
+    surface, home = targets(example, prepared.objective)
+    return replace(prepared, scene=scene, example=example, surface=surface, home=home, second=False)
+
+
+def targets(example: Example, objective: str) -> tuple[Tensor, Tensor]:
+    """The displacements (N, 3) float32 to the surface, and to the place that the objective asks for."""
+    if example.guessed:
+        home = _target(example, "denoising")
+        return home, home
+    return _target(example, "score"), _target(example, objective)
+
+
+def _target(example: Example, objective: str) -> Tensor:
+    return torch.from_numpy(displacement_target(example.truth, example.points, objective)).float()
+
+
+def _sorted(example: Example) -> Example:
+    """Its different points along a Z-order curve: neighbours are near in memory, and scans may hold twins."""
+    points, back = canonical(example.points)
+    rows = np.empty(len(points), dtype=np.intp)
+    rows[back[::-1]] = np.arange(len(back))[::-1]
+    truth = example.truth
+    truth = CleanScene(truth.points[rows], truth.solitary[rows], truth.surface)
+    return replace(
+        example, truth=truth, points=points, level=example.level[rows], first_level=example.first_level[rows]
+    )
+
+
+def to_arrays(prepared: Prepared) -> dict[str, npt.NDArray[Any]]:
+    """All of it. The surface's samples are left out where no second pass asks for them: they are most of it."""
+    scene, example, truth = prepared.scene, prepared.example, prepared.example.truth
+    graph, planes = scene.graph, scene.planes
+    tensors = {
+        **{name: getattr(graph, name) for name in ("neighbors", "window", "spacing", "own")},
+        **{name: getattr(planes, name) for name in ("means", "normals", "variances")},
+        **{"graph_points": graph.points, "noise": scene.noise, "to_surface": prepared.surface, "home": prepared.home},
+    }
+    dense = truth.surface if prepared.second else Surface(np.empty((0, 3)), np.empty((0, 3)))
+    return {
+        **{name: tensor.numpy() for name, tensor in tensors.items()},
+        **{"points": example.points, "level": example.level, "clean": truth.points, "solitary": truth.solitary},
+        "dense": dense.points.astype(np.float32),
+        "dense_normals": dense.normals.astype(np.float32),
+        "wider": np.array(planes.wider),
+        "told": np.array(prepared.told),
+        "second": np.array(prepared.second),
+        "guessed": np.array(example.guessed),
+        **({} if prepared.judged is None else level.to_arrays(prepared.judged)),
+        "objective": np.array(prepared.objective),
+    }
+
+
+def from_arrays(arrays: Arrays) -> Prepared:
+    """What `to_arrays` was given, before any pass."""
+    tensors = {
+        name: torch.from_numpy(arrays[name])
+        for name in ("neighbors", "window", "spacing", "own", "means", "normals", "variances", "graph_points", "noise")
+    }
+    names = ("graph_points", "neighbors", "window", "spacing", "own")
+    graph = Graph(1.0, *(tensors[name] for name in names))
+    planes = Planes(tensors["means"], tensors["normals"], tensors["variances"], int(arrays["wider"]))
+    surface = Surface(arrays["dense"].astype(np.float64), arrays["dense_normals"].astype(np.float64))
+    truth = CleanScene(arrays["clean"], arrays["solitary"], surface)
+    example = Example(truth, arrays["points"], arrays["level"], arrays["level"], bool(arrays["guessed"]))
+    to_surface, home = torch.from_numpy(arrays["to_surface"]), torch.from_numpy(arrays["home"])
+    scene, objective = Scene(graph, planes, tensors["noise"]), str(arrays["objective"])
+    told, second, seen = float(arrays["told"]), bool(arrays["second"]), level.from_arrays(arrays)
+    return Prepared(scene, example, objective, to_surface, home, told, second, seen)
+
+
+def write(path: str | Path, prepared: Prepared) -> None:
+    """Raises `WriteError`."""
+    with replacing(path) as temporary, open(temporary, "wb") as file:
+        np.savez(file, **to_arrays(prepared))  # type: ignore[arg-type]
+
+
+def read(path: str | Path, objective: str) -> dict[str, npt.NDArray[Any]]:
+    """The arrays in a file of `write`, made for ``objective``. Raises `ReadError`."""
+    try:
+        with np.load(path, allow_pickle=False) as kept:
+            arrays = dict(kept)
+        found = from_arrays(arrays).objective
+    except (OSError, ValueError, KeyError, EOFError) as error:
+        raise ReadError(f"{path}: no prepared training scene; prepare it with --prepare, or leave it out") from error
+    if found != objective:
+        raise ReadError(f"{path}: was prepared for objective '{found}', not '{objective}'; prepare it again")
+    return arrays

@@ -1,0 +1,139 @@
+"""Scenes made ready: each a function of the recipe and its number, the same from a file, with a level a point."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
+import pytest
+import torch
+
+from deburr.core.errors import ReadError, SpecError
+from deburr.core.neighbors import cloud_spacing
+from deburr.nn.inputs import NOISE_FLOOR
+from deburr.train.examples import Example, draw, kept_solid
+from deburr.train.feed import find_scenes, in_turn, make, scenes
+from deburr.train.loop import Trainer
+from deburr.train.prepared import Prepared, from_arrays, prepare, read, to_arrays, unit, write
+from deburr.train.recipe import Recipe
+from deburr.train.scene import CleanScene, NoisyScene, Surface
+from deburr.train.solids import solid_scene
+
+RECIPE = Recipe(output="w.safetensors", steps=4, landscape_share=1, channels=16, layers=1, heads=2)
+
+
+def equal(one: Prepared, other: Prepared) -> bool:
+    a, b = to_arrays(one), to_arrays(other)
+    return a.keys() == b.keys() and all(np.array_equal(a[name], b[name]) for name in a)
+
+
+def floor(count: int = 900, level: float = 0.2) -> NoisyScene:
+    """A floor of 30 x 30 points 0.1 apart, the right half ten times as noisy as the left, the first point twice."""
+    side = np.arange(30) * 0.1
+    clean = np.stack(np.meshgrid(side, side, [0.0], indexing="ij"), -1).reshape(-1, 3)
+    levels = np.where(clean[:, 0] < 1.5, 0.1 * level, level) * 0.1
+    noisy = clean + np.array([0, 0, 1.0]) * (levels * np.random.default_rng(0).normal(size=len(clean)))[:, None]
+    surface = Surface(clean, np.broadcast_to([0.0, 0.0, 1.0], clean.shape).copy())
+    rows = np.concatenate(([0], np.arange(len(clean))))
+    return NoisyScene(CleanScene(clean[rows], np.zeros(len(rows), np.bool_), surface), noisy[rows], levels[rows])
+
+
+def test_a_scene_is_a_function_of_its_number(tmp_path: Path) -> None:
+    one, again, other = (make(RECIPE, number, tmp_path) for number in (7, 7, 8))
+    assert equal(one, again)
+    assert len(one.surface) != len(other.surface) or not equal(one, other)
+    assert not equal(one, make(RECIPE.model_copy(update={"seed": 1}), 7, tmp_path))
+
+
+def test_other_processes_give_the_same_in_order(tmp_path: Path) -> None:
+    with scenes(RECIPE.model_copy(update={"workers": 2}), 3, count=4) as made:
+        found = list(made)
+    assert len(found) == 4
+    # What no second pass needs stays behind.
+    here = [from_arrays(to_arrays(make(RECIPE, number, tmp_path))) for number in range(3, 7)]
+    assert all(equal(one, other) for one, other in zip(found, here, strict=True))
+
+
+def test_it_is_the_same_from_a_file(tmp_path: Path) -> None:
+    prepared = make(RECIPE.model_copy(update={"second_pass": 1.0, "landscape_noise": (0.5, 0.6)}), 2, tmp_path)
+    assert prepared.second
+    write(tmp_path / "a.npz", prepared)
+    back = from_arrays(read(tmp_path / "a.npz", "score"))
+    assert equal(prepared, back)
+    with pytest.raises(ReadError, match="objective 'score', not 'denoising'"):
+        read(tmp_path / "a.npz", "denoising")
+    # The surface is kept to float32.
+    assert back.example.truth.surface.points == pytest.approx(prepared.example.truth.surface.points, rel=1e-6)
+    trainer = Trainer(RECIPE)
+    with torch.no_grad():
+        losses = [trainer._losses(one) for one in (prepared, back)]
+    assert {k: float(v) for k, v in losses[0].items()} == pytest.approx(
+        {k: float(v) for k, v in losses[1].items()}, rel=1e-4
+    )
+
+
+def test_what_is_no_scene_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "a.npz").write_bytes(b"nothing")
+    np.savez(tmp_path / "b.npz", other=np.zeros(3))
+    np.savez(tmp_path / "c.npz", other=np.array([{}], dtype=object))
+    for name in "abcd":
+        with pytest.raises(ReadError, match=rf"{name}\.npz: no prepared"):
+            read(tmp_path / f"{name}.npz", "score")
+    with pytest.raises(SpecError, match=r"nothing matches 'x/\*\.npz'"):
+        find_scenes(str(tmp_path / "train.json"), "x/*.npz")
+    assert find_scenes(str(tmp_path / "train.json"), "[ab].npz") == [str(tmp_path / "a.npz"), str(tmp_path / "b.npz")]
+
+
+def test_files_come_in_turn() -> None:
+    order = [in_turn(3, number, 5) for number in range(15)]
+    assert all(sorted(order[start : start + 5]) == [0, 1, 2, 3, 4] for start in (0, 5, 10))
+    assert order[:5] != order[5:10] or order[5:10] != order[10:]
+
+
+def test_a_kept_solid_is_the_one_that_was_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    solid = CleanScene(np.random.default_rng(0).normal(size=(40, 3)), np.zeros(40, np.bool_), floor().truth.surface)
+    monkeypatch.setattr("deburr.train.examples.solid_scene", lambda seed: solid)
+    first = kept_solid(tmp_path, 3)
+    monkeypatch.setattr("deburr.train.examples.solid_scene", None)
+    again = kept_solid(tmp_path, 3)
+    assert (first.points == again.points).all()
+    assert again.points == pytest.approx(solid.points, rel=1e-6)
+    assert again.surface.normals == pytest.approx(solid.surface.normals)
+    assert solid_scene is not None
+
+
+def test_scans_are_drawn_with_a_level_a_point(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    stand_in = ModuleType("deburr.train.scans")
+    asked = list[int]()
+    stand_in.scan_scene = lambda seed, most: asked.append(seed) or floor()  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "deburr.train.scans", stand_in)
+    recipe = RECIPE.model_copy(update={"scan_share": 1.0, "seed": 2})
+    example = draw(recipe, 5, tmp_path)
+    assert asked == [2_000_005]
+    assert cloud_spacing(example.truth.points) == pytest.approx(1.0, rel=2e-3)
+    assert sorted(set(np.round(example.level * cloud_spacing(floor().truth.points), 9))) == [0.002, 0.02]
+    prepared = prepare(example, recipe, 5)
+    assert len(prepared.surface) == 900, "twins are one point"
+    # Points, truth and levels have kept together, in an order of their own.
+    away = np.abs(prepared.example.points - prepared.example.truth.points)
+    assert away[:, :2].max() < 1e-9
+    assert (away[:, 2] < 5 * prepared.example.level).all()
+    assert prepared.scene.noise.numpy() == pytest.approx(prepared.told * prepared.example.level, rel=1e-5)
+    with torch.no_grad():
+        losses = Trainer(recipe)._losses(prepared)
+    assert {"score", "own", "local", "level", "odds"} <= set(losses)
+
+
+def test_errors_count_in_each_points_own_noise() -> None:
+    scan = floor()
+    level = scan.level * 10
+    example = Example(
+        scan.truth, scan.points * 10, np.where(level < 0.1, 0.0, level), np.where(level < 0.1, 0.0, level)
+    )
+    prepared = prepare(example, RECIPE, 0)
+    units = unit(prepared.example, prepared.scene)[:, 0]
+    quiet = prepared.example.level == 0
+    assert units[~quiet].numpy() == pytest.approx(0.2)
+    assert units[quiet].numpy() == pytest.approx(NOISE_FLOOR * prepared.scene.graph.spacing[quiet].numpy())
