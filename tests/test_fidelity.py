@@ -24,7 +24,9 @@ SMALL = (
 LARGE = (
     "3dfier_ahn3_cropped_1.laz",
     "3dfier_ahn3_cropped_2.laz",
+    "ign_77055_627755.laz",
     "ign_several_extra_bytes.laz",
+    "lasR_bcts_1.laz",
     "pdal_autzen_trim.las",
     "pdal_autzen_trim.laz",
     "pdal_lone-star.copc.laz",
