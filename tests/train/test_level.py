@@ -61,11 +61,20 @@ class _Says(NoiseNetwork):
 
 
 def test_on_surfaces_too_little_costs_more_than_too_much_and_elsewhere_less() -> None:
-    """Quantiles 0.6 and 0.15, hand-computed: a factor 2 beyond costs 1 - q, short of it q, in units of log 2."""
-    for (graph, given), q in ((seen(0.5), 0.6), (seen(0.5, tall=8.0), 0.15)):
+    """Quantiles 0.6 and 0.15, hand-computed: a factor 2 beyond costs 1 - q, short of it q, in units of log 2; where
+    nothing tells the noise, twice that."""
+    for (graph, given), q, weight in ((seen(0.5), 0.6, 1), (seen(0.5, tall=8.0), 0.15, 2)):
         over, under = (losses(_Says(given, factor, 0.0), graph, given)["level"].item() for factor in (2.0, 0.5))
-        assert over == pytest.approx((1 - q) * log(2), rel=0.05)
-        assert under == pytest.approx(q * log(2), rel=0.08)
+        assert over == pytest.approx(weight * (1 - q) * log(2), rel=0.05)
+        assert under == pytest.approx(weight * q * log(2), rel=0.08)
+
+
+def test_a_cloud_without_surfaces_had_better_be_told_too_little() -> None:
+    """0.6 of the quantile loss, 0.5 for a floor's level and 0.15 for a thicket's, of a factor 2."""
+    for (graph, given), q in ((seen(0.5), 0.5), (seen(0.5, tall=8.0), 0.15)):
+        over, under = (losses(_Says(given, factor, 0.0), graph, given)["cloud"].item() for factor in (2.0, 0.5))
+        assert over == pytest.approx(0.6 * (1 - q) * log(2), rel=0.05)
+        assert under == pytest.approx(0.6 * q * log(2), rel=0.05)
 
 
 def test_odds_are_held_to_how_often_the_level_is_right() -> None:

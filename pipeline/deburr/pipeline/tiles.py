@@ -179,12 +179,13 @@ def _attempt(work: Work, start: PointCloud, counted: list[list[Ints]], done: Don
     cloud = start
     for number, (stage, known) in enumerate(zip(work.stages, work.known, strict=True)):
         core = _still(start.core, start, cloud)
+        history = (*start.history, *(Record(earlier.type_name) for earlier in work.stages[:number]))
         mine = core & ~np.isin(_keys(cloud), np.concatenate(counted[number])) if counted[number] else core
         with blamed(work.where(number), len(cloud)):
             check_needs(stage, cloud)
             near = core if number >= work.last else None
-            before, cloud = cloud, stage.run(_asked(cloud, mine, known, start.history, near))
-        done.records[number].extend(cloud.history[len(start.history) :])
+            before, cloud = cloud, stage.run(_asked(cloud, mine, known, history, near))
+        done.records[number].extend(cloud.history[len(history) :])
         # What a stage removed, it was sure of.
         unsure = _still(cloud.core & ~cloud.settled, cloud, before)
         counted[number].append(_keys(before)[mine & ~unsure])
@@ -195,7 +196,8 @@ def _attempt(work: Work, start: PointCloud, counted: list[list[Ints]], done: Don
     else:
         with blamed(work.where(len(work.stages)), len(cloud)):
             check_needs(work.surveyor, cloud)
-            sums, sure = work.surveyor.survey(_asked(cloud, core, work.asked, start.history), work.asked)
+            history = (*start.history, *(Record(earlier.type_name) for earlier in work.stages))
+            sums, sure = work.surveyor.survey(_asked(cloud, core, work.asked, history), work.asked)
         done.sums.append(sums)
     return _still(core & ~sure, cloud, start)
 

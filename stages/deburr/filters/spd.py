@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from math import inf
 from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
@@ -137,27 +138,32 @@ class Spd(Filter):
     def survey(self, cloud: PointCloud, known: Known) -> tuple[Sums, Bools]:
         """Count what the points of the core tell of both."""
         sure, active = cloud.settled.copy(), cloud.active
-        points = cloud.xyz[active]
+        points, again = cloud.xyz[active], self._again(cloud)
         if self._too_few(points):
+            none = (np.zeros(0), np.zeros(0)) if self.noise == "auto" or again else None
             sure &= cloud.horizon is None or not cloud.horizon.bounded
             told = int((cloud.core & active & sure).sum())
-            return level.count(np.zeros(0), (np.zeros(0), np.zeros(0)), told, False), sure
+            return level.count(np.zeros(0), none, told, False), sure
         model = load(self.model, self.weights)
         assert isinstance(model, Surveyor)
-        sums, found = model.survey(points, self._settings(cloud, active, known))
+        sums, found = model.survey(points, self._settings(cloud, active, known, again))
         # Points that are not active tell nothing, whatever is around them.
         sure[active] = found
         return sums, sure
 
     def learn(self, known: Known, sums: Sums) -> Known:
         """Both, as far as they are found by now."""
-        return level.learn(known, sums, None if self.noise == "auto" else self.noise)
+        if self.noise == "auto":
+            return level.learn(known, sums, None)
+        # Guesses are only counted of a cloud that was denoised before.
+        return level.learn(known, sums, None, self.noise) if "noise" in sums else level.learn(known, sums, self.noise)
 
     def run(self, cloud: PointCloud) -> PointCloud:
         """Denoise the active points.
 
         Raises `RunError` for weights that do not serve, noise beyond all measure, a dimension that is missing.
         """
+        again = self._again(cloud)
         if self.keep_original:
             cloud = keep_original(cloud)
         active, may = cloud.active, movable(cloud, self.classes, self.where)
@@ -170,7 +176,7 @@ class Spd(Filter):
             # What is seen so far is nothing to work on.
             unsure = self._told(cloud, cloud.xyz, {}).settle(~active)
             return unsure.note(self.type_name, self._counts(unsure, may))
-        denoised = load(self.model, self.weights).denoise(points, self._settings(cloud, active, known))
+        denoised = load(self.model, self.weights).denoise(points, self._settings(cloud, active, known, again))
         xyz = cloud.xyz.copy()
         xyz[may] = denoised.xyz[may[active]]
         done = self._told(cloud, xyz, self._columns(denoised, active, may))
@@ -183,6 +189,11 @@ class Spd(Filter):
         # A tile's share of the evidence is not the cloud's, of which `doubts` speaks.
         doubts = self.doubts(figures) if cloud.horizon is None else []
         said = [*self._degrees(cloud), *doubts, *self._replaced(cloud)]
+        if again:
+            said.append(
+                "the cloud was denoised before, so the noise that is given is taken for the most that may be left, "
+                "and what is left is estimated"
+            )
         return done.note(self.type_name, figures, *said, sums=sums)
 
     def figures(self, sums: Sums) -> dict[str, Any]:
@@ -309,7 +320,15 @@ class Spd(Filter):
         if isinstance(units, str) and "degree" in units:
             yield "x and y are in degrees, z hardly: the result means little; project the cloud first"
 
-    def _settings(self, cloud: PointCloud, active: Bools, known: Known) -> Settings:
+    def _again(self, cloud: PointCloud) -> bool:
+        """Whether the noise that is given is what ``cloud`` had before an earlier denoising, and not what is left."""
+        given = self.noise != "auto" and KINDS[self.model].tiled
+        return given and (
+            any(record.stage == self.type_name for record in cloud.history) or cloud.dims.keys() >= {*ORIGINAL}
+        )
+
+    def _settings(self, cloud: PointCloud, active: Bools, known: Known, again: bool) -> Settings:
+        given = None if self.noise == "auto" else self.noise
         chosen = self.sample(cloud.extent, known) if KINDS[self.model].tiled else None
         places = cloud.original[active]
         return Settings(
@@ -321,7 +340,8 @@ class Spd(Filter):
                 known=known,
                 total=cloud.extent.count,
             ),
-            noise=None if self.noise == "auto" else self.noise,
+            noise=None if again else given,
+            most_noise=given if again and given is not None else inf,
             steps=self.steps,
             step_size=self.step_size,
             step_decay=self.step_decay,

@@ -201,7 +201,7 @@ def _blocks(scope: Scope, settings: Settings, helpers: Helpers | None, ticker: _
 def _learned(found: Graph, reading: Reading | None, scope: Scope, settings: Settings) -> Known:
     """What all points of a whole cloud tell of it."""
     everything = np.ones(len(scope.points), np.bool_)
-    return level.learn({}, _count(found, reading, scope, settings, everything), settings.noise)
+    return level.learn({}, _count(found, reading, scope, settings, everything), settings.noise, settings.most_noise)
 
 
 def _count(graph: Graph, reading: Reading | None, scope: Scope, settings: Settings, sure: Bools) -> Sums:

@@ -6,7 +6,7 @@ units); ``given`` where the noise was told; ``few`` where the cloud has too few 
 
 from __future__ import annotations
 
-from math import ceil, sqrt
+from math import ceil, inf, sqrt
 
 import numpy as np
 
@@ -91,8 +91,9 @@ def count(spacings: Floats, guesses: tuple[Floats, Floats] | None, points: int, 
     return found
 
 
-def learn(known: Known, sums: Sums, given: float | None) -> Known:
-    """What the sums of `count` over a whole cloud, or over its sample, tell; ``given``: the noise, if it is."""
+def learn(known: Known, sums: Sums, given: float | None, limit: float = inf) -> Known:
+    """What the sums of `count` over a whole cloud, or over its sample, tell; ``given``: the noise, if it is; else it is
+    no higher than ``limit`` anywhere."""
     if not sums:
         # No points were there to be counted: the sample missed them, or there are none.
         return {**known, "sampled": False} if known.get("sampled", True) else {**known, "few": True}
@@ -111,7 +112,12 @@ def learn(known: Known, sums: Sums, given: float | None) -> Known:
     levels = sums["noise"]
     assert isinstance(levels, Histogram)
     # Without a single judge, as on a lattice without noise, all neighbourhoods are alike.
-    return {**known, "spacing": unit, "noise": pooled(levels), "most": levels.max or 0.0}
+    return {
+        **known,
+        "spacing": unit,
+        "noise": min(pooled(levels), limit),
+        "most": min(levels.max or 0.0, limit),
+    }
 
 
 def sample(extent: Extent, known: Known) -> Sample | None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from math import inf
 from typing import Any, Protocol, runtime_checkable
 
 from deburr.core.cloud import Bools, Floats, Frame, Patches
@@ -19,7 +20,7 @@ from deburr.nn.level import LEAST
 class Settings:
     """How to denoise. Lengths are in the units of the coordinates handed over; None means the model's own default.
 
-    noise : standard deviation of the noise; None to estimate it.
+    noise : standard deviation of the noise; None to estimate it, no higher than ``most_noise``.
     steps, step_size, step_decay, neighbors : the ascent (see filters.spd).
     strength : share of the displacement that is applied, 0 to 1.
     max_displacement : no point moves further.
@@ -27,6 +28,7 @@ class Settings:
     """
 
     noise: float | None = None
+    most_noise: float = inf
     steps: int | None = None
     step_size: float | None = None
     step_decay: float | None = None

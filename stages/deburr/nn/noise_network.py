@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from deburr.nn.blocks import Blocks
 from deburr.nn.planes import HOPS, Graph, Planes, spread
@@ -16,14 +17,18 @@ POOLING_HOPS = 8
 FIELD_HOPS = 4
 #: Odds are kept within this factor, as a logarithm: no guess silences all others.
 _MOST_ODDS = 6.0
+#: What judges tell each other besides their guess and its odds.
+_REMARKS = 8
+#: Where odds are low, a level is taken for no higher than the cloud's, by so much weight beside the odds.
+_CAUTION = 1.0
 
 
 class NoiseNetwork(nn.Module):
     """Per judge (see `deburr.nn.thinned`) the logarithm of the noise level around it, and the odds that it is right.
 
     One point's planes tell little where noise exceeds the spacing, and nothing where all its neighbours lie on one scan
-    line. So what planes show is averaged over the graph, and judged together with what thinned copies show there; and
-    judges near each other pool their guesses by their odds.
+    line. So what planes show is averaged over the graph, and judged together with what thinned copies show there. What
+    judges near each other guess is pooled and weighed: on a noisy surface they agree, in a hedge they do not.
     """
 
     #: Block-wise walks over the points in `forward` and `field`.
@@ -33,8 +38,9 @@ class NoiseNetwork(nn.Module):
         super().__init__()
         self.look = nn.Sequential(nn.Linear(_INPUTS, 32), nn.SiLU(), nn.Linear(32, width))
         self.judge = nn.Sequential(
-            nn.Linear(2 * width + SHAPES, 128), nn.SiLU(), nn.Linear(128, 64), nn.SiLU(), nn.Linear(64, 2)
+            nn.Linear(2 * width + SHAPES, 128), nn.SiLU(), nn.Linear(128, 64), nn.SiLU(), nn.Linear(64, 2 + _REMARKS)
         )
+        self.weigh = nn.Sequential(nn.Linear(5 + 2 * _REMARKS, 32), nn.SiLU(), nn.Linear(32, 2))
 
     def forward(self, graph: Graph, planes: Planes, thinned: Thinned, blocks: Blocks) -> tuple[Tensor, Tensor]:
         """Log levels (M,) in the graph's unit and log odds (M,) of the judges."""
@@ -45,12 +51,20 @@ class NoiseNetwork(nn.Module):
 
     def judged(self, seen: Tensor, near: Tensor, spacing: Tensor, thinned: Thinned) -> tuple[Tensor, Tensor]:
         """The same from what the judges see (M, width), their surroundings see (M, width) and their spacings (M,)."""
-        guess, odds = self.judge(torch.cat((seen, near, thinned.shapes), 1)).unbind(1)
-        odds = odds.clamp(-_MOST_ODDS, _MOST_ODDS)
-        guess = guess + spacing.log()
-        weight = thinned.window * odds.exp()[thinned.pool]
-        level = (weight * guess[thinned.pool]).sum(1) / weight.sum(1)
-        return level, (thinned.window * odds[thinned.pool]).sum(1) / thinned.window.sum(1)
+        said = self.judge(torch.cat((seen, near, thinned.shapes), 1))
+        guess, odds = said[:, 0] + spacing.log(), said[:, 1].clamp(-_MOST_ODDS, _MOST_ODDS)
+        pool, window = thinned.pool, thinned.window
+        weight = window * odds.exp()[pool]
+        share = weight / weight.sum(1, keepdim=True)
+        level = (share * guess[pool]).sum(1)
+        apart = (share * (guess[pool] - level[:, None]) ** 2).sum(1)
+        even = window / window.sum(1, keepdim=True)
+        remarks = functional.embedding_bag(pool, said[:, 2:], mode="sum", per_sample_weights=even)
+        weighed = torch.stack(
+            (level - spacing.log(), guess - level, (apart + 1e-6).sqrt(), (even * odds[pool]).sum(1), odds), 1
+        )
+        more, sure = self.weigh(torch.cat((weighed, remarks, said[:, 2:]), 1)).unbind(1)
+        return level + more, sure.clamp(-_MOST_ODDS, _MOST_ODDS)
 
 
 def noise_inputs(graph: Graph, planes: Planes, rows: slice) -> Tensor:
@@ -65,10 +79,16 @@ def noise_inputs(graph: Graph, planes: Planes, rows: slice) -> Tensor:
     return torch.cat(parts, 1)
 
 
-def field(graph: Graph, thinned: Thinned, level: Tensor, odds: Tensor, blocks: Blocks) -> tuple[Tensor, Tensor]:
-    """The judges' log levels and log odds (M,), weighted by the odds, at all N points; NaN where no judge is near."""
+def field(
+    graph: Graph, thinned: Thinned, level: Tensor, odds: Tensor, cloud: float, blocks: Blocks
+) -> tuple[Tensor, Tensor]:
+    """The judges' log levels and log odds (M,), weighted by the odds, at all N points; NaN where no judge is near.
+
+    ``cloud``: the logarithm of the whole cloud's level, which none exceeds by much whose odds are low.
+    """
     weight = odds.double().exp()
+    careful = (weight * level + _CAUTION * level.clamp_max(cloud)) / (weight + _CAUTION)
     known = torch.zeros(len(graph.spacing), 3, dtype=torch.float64)
-    known[thinned.rows] = torch.stack((weight * level, weight, weight * odds), 1)
+    known[thinned.rows] = torch.stack((weight * careful, weight, weight * odds), 1)
     told, whole, sure = spread(graph, known, FIELD_HOPS, blocks).unbind(1)
     return told / whole, sure / whole

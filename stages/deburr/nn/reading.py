@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import inf, log
 
 import numpy as np
 import torch
@@ -41,7 +42,8 @@ class Reading:
 
     def field(self, noise: float, most: float, blocks: Blocks) -> Field:
         """The level at every point: its judges' where any are near, else ``noise``; no more than ``most``."""
-        told, odds = field(self.graph, self.thinned, self.levels, self.odds, blocks)
+        cloud = log(noise) if noise > 0 else -inf
+        told, odds = field(self.graph, self.thinned, self.levels, self.odds, cloud, blocks)
         levels = told.exp().nan_to_num(nan=noise).clamp_max(most)
         sure = None if self.sure is None else self.graph.inner(self.sure, FIELD_HOPS, blocks)
         return Field(levels.numpy(), (odds > 0).numpy(), sure)

@@ -113,7 +113,7 @@ def finish(trainer: Any, chain: list[dict[str, Any]], output: str) -> dict[str, 
     card: dict[str, Any] = {
         "model": "deburr",
         "sizes": trainer.sizes(),
-        "data": f"random solids and simulated open country made by deburr.train; {noisy} from outside",
+        "data": f"random solids, open country and simulated scans made by deburr.train; {noisy} from outside",
         "chain": chain,
         "licence": LICENCE,
     }

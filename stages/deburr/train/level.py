@@ -29,6 +29,10 @@ _ROUGH = 0.7
 #: The quantile of what it may be that is wanted on surfaces, where too much does less harm than too little; and where
 #: nothing tells the noise, and points had better stay.
 _ON_SURFACE, _ELSEWHERE = 0.6, 0.15
+#: Weight of places where nothing tells the noise: points that should stay are harmed there.
+_HARM = 2.0
+#: Share of places on readable surfaces from which on the cloud's level is theirs.
+_SURFACES = 0.3
 #: A level is right within this factor.
 _RIGHT = 1.5
 #: Levels below this share of the spacing need not be told apart: points hardly move.
@@ -98,16 +102,18 @@ def losses(network: NoiseNetwork, graph: Graph, scene: Judged) -> dict[str, Tens
     level, odds = network.judged(seen[rows], near[rows], scene.spacing, scene.thinned)
     small = _SMALL * scene.spacing
     missing = (scene.target.exp() + small).log() - (level.exp() + small).log()
-    share = torch.where(scene.readable, _ON_SURFACE, _ELSEWHERE)
-    local = torch.maximum(share * missing, (share - 1) * missing).mean()
+    local = torch.where(scene.readable, _quantile(missing, _ON_SURFACE), _HARM * _quantile(missing, _ELSEWHERE))
     right = (missing.abs() < log(_RIGHT)) & scene.readable
     sure = functional.binary_cross_entropy_with_logits(odds, right.float())
-    found = {"level": local, "odds": 0.3 * sure}
-    if bool(scene.readable.float().mean() > 0.3):
-        middle = scene.target[scene.readable].median()
-        off = pooled(level, odds) - middle
-        found["cloud"] = 0.3 * off.abs()
-    return found
+    surfaces = bool(scene.readable.float().mean() > _SURFACES)
+    middle = (scene.target[scene.readable] if surfaces else scene.target).median()
+    cloud = _quantile(middle - pooled(level, odds), 0.5 if surfaces else _ELSEWHERE)
+    return {"level": local.mean(), "odds": 0.3 * sure, "cloud": 0.6 * cloud}
+
+
+def _quantile(missing: Tensor, share: float) -> Tensor:
+    """The loss that the ``share``-quantile of what may be ``missing`` makes least."""
+    return torch.maximum(share * missing, (share - 1) * missing)
 
 
 def pooled(level: Tensor, odds: Tensor) -> Tensor:
