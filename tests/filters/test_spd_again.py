@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -45,7 +46,7 @@ def passes() -> Sequence[PointCloud]:
 
 
 def test_a_level_that_is_given_again_moves_little_what_is_clean(passes: Sequence[PointCloud]) -> None:
-    ways = [step(a.xyz, b.xyz) for a, b in zip(passes[:-1], passes[1:], strict=True)]
+    ways = [step(a.xyz, b.xyz) for a, b in pairwise(passes)]
     assert ways[0] > 0.8 * NOISE
     assert max(ways[1:]) < 0.25 * ways[0]
     left = [off(cloud.xyz) for cloud in passes]

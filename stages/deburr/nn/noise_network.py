@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -19,6 +21,8 @@ FIELD_HOPS = 4
 _MOST_ODDS = 6.0
 #: What judges tell each other besides their guess and its odds.
 _REMARKS = 8
+#: A judge's guess weighs as its level to the power of minus this where the quieter ones are asked.
+_QUIET = 1.5
 #: Where odds are low, a level is taken for no higher than the cloud's, by so much weight beside the odds.
 _CAUTION = 1.0
 
@@ -40,7 +44,7 @@ class NoiseNetwork(nn.Module):
         self.judge = nn.Sequential(
             nn.Linear(2 * width + SHAPES, 128), nn.SiLU(), nn.Linear(128, 64), nn.SiLU(), nn.Linear(64, 2 + _REMARKS)
         )
-        self.weigh = nn.Sequential(nn.Linear(5 + 2 * _REMARKS, 32), nn.SiLU(), nn.Linear(32, 2))
+        self.weigh = nn.Sequential(nn.Linear(11 + 3 * _REMARKS, 32), nn.SiLU(), nn.Linear(32, 2))
 
     def forward(self, graph: Graph, planes: Planes, thinned: Thinned, blocks: Blocks) -> tuple[Tensor, Tensor]:
         """Log levels (M,) in the graph's unit and log odds (M,) of the judges."""
@@ -53,18 +57,49 @@ class NoiseNetwork(nn.Module):
         """The same from what the judges see (M, width), their surroundings see (M, width) and their spacings (M,)."""
         said = self.judge(torch.cat((seen, near, thinned.shapes), 1))
         guess, odds = said[:, 0] + spacing.log(), said[:, 1].clamp(-_MOST_ODDS, _MOST_ODDS)
-        pool, window = thinned.pool, thinned.window
-        weight = window * odds.exp()[pool]
-        share = weight / weight.sum(1, keepdim=True)
-        level = (share * guess[pool]).sum(1)
-        apart = (share * (guess[pool] - level[:, None]) ** 2).sum(1)
-        even = window / window.sum(1, keepdim=True)
-        remarks = functional.embedding_bag(pool, said[:, 2:], mode="sum", per_sample_weights=even)
-        weighed = torch.stack(
-            (level - spacing.log(), guess - level, (apart + 1e-6).sqrt(), (even * odds[pool]).sum(1), odds), 1
-        )
-        more, sure = self.weigh(torch.cat((weighed, remarks, said[:, 2:]), 1)).unbind(1)
+        near_by = _Opinion.of(guess, odds, said[:, 2:], thinned.pool, thinned.window)
+        around = _Opinion.of(guess, odds, said[:, 2:], thinned.wide, thinned.reach)
+        level = near_by.level
+        told = (level - spacing.log(), guess - level, odds, *near_by.about(level), *around.about(level))
+        more, sure = self.weigh(
+            torch.cat((torch.stack(told, 1), said[:, 2:], near_by.remarks, around.remarks), 1)
+        ).unbind(1)
         return level + more, sure.clamp(-_MOST_ODDS, _MOST_ODDS)
+
+
+@dataclass(frozen=True)
+class _Opinion:
+    """What some judges hold in common, for each of M judges.
+
+    level, quiet, apart : (M,), mean log level, weighted by the odds; the same with more weight to the quieter; spread.
+    odds : (M,) mean log odds; remarks : (M, R) mean remarks.
+    """
+
+    level: Tensor
+    quiet: Tensor
+    apart: Tensor
+    odds: Tensor
+    remarks: Tensor
+
+    @classmethod
+    def of(cls, guess: Tensor, odds: Tensor, remarks: Tensor, pool: Tensor, window: Tensor) -> _Opinion:
+        """``pool`` (M, P) of the judges, weighted by ``window`` (M, P)."""
+        guesses = guess[pool]
+        share = _normed(window * odds.exp()[pool])
+        level = (share * guesses).sum(1)
+        away = guesses - level[:, None]
+        quiet = level - (share * (-_QUIET * away).clamp_max(20.0).exp()).sum(1).log() / _QUIET
+        even = _normed(window)
+        told = functional.embedding_bag(pool, remarks, mode="sum", per_sample_weights=even)
+        return cls(level, quiet, ((share * away**2).sum(1) + 1e-6).sqrt(), (even * odds[pool]).sum(1), told)
+
+    def about(self, level: Tensor) -> tuple[Tensor, ...]:
+        """What is said of it where ``level`` (M,) is the one in question."""
+        return self.level - level, self.quiet - level, self.apart, self.odds
+
+
+def _normed(weight: Tensor) -> Tensor:
+    return weight / weight.sum(1, keepdim=True)
 
 
 def noise_inputs(graph: Graph, planes: Planes, rows: slice) -> Tensor:

@@ -83,5 +83,5 @@ def _sure(graph: Graph, thinned: Thinned, scope: Scope, blocks: Blocks) -> Tenso
     rows = thinned.rows
     judges = scope.sure_of(rows.numpy(), thinned.radii, members) & seen[rows]
     sure = members.clone()
-    sure[rows] = judges[thinned.pool].all(1)
+    sure[rows] = judges[thinned.pool].all(1) & judges[thinned.wide].all(1)
     return sure

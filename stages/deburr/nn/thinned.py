@@ -26,7 +26,7 @@ SHARES = (1 / 8, 1 / 64)
 NEAR = (16, 48)
 #: Fewest points of a copy that is looked at: else a neighbourhood would be most of it, whatever lies there.
 LEAST = 2 * max(NEAR)
-#: The judges nearest to each whose guesses are pooled with its own.
+#: The judges nearest to each whose guesses are pooled with its own; and as many of the last copy, far around.
 POOL = 24
 #: Where a cloud has no more points than this, all of them judge the noise; else those of the first copy.
 ALL_JUDGE = 4096
@@ -37,6 +37,7 @@ _SHAPE = 6
 SHAPES = len(SHARES) * (len(NEAR) * _SHAPE + 2) + len(SHARES) - 1
 
 Rows = npt.NDArray[np.int64]
+Weights = npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True)
@@ -46,6 +47,7 @@ class Thinned:
     rows : (M,) int64, ascending, the judges among the points.
     shapes : (M, SHAPES) float32, thickness, flatness and reach of the neighbourhoods in each copy; 0 where it is empty.
     pool : (M, P) int64, judges near each judge, itself first; window : (M, P) float32, their weights.
+    wide : (M, Q) int64, judges far around each judge, itself first; reach : (M, Q) float32, their weights.
     radii : (M,) float64, within which all points must be known for that, in the units handed over; infinite where a
         copy has too few points.
     """
@@ -54,6 +56,8 @@ class Thinned:
     shapes: Tensor
     pool: Tensor
     window: Tensor
+    wide: Tensor
+    reach: Tensor
     radii: Floats
 
 
@@ -75,8 +79,7 @@ def look(graph: Graph, points: Floats, total: int) -> Thinned:
     kept = [np.flatnonzero(lot < share) for share in SHARES]
     rows = np.arange(len(points)) if total <= ALL_JUDGE else kept[0]
     spacing = graph.spacing.double().numpy()[rows] * graph.unit
-    radii, shapes, normals = np.zeros(len(rows)), [], []
-    pool, window = np.arange(len(rows))[:, None], np.ones((len(rows), 1), np.float32)
+    radii, shapes, normals, pools = np.zeros(len(rows)), [], [], []
     place = np.full(len(points), -1)
     place[rows] = np.arange(len(rows))
     for share, copy in zip(SHARES, kept, strict=True):
@@ -85,16 +88,16 @@ def look(graph: Graph, points: Floats, total: int) -> Thinned:
         seen, normal = found.shapes(points[rows], spacing, share)
         shapes.append(seen)
         normals.append(normal)
-        if share == SHARES[0] and len(copy) >= LEAST:
-            away = found.distances[:, :POOL]
-            pool = np.concatenate((pool, place[copy[found.near[:, :POOL]]]), 1)
-            window = np.concatenate((window, 1 - (away / away[:, -1:]) ** 2), 1).astype(np.float32)
+        pools.append(found.pool(place[copy]))
     agree = [np.abs((a * b).sum(1, keepdims=True)) for a, b in pairwise(normals)]
+    (pool, window), (wide, reach) = pools[0], pools[-1]
     return Thinned(
         torch.from_numpy(rows.astype(np.int64)),
         torch.from_numpy(np.concatenate((*shapes, *agree), 1).astype(np.float32)),
-        torch.from_numpy(pool.astype(np.int64)),
+        torch.from_numpy(pool),
         torch.from_numpy(window),
+        torch.from_numpy(wide),
+        torch.from_numpy(reach),
         radii,
     )
 
@@ -120,6 +123,16 @@ class _Copy:
         distances = np.where(mine[:, None], distances[:, 1:], distances[:, :-1])
         near = np.where(mine[:, None], near[:, 1:], near[:, :-1])
         return cls(points[copy], distances, near, distances[:, -1])
+
+    def pool(self, place: Rows) -> tuple[Rows, Weights]:
+        """Each judge and those of the copy nearest to it, as numbers of judges, (M, 1 + POOL) or (M, 1) int64, of which
+        ``place`` (C,) has the copy's; and their weights, which fall to 0 at the last, float32."""
+        own, one = np.arange(len(self.near), dtype=np.int64)[:, None], np.ones((len(self.near), 1), np.float32)
+        if not self.near.size:
+            return own, one
+        away = self.distances[:, :POOL]
+        weights = (1 - (away / away[:, -1:]) ** 2).astype(np.float32)
+        return np.concatenate((own, place[self.near[:, :POOL]]), 1), np.concatenate((one, weights), 1)
 
     def shapes(self, judges: Floats, spacing: Floats, share: float) -> tuple[Floats, Floats]:
         """(M, len(NEAR) * 6 + 2): of each neighbourhood thickness, two ratios, height, width and reach, against the

@@ -90,7 +90,7 @@ def from_arrays(arrays: Mapping[str, npt.NDArray[Any]]) -> Judged | None:
     return Judged(**own, thinned=Thinned(**seen, radii=np.zeros(0)))
 
 
-_OWN, _SEEN = ("inputs", "spacing", "target", "readable"), ("rows", "shapes", "pool", "window")
+_OWN, _SEEN = ("inputs", "spacing", "target", "readable"), ("rows", "shapes", "pool", "window", "wide", "reach")
 
 
 def losses(network: NoiseNetwork, graph: Graph, scene: Judged) -> dict[str, Tensor]:
