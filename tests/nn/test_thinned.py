@@ -7,7 +7,7 @@ import pytest
 
 from deburr.core.neighbors import SPACING_K
 from deburr.nn.planes import build_graph
-from deburr.nn.thinned import ALL_JUDGE, NEAR, SHARES, look, lots
+from deburr.nn.thinned import ALL_JUDGE, NEAR, POOL, SHARES, look, lots
 
 Array = np.ndarray
 
@@ -102,3 +102,26 @@ def test_alike_neighbourhoods_are_drawn_alike() -> None:
     drawn = lots(build_graph(grid))
     inner = ((grid[:, :2] > 5) & (grid[:, :2] < 74)).all(1)
     assert np.ptp(drawn[inner]) < 1e-9
+
+
+def test_each_judge_listens_to_those_far_around_and_to_itself_first() -> None:
+    points = sheet(12_000)
+    graph = build_graph(points)
+    seen = look(graph, points, len(points))
+    assert seen.wide.shape == seen.reach.shape == (len(seen.rows), 1 + POOL)
+    assert seen.wide[:, 0].tolist() == list(range(len(seen.rows)))
+    assert bool((seen.reach[:, 0] == 1).all())
+    assert bool((seen.reach[:, -1] == 0).all())
+    others = seen.rows.numpy()[seen.wide[:, 1:].numpy()]
+    assert (lots(graph)[others] < SHARES[-1]).all()
+    # The 24th of every 64th point lies about sqrt(24 * 64 / pi) away, where one is to a unit of area.
+    away = np.linalg.norm(points[others[:, -1]] - points[seen.rows.numpy()], axis=1)
+    middle = (np.abs(points[seen.rows.numpy(), :2] - np.sqrt(12_000) / 2) < 25).all(1)
+    assert np.median(away[middle]) == pytest.approx(np.sqrt(24 * 64 / np.pi), rel=0.2)
+
+
+def test_without_enough_judges_far_around_each_hears_itself_alone() -> None:
+    points = sheet(2000)
+    seen = look(build_graph(points), points, len(points))
+    assert seen.pool.shape[1] == 1 + POOL
+    assert seen.wide.tolist() == [[number] for number in range(len(seen.rows))]

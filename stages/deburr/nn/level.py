@@ -24,9 +24,9 @@ STEP_LEVEL = 0.4
 #: Fewer different points than a neighbourhood span no surface.
 LEAST = 32
 #: Hops along the graph that planes take, layers and the ensemble of scores, the averages that a judge of the noise
-#: sees, the thinned copies that it looks at, the judges that it pools with, and the field between them: a first guess
+#: sees, the thinned copies that it looks at, the judges that it listens to, and the field between them: a first guess
 #: of what a tile must see, no more; what it saw is known to the networks alone.
-_PLANE_HOPS, _LAYERS, _AVERAGING_HOPS, _COPY_HOPS, _POOL_HOPS, _FIELD_HOPS = 16, 5, 8, 14, 4, 4
+_PLANE_HOPS, _LAYERS, _AVERAGING_HOPS, _COPY_HOPS, _POOL_HOPS, _FIELD_HOPS = 16, 5, 8, 14, 10, 4
 #: Guesses further than this factor from their median are no news of the cloud's noise.
 APART = 3.0
 

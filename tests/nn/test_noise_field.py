@@ -1,0 +1,58 @@
+"""The noise level between judges: their average by the odds, and caution where these are low."""
+
+from __future__ import annotations
+
+from math import log
+
+import numpy as np
+import pytest
+import torch
+
+from deburr.nn.blocks import Blocks
+from deburr.nn.noise_network import FIELD_HOPS, field
+from deburr.nn.planes import Graph, build_graph
+from deburr.nn.thinned import Thinned, look
+
+COUNT = 6000
+
+
+@pytest.fixture(scope="module")
+def seen() -> tuple[Graph, Thinned]:
+    rng = np.random.default_rng(3)
+    points = np.column_stack((rng.uniform(0, np.sqrt(COUNT), (COUNT, 2)), rng.normal(0, 0.1, COUNT)))
+    graph = build_graph(points)
+    return graph, look(graph, points, len(points))
+
+
+def told(seen: tuple[Graph, Thinned], level: object, odds: object, cloud: float) -> np.ndarray:
+    graph, thinned = seen
+    full = [torch.as_tensor(v, dtype=torch.float64).expand(len(thinned.rows)) for v in (level, odds)]
+    found: np.ndarray = field(graph, thinned, *full, log(cloud), Blocks(COUNT))[0].exp().numpy()
+    return found
+
+
+def test_where_all_say_the_same_so_does_the_field(seen: tuple[Graph, Thinned]) -> None:
+    levels = told(seen, log(0.3), 2.0, 0.3)
+    assert np.isfinite(levels).mean() > 0.99
+    assert levels[np.isfinite(levels)] == pytest.approx(0.3)
+
+
+def test_who_is_sure_is_believed_and_who_is_not_is_no_noisier_than_the_cloud(seen: tuple[Graph, Thinned]) -> None:
+    """Hand-computed: odds of e^-6 leave the cloud's level all but alone, those of e^6 their own."""
+    high, low = log(5.0), log(0.02)
+    assert np.nanmedian(told(seen, high, 6.0, 0.1)) == pytest.approx(5.0, rel=0.02)
+    assert np.nanmedian(told(seen, high, -6.0, 0.1)) == pytest.approx(0.1, rel=0.02)
+    assert np.nanmedian(told(seen, high, 0.0, 0.1)) == pytest.approx(np.sqrt(5.0 * 0.1), rel=1e-6)
+    # A guess that is lower than the cloud's level is a careful one already.
+    assert np.nanmedian(told(seen, low, -6.0, 0.1)) == pytest.approx(0.02, rel=1e-6)
+
+
+def test_the_sure_outweigh_the_doubtful_beside_them(seen: tuple[Graph, Thinned]) -> None:
+    graph, thinned = seen
+    odd = torch.arange(len(thinned.rows)) % 2 == 0
+    level, odds = torch.where(odd, log(0.1), log(0.4)).double(), torch.where(odd, 5.0, -2.0).double()
+    levels = told(seen, level, odds, 0.1)
+    assert np.nanmedian(levels) == pytest.approx(0.1, rel=0.02)
+    # Four hops reach no further than a few spacings: there, one kind may be alone.
+    assert np.nanmax(levels) > 0.1
+    assert FIELD_HOPS == 4
