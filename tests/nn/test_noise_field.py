@@ -48,7 +48,7 @@ def test_who_is_sure_is_believed_and_who_is_not_is_no_noisier_than_the_cloud(see
 
 
 def test_the_sure_outweigh_the_doubtful_beside_them(seen: tuple[Graph, Thinned]) -> None:
-    graph, thinned = seen
+    thinned = seen[1]
     odd = torch.arange(len(thinned.rows)) % 2 == 0
     level, odds = torch.where(odd, log(0.1), log(0.4)).double(), torch.where(odd, 5.0, -2.0).double()
     levels = told(seen, level, odds, 0.1)

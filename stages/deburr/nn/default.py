@@ -29,6 +29,7 @@ from deburr.nn.planes import HOPS, Graph, Planes, fit_planes, in_units, search
 from deburr.nn.points import limited
 from deburr.nn.reading import Field, Reading, read
 from deburr.nn.scope import Scope
+from deburr.nn.uncertainty import Left, Table
 
 BUNDLED = Path(__file__).with_name("deburr.safetensors")
 #: Points whose scores are found at once, each part with some more around it.
@@ -42,10 +43,11 @@ REACH = 3.5
 
 @dataclass(frozen=True)
 class Default:
-    """The score network and the noise network, ready to run."""
+    """The score network and the noise network, ready to run; ``table``: what they leave, if that is known."""
 
     score: ScoreNetwork
     noise: NoiseNetwork
+    table: Left | None = None
 
     @classmethod
     def load(cls, path: str | None = None) -> Default:
@@ -91,13 +93,14 @@ class Default:
             "steps": steps,
             "max_displacement": settings.max_displacement or REACH * known["most"],
         }
-        # Where the gate is open, the neighbours know the surface, and all noise across it goes.
-        uncertainty = field.levels * np.sqrt(1 - gate)
+        left = None
+        if self.table is not None:
+            left = self.table.left(field.levels, found.own.numpy(), gate, field.odds)[scope.back]
         moved = scope.points + settings.strength * limited(unit * way, limits[:, None])
         return Denoised(
             moved[scope.back],
             figures,
-            uncertainty=uncertainty[scope.back],
+            uncertainty=left,
             settled=None if sure is None else sure[scope.back],
             level=field.levels[scope.back],
             evidence=None if field.evidence is None else field.evidence[scope.back],
@@ -252,7 +255,7 @@ def _bundled() -> Default:
 
 def _load(path: str) -> Default:
     tensors, card = weights_file.read(path, model="deburr")
-    model = Default(ScoreNetwork(_sizes(path, card)), NoiseNetwork())
+    model = Default(ScoreNetwork(_sizes(path, card)), NoiseNetwork(), Table.of(card))
     both = torch.nn.ModuleDict({"score": model.score, "noise": model.noise})
     weights_file.fit(path, both, tensors)
     both.eval()

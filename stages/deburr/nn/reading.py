@@ -46,7 +46,7 @@ class Reading:
         told, odds = field(self.graph, self.thinned, self.levels, self.odds, cloud, blocks)
         levels = told.exp().nan_to_num(nan=noise).clamp_max(most)
         sure = None if self.sure is None else self.graph.inner(self.sure, FIELD_HOPS, blocks)
-        return Field(levels.numpy(), (odds > 0).numpy(), sure)
+        return Field(levels.numpy(), odds.nan_to_num(nan=-inf).numpy(), sure)
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,13 +54,18 @@ class Field:
     """The noise level at N points.
 
     levels : (N,) float64, cloud units.
-    evidence : (N,) bool, where it is more likely right than not; None: it was given.
+    odds : (N,) float64, logarithms of the odds that it is right, -inf where nobody judged; None: it was given.
     sure : (N,) bool, in a tile: the points of which this is known; None: all.
     """
 
     levels: Floats
-    evidence: Bools | None = None
+    odds: Floats | None = None
     sure: Tensor | None = None
+
+    @property
+    def evidence(self) -> Bools | None:
+        """(N,) bool: where the level is more likely right than not."""
+        return None if self.odds is None else self.odds > 0
 
 
 def read(network: NoiseNetwork, graph: Graph, scope: Scope, blocks: Blocks) -> Reading:

@@ -103,10 +103,11 @@ def _link(trainer: Any, recipe_path: str, tiles: Any, prepared: int) -> dict[str
 
 
 def finish(trainer: Any, chain: list[dict[str, Any]], output: str) -> dict[str, Any]:
-    """Write the averaged weights with their card: sizes, the chain of runs, a validation table, the licence."""
+    """Write the averaged weights with their card: sizes, the chain of runs, a validation table, the licence, and what
+    is left of the noise."""
     from deburr.nn import weights
     from deburr.nn.default import Default
-    from deburr.train.validate import validate
+    from deburr.train.validate import judge
 
     outside = [link["tiles"] for link in chain if "tiles" in link]
     noisy = f"noisy clouds of {sum(t['points'] for t in outside)} points in all" if outside else "no cloud or mesh"
@@ -118,7 +119,8 @@ def finish(trainer: Any, chain: list[dict[str, Any]], output: str) -> dict[str, 
         "licence": LICENCE,
     }
     weights.save(output, trainer.average, card)
-    card["validation"] = validate(Default.load(output))
+    card["validation"], left = judge(Default.load(output))
+    card["uncertainty"] = left.shares.round(4).tolist()
     weights.save(output, trainer.average, card)
     log.info("wrote %s", output)
     return card
