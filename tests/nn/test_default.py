@@ -22,6 +22,7 @@ from deburr.nn.models import Settings
 from deburr.nn.network import LIMIT, ScoreNetwork
 from deburr.nn.noise_network import NoiseNetwork
 from deburr.nn.planes import build_graph, fit_planes
+from deburr.nn.uncertainty import Table
 
 Array = np.ndarray
 
@@ -246,7 +247,8 @@ def test_bundled_weights_say_where_they_come_from() -> None:
     assert "no cloud or mesh from outside" in card["data"]
     assert all({"recipe", "steps", "minutes"} <= link.keys() for link in card["chain"])
     assert card["chain"]
-    assert {row["scene"] for row in card["validation"]} == {"solid", "landscape"}
+    assert {row["scene"] for row in card["validation"]} == {"solid", "landscape", "scan"}
+    assert Table.of(card) is not None
     assert BUNDLED.stat().st_size < 2_000_000
     assert {name.partition(".")[0] for name in tensors} == {"score", "noise"}
 

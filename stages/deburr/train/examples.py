@@ -12,6 +12,7 @@ from deburr.core.cloud import Floats
 from deburr.core.files import replacing
 from deburr.core.neighbors import cloud_spacing
 from deburr.nn.inputs import NOISE_FLOOR
+from deburr.nn.level import LEAST
 from deburr.train.landscapes import landscape_scene
 from deburr.train.recipe import Recipe
 from deburr.train.scene import CleanScene, Surface, cropped, scaled
@@ -23,6 +24,8 @@ _SPARSE, _FEW = 1.5, 12_000
 _NEARLY_CLEAN = 0.08
 #: Share of the scans that are no scans, but lattices and lines.
 _LATTICES = 0.08
+#: Share of the other scenes that are small parts, down to a neighbourhood: there too a level is asked for.
+_CROPS = 0.1
 #: Solids that a run starts with, and scenes that it draws until there is one more: each takes seconds to make.
 _FIRST_SOLIDS, _SCENES_A_SOLID = 8, 16
 
@@ -85,7 +88,9 @@ def draw(recipe: Recipe, number: int, solids: Path, other: Draw | None = None) -
         scene, (low, high) = kept_solid(solids, recipe.seed * 1_000_000 + int(rng.integers(there))), recipe.solid_noise
         if len(scene.points) <= _FEW:
             high = min(high, _SPARSE)
-    scene = cropped(scene, recipe.most, rng)
+    small = rng.random() < _CROPS
+    most = int(np.exp(rng.uniform(np.log(LEAST), np.log(recipe.most)))) if small else recipe.most
+    scene = cropped(scene, most, rng)
     scene = scaled(scene, 1 / cloud_spacing(scene.points))
     level = float(np.exp(rng.uniform(np.log(low), np.log(high))))
     if rng.random() < _NEARLY_CLEAN:
