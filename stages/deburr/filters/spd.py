@@ -163,11 +163,13 @@ class Spd(Filter):
 
         Raises `RunError` for weights that do not serve, noise beyond all measure, a dimension that is missing.
         """
-        again = self._again(cloud)
+        known = {} if cloud.horizon is None else cloud.horizon.known
+        # Where a survey went before, it has decided.
+        again = self._again(cloud) and not known.get("given")
         if self.keep_original:
             cloud = keep_original(cloud)
         active, may = cloud.active, movable(cloud, self.classes, self.where)
-        points, known = cloud.xyz[active], {} if cloud.horizon is None else cloud.horizon.known
+        points = cloud.xyz[active]
         self._check_noise(cloud)
         if useless := self._useless(cloud, points, may, known):
             done = self._told(cloud, cloud.xyz, {})
