@@ -24,7 +24,7 @@ _REMARKS = 8
 #: A judge's guess weighs as its level to the power of minus this where the quieter ones are asked.
 _QUIET = 1.5
 #: Where odds are low, a level is taken for no higher than the cloud's, by so much weight beside the odds.
-_CAUTION = 1.0
+_CAUTION = 0.2
 
 
 class NoiseNetwork(nn.Module):

@@ -28,7 +28,7 @@ from deburr.train.scene import CleanScene
 _ROUGH = 0.7
 #: The quantile of what it may be that is wanted on surfaces, where too much does less harm than too little; and where
 #: nothing tells the noise, and points had better stay.
-_ON_SURFACE, _ELSEWHERE = 0.7, 0.15
+_ON_SURFACE, _ELSEWHERE = 0.55, 0.15
 #: Weight of places where nothing tells the noise: points that should stay are harmed there.
 _HARM = 2.0
 #: Share of places on readable surfaces from which on the cloud's level is theirs.
