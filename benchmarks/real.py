@@ -63,8 +63,11 @@ class Halves:
         return float(out.mean() + back.mean()) if out.size and back.size else float("nan")
 
 
-def halves(cloud: Cloud, table: dict[str, Denoise]) -> dict[str, dict[str, float]]:
-    """Every row of one cloud, by name; lengths in thousandths of the cloud's unit."""
+Rows = dict[str, dict[str, float]]
+
+
+def halves(cloud: Cloud, table: dict[str, Denoise], earlier: Rows) -> Rows:
+    """Every row of one cloud, by name; lengths in thousandths of the cloud's unit. See `beside` for ``earlier``."""
     cut = Halves.of(unique_centre(cloud))
     seen = int(cut.planes.seen.sum())
     enough = seen >= LEAST
@@ -86,6 +89,14 @@ def halves(cloud: Cloud, table: dict[str, Denoise]) -> dict[str, dict[str, float
         }
         line(f"  {name}"[:32], [row[column] for column in HALVES], 11)
         found[name] = {**row, "truth by planes": 1000 * plain, "points": len(cut.one), "on planes": seen}
+    return found | beside(earlier, HALVES)
+
+
+def beside(earlier: Rows, columns: tuple[str, ...]) -> Rows:
+    """Print the rows of deburr from a run of another version, and return them."""
+    found = {f"{name}, earlier": row for name, row in earlier.items() if name.startswith("deburr")}
+    for name, row in found.items():
+        line(f"  {name}"[:32], [row[column] for column in columns], 11)
     return found
 
 
@@ -104,7 +115,7 @@ def cleaned(points: Floats, table: dict[str, Denoise], truth: float) -> Iterator
             yield f"{name}, told", Ours(denoise.model, truth)(points), float("nan")
 
 
-def strips(cloud: Cloud, table: dict[str, Denoise]) -> dict[str, dict[str, float]]:
+def strips(cloud: Cloud, table: dict[str, Denoise], earlier: Rows) -> Rows:
     """Every row of two strips, by name: errors of both, each against the raw other; lengths in mm."""
     pair = overlap(cloud)
     judges = [_judge(mine, other) for mine, other in (pair, pair[::-1])]
@@ -125,7 +136,7 @@ def strips(cloud: Cloud, table: dict[str, Denoise]) -> dict[str, dict[str, float
         }
         line(f"  {name}"[:32], [row[column] for column in ONE_WAY], 11)
         found[name] = {**row, "on planes": seen}
-    return found
+    return found | beside(earlier, ONE_WAY)
 
 
 def _judge(mine: Floats, other: Floats) -> Planes:
@@ -143,7 +154,7 @@ def _strip_error(judges: list[Planes], now: list[Floats] | tuple[Floats, Floats]
     return float(np.median(np.abs(np.concatenate([part.offsets for part in parts])))), random
 
 
-def summary(found: dict[str, dict[str, dict[str, float]]]) -> None:
+def summary(found: dict[str, Rows]) -> None:
     """Print the median over the clouds of every row."""
     columns = ("planes", "bent", "rough", "est/truth", "est/planes")
     judged = [cloud for cloud in found.values() if cloud["input"]["truth"] > 0]
@@ -163,21 +174,23 @@ def main() -> None:
     command.add_argument("--vs", action="append", default=[], metavar="FILE", help="more weights, rows of their own")
     command.add_argument("--cloud", action="append", choices=[*CLOUDS], help="only this cloud; may be repeated")
     command.add_argument("--json", help="write all figures to this file")
+    command.add_argument("--beside", metavar="FILE", help="what --json wrote with another version: its rows of deburr")
     asked = command.parse_args()
+    before = json.loads(Path(asked.beside).read_text()) if asked.beside else {"halves": {}, "strips": {}}
     names = asked.cloud or list(CLOUDS)[:: 4 if asked.quick else 1]
     quick, asked.quick = asked.quick, True  # the rows beside ours: two are enough
     ours, table = rows(asked)
     more = {f"deburr {Path(file).stem}": Ours(load("deburr", file)) for file in asked.vs}
     table = {"deburr": ours, **more, **{name: f for name, f in table.items() if f is not ours}}
-    found: dict[str, dict[str, dict[str, dict[str, float]]]] = {"halves": {}, "strips": {}}
+    found: dict[str, dict[str, Rows]] = {"halves": {}, "strips": {}}
     print("halves; planes, bent, rough: shares of the input's; error, truth, estimate in 1/1000 of the cloud's unit\n")
     clouds = {name: read(name) for name in names}
     for name, cloud in clouds.items():
-        found["halves"][name] = halves(cloud, table)
+        found["halves"][name] = halves(cloud, table, before["halves"].get(name, {}))
     summary(found["halves"])
     print("\nstrips; random part, offset, estimate in mm\n")
     for name in [name for name in names if name in STRIPS][: 1 if quick else None]:
-        found["strips"][name] = strips(clouds[name], table)
+        found["strips"][name] = strips(clouds[name], table, before["strips"].get(name, {}))
     if asked.json:
         Path(asked.json).write_text(json.dumps(found, indent=1))
 

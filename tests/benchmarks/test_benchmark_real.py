@@ -34,13 +34,17 @@ def test_halves_know_the_noise_and_what_is_left_of_it() -> None:
 
 def test_a_cloud_has_a_row_for_every_denoiser(capsys: pytest.CaptureFixture[str]) -> None:
     cloud = Cloud("floor", floor(20_000, 0.02, 2), None)
-    found = halves(cloud, {"flat": lambda points: points * [1, 1, 0]})
+    found = halves(cloud, {"flat": lambda points: points * [1, 1, 0]}, {})
     assert found.keys() == {"input", "flat"}
     assert found["input"]["truth"] == pytest.approx(20, rel=0.05)
     assert found["input"]["planes"] == found["input"]["bent"] == found["input"]["rough"] == 1
     assert found["flat"]["bent"] < 0.2
     assert "floor: 10,000 points" in capsys.readouterr().out
-    few = halves(Cloud("few", cloud.xyz[:100], None), {})
+    told = {"deburr": found["flat"], "guided filter": found["input"]}
+    again = halves(cloud, {}, told)
+    assert again.keys() == {"input", "deburr, earlier"}
+    assert again["deburr, earlier"] == found["flat"]
+    few = halves(Cloud("few", cloud.xyz[:100], None), {}, {})
     assert np.isnan(few["input"]["truth"])
 
 
@@ -48,7 +52,7 @@ def test_a_cloud_has_a_row_for_every_denoiser(capsys: pytest.CaptureFixture[str]
 def test_strips_know_offset_and_noise() -> None:
     xyz = np.concatenate((floor(20_000, 0.01, 3, lift=0.05), floor(20_000, 0.02, 4, low=5.0)))
     cloud = Cloud("strips", xyz, np.repeat([3, 8], 20_000))
-    found = strips(cloud, {"flat": lambda points: points * [1, 1, 0] + [0, 0, points[:, 2].mean()]})
+    found = strips(cloud, {"flat": lambda points: points * [1, 1, 0] + [0, 0, points[:, 2].mean()]}, {})
     assert found["input"]["offset"] == pytest.approx(50, abs=2)
     assert found["input"]["random"] == pytest.approx(np.sqrt((10**2 + 20**2) / 2), rel=0.05)
     assert found["flat"]["offset"] == pytest.approx(50, abs=2)
