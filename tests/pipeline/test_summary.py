@@ -60,11 +60,13 @@ def test_what_strips_and_halves_say() -> None:
         "now": {"offset": 0.002, "random": 0.01},
         "pairs": [],
     }
-    said = lines({"figures": {**_metrics(), "repeatability": strips}}, "m")
+    said = lines({"figures": {**_metrics(reference="cloud"), "repeatability": strips}}, "m")
     assert ("strip offset, median", "5 cm -> 0.2 cm (-96 %)") in said
     assert ("strip noise, random part", "2 cm -> 1 cm (-50 %)") in said
     halves = {"by": "halves", "as_read": {"random": 0.02}, "now": {"random": 0.02}}
-    assert ("noise, by random halves", "2 cm") in lines({"figures": {**_metrics(), "repeatability": halves}}, "m")
+    assert ("noise, by random halves", "2 cm") in lines(
+        {"figures": {**_metrics(reference="cloud"), "repeatability": halves}}, "m"
+    )
 
 
 def test_too_few_points_to_measure_are_no_line() -> None:
