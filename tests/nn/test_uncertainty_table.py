@@ -59,7 +59,9 @@ def test_a_card_without_a_sound_table_has_none(told: object) -> None:
     assert Table.of({"uncertainty": told}) is None
 
 
-@pytest.mark.parametrize(("make", "noise"), [(landscape_scene, 0.15), (solid_scene, 0.5)])
+@pytest.mark.parametrize(
+    ("make", "noise"), [(landscape_scene, 0.15), pytest.param(solid_scene, 0.5, marks=pytest.mark.slow)]
+)
 def test_nine_of_ten_points_on_surfaces_lie_within_the_interval(make: object, noise: float) -> None:
     """On scenes of seeds that neither training nor the table has seen."""
     scene = make(2**41 + 3)  # type: ignore[operator]

@@ -60,8 +60,9 @@ def test_before_and_after_are_told_as_they_are(noise: float, options: dict[str, 
     clean, normals = farm()
     cloud = noisy(clean, noise)
     after, then, now = told([Spd.model_validate(options)], cloud)
-    assert then == pytest.approx(off(cloud, clean, normals), rel=0.1)
-    assert now == pytest.approx(off(after, clean, normals), rel=0.15)
+    # The level is found within a quarter; what is left is judged with it, so that both may be so much too high.
+    assert then == pytest.approx(off(cloud, clean, normals), rel=0.25)
+    assert now == pytest.approx(off(after, clean, normals), rel=0.25)
 
 
 def test_of_a_large_tile_a_part_is_enough() -> None:
