@@ -37,14 +37,16 @@ def test_where_all_say_the_same_so_does_the_field(seen: tuple[Graph, Thinned]) -
     assert levels[np.isfinite(levels)] == pytest.approx(0.3)
 
 
-def test_who_is_sure_is_believed_and_who_is_not_is_no_noisier_than_the_cloud(seen: tuple[Graph, Thinned]) -> None:
-    """Hand-computed: the cloud's level weighs 0.2 where the own one weighs its odds, on logarithms."""
+def test_who_is_sure_is_believed_and_who_is_not_is_led_by_the_cloud(seen: tuple[Graph, Thinned]) -> None:
+    """Hand-computed, on logarithms: a lower level of the cloud weighs 0.2 where the own one weighs its odds, a higher
+    one 0.05."""
     high, low = log(5.0), log(0.02)
     assert np.nanmedian(told(seen, high, 6.0, 0.1)) == pytest.approx(5.0, rel=0.02)
-    assert np.nanmedian(told(seen, high, -6.0, 0.1)) == pytest.approx(0.1, rel=0.06)
+    assert np.nanmedian(told(seen, low, 6.0, 0.1)) == pytest.approx(0.02, rel=0.02)
     assert np.nanmedian(told(seen, high, 0.0, 0.1)) == pytest.approx(5.0 ** (1 / 1.2) * 0.1 ** (0.2 / 1.2), rel=1e-6)
-    # A guess that is lower than the cloud's level is a careful one already.
-    assert np.nanmedian(told(seen, low, -6.0, 0.1)) == pytest.approx(0.02, rel=1e-6)
+    assert np.nanmedian(told(seen, low, 0.0, 0.1)) == pytest.approx(0.02 ** (1 / 1.05) * 0.1 ** (0.05 / 1.05), rel=1e-6)
+    for level in (high, low):
+        assert np.nanmedian(told(seen, level, -6.0, 0.1)) == pytest.approx(0.1, rel=0.09)
 
 
 def test_the_sure_outweigh_the_doubtful_beside_them(seen: tuple[Graph, Thinned]) -> None:

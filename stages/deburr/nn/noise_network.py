@@ -23,8 +23,9 @@ _MOST_ODDS = 6.0
 _REMARKS = 8
 #: A judge's guess weighs as its level to the power of minus this where the quieter ones are asked.
 _QUIET = 1.5
-#: Where odds are low, a level is taken for no higher than the cloud's, by so much weight beside the odds.
-_CAUTION = 0.2
+#: Where odds are low the cloud's level counts too, by so much weight beside the odds: more where it is the lower one,
+#: since levels that are too high move leaves; less where it is the higher one, which edges of noisy solids need.
+_CAUTION, _AID = 0.2, 0.05
 
 
 class NoiseNetwork(nn.Module):
@@ -119,10 +120,11 @@ def field(
 ) -> tuple[Tensor, Tensor]:
     """The judges' log levels and log odds (M,), weighted by the odds, at all N points; NaN where no judge is near.
 
-    ``cloud``: the logarithm of the whole cloud's level, which none exceeds by much whose odds are low.
+    ``cloud``: the logarithm of the whole cloud's level, by which those are led whose odds are low.
     """
     weight = odds.double().exp()
-    careful = (weight * level + _CAUTION * level.clamp_max(cloud)) / (weight + _CAUTION)
+    led = torch.where(level > cloud, _CAUTION, _AID)
+    careful = (weight * level + led * cloud) / (weight + led)
     known = torch.zeros(len(graph.spacing), 3, dtype=torch.float64)
     known[thinned.rows] = torch.stack((weight * careful, weight, weight * odds), 1)
     told, whole, sure = spread(graph, known, FIELD_HOPS, blocks).unbind(1)

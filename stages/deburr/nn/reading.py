@@ -42,7 +42,8 @@ class Reading:
 
     def field(self, noise: float, most: float, blocks: Blocks) -> Field:
         """The level at every point: its judges' where any are near, else ``noise``; no more than ``most``."""
-        cloud = log(noise) if noise > 0 else -inf
+        # Without a single judge there is no level, and nobody to be led.
+        cloud = log(noise) if noise > 0 else 0.0
         told, odds = field(self.graph, self.thinned, self.levels, self.odds, cloud, blocks)
         levels = told.exp().nan_to_num(nan=noise).clamp_max(most)
         sure = None if self.sure is None else self.graph.inner(self.sure, FIELD_HOPS, blocks)
