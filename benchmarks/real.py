@@ -159,10 +159,12 @@ def summary(found: dict[str, Rows]) -> None:
     columns = ("planes", "bent", "rough", "est/truth", "est/planes")
     judged = [cloud for cloud in found.values() if cloud["input"]["truth"] > 0]
     head(f"\nmedian of {len(judged)} clouds", columns, 11)
-    for name in judged[0] if judged else ():
+    # Another version may have been run on fewer clouds.
+    names = [name for name in judged[0] if all(name in cloud for cloud in judged)] if judged else []
+    for name in names:
         line(name, [float(np.median([cloud[name][what] for cloud in judged])) for what in columns], 11)
     head("\nclouds whose estimate is 0.6-1.6 of the truth", columns[3:], 11)
-    for name in judged[0] if judged else ():
+    for name in names:
         ratios = np.array([[cloud[name][what] for what in columns[3:]] for cloud in judged])
         if np.isfinite(ratios).any():
             line(name, [*((ratios >= 0.6) & (ratios <= 1.6)).mean(0)], 11)

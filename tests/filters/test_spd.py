@@ -377,7 +377,9 @@ def test_what_is_told_of_the_noise_does_not_show_how_the_cloud_was_cut(
 
 @pytest.mark.usefixtures("sinking")
 def test_a_level_that_the_model_has_not_is_an_error() -> None:
-    with pytest.raises(RunError, match="model 'deburr' gives no NoiseLevel; remove it from 'dimensions'"):
+    with pytest.raises(
+        RunError, match="model 'deburr' gives no NoiseLevel with these weights; remove it from 'dimensions'"
+    ):
         Spd(dimensions=["NoiseLevel"]).run(PointCloud(sheet()))
 
 

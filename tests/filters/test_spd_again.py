@@ -11,6 +11,7 @@ import pytest
 import tiling
 
 from deburr.core.cloud import PointCloud
+from deburr.filters._original import ORIGINAL
 from deburr.filters.spd import Spd
 
 NOISE = 0.1
@@ -82,3 +83,14 @@ def test_passes_in_tiles_are_those_of_the_whole_cloud(passes: Sequence[PointClou
     boxes = tiling.cells(start, (-0.7, -1.1), (23.0, 22.0))
     tiled, _, _ = tiling.tiled([Spd(noise=NOISE), Spd(noise=NOISE)], start, boxes, 4.0)
     assert np.abs(tiled.xyz - passes[2].xyz).max() < 1e-5
+
+
+def test_tiles_of_files_hold_the_original_coordinates_where_the_noise_is_given() -> None:
+    """Or nobody would know there that a file was denoised before."""
+    assert {*ORIGINAL} <= Spd(noise=NOISE).looks_at
+    assert not {*ORIGINAL} & Spd().looks_at
+    once = Spd(noise=NOISE, keep_original=True).run(roof()[1])
+    stored = PointCloud(once.xyz.copy(), dict(once.dims))
+    boxes = tiling.cells(stored, (-0.7, -1.1), (23.0, 22.0))
+    tiled, _, _ = tiling.tiled([Spd(noise=NOISE)], stored, boxes, 4.0)
+    assert np.abs(tiled.xyz - Spd(noise=NOISE).run(stored).xyz).max() < 1e-5

@@ -54,3 +54,24 @@ def test_tiles_leave_no_seam(tiles: int, noise: float) -> None:
     boxes = tiling.cells(cloud, (84_997.3, 446_999.1), (33.0 / tiles, 36.0 / tiles))
     whole, _, _ = check([stage("spd")], cloud, boxes, 6.0, 0.28)
     assert np.abs(whole.xyz - cloud.xyz).max() > 0.02
+
+
+def test_who_judges_does_not_hang_on_points_that_are_left_out() -> None:
+    """Of at most 4096 points all judge; those that are left out are read all the same, and in a tile they count."""
+    cloud = village(4400, 0.1, 20.0)
+    classes = np.full(len(cloud), 2, np.uint8)
+    classes[:2000] = 18
+    cloud = PointCloud(cloud.xyz, {"Classification": classes})
+    boxes = tiling.cells(cloud, (84_990.0, 446_990.0), (100.0, 100.0))
+    check([stage("spd")], cloud, boxes, 6.0, 0.4)
+
+
+def test_points_that_may_not_move_are_told_their_level_all_the_same() -> None:
+    cloud = village(6000, 0.05, 24.0)
+    classes = np.where(np.random.default_rng(2).random(len(cloud)) < 0.02, 6, 2).astype(np.uint8)
+    cloud = PointCloud(cloud.xyz, {"Classification": classes})
+    boxes = tiling.cells(cloud, (84_997.3, 446_999.1), (9.0, 40.0))
+    denoise = stage("spd", classes=[6], dimensions=["NoiseLevel"])
+    whole, figures, _ = check([denoise], cloud, boxes, 1.0, 0.3)
+    for name in ("noise_median", "noise_p05", "noise_p95", "evidence"):
+        assert figures[0][name] == pytest.approx(whole.history[-1].figures[name], rel=2e-3), name

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from deburr.nn.blocks import Blocks
-from deburr.nn.noise_network import FIELD_HOPS, field
+from deburr.nn.noise_network import field
 from deburr.nn.planes import Graph, build_graph
 from deburr.nn.thinned import Thinned, look
 
@@ -57,4 +57,3 @@ def test_the_sure_outweigh_the_doubtful_beside_them(seen: tuple[Graph, Thinned])
     assert np.nanmedian(levels) == pytest.approx(0.1, rel=0.02)
     # Four hops reach no further than a few spacings: there, one kind may be alone.
     assert np.nanmax(levels) > 0.1
-    assert FIELD_HOPS == 4

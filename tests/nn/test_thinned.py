@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import torch
 
-from deburr.core.neighbors import SPACING_K
 from deburr.nn.planes import build_graph
 from deburr.nn.thinned import ALL_JUDGE, NEAR, POOL, SHARES, look, lots
 
@@ -73,6 +73,10 @@ def test_what_is_seen_lies_within_the_radii() -> None:
         same = places[tuple(part[cut.rows[number]])]
         assert cut.radii[number] == whole.radii[same]
         assert cut.shapes[number].numpy() == pytest.approx(whole.shapes[same].numpy(), abs=1e-5)
+        for heard, weights in (("pool", "window"), ("wide", "reach")):
+            there, here = (points[whole.rows[getattr(whole, heard)[same]]], part[cut.rows[getattr(cut, heard)[number]]])
+            assert (there == here).all()
+            assert torch.equal(getattr(cut, weights)[number], getattr(whole, weights)[same])
 
 
 def test_copies_see_the_noise_of_a_floor_whose_lines_are_flat() -> None:
@@ -85,7 +89,6 @@ def test_copies_see_the_noise_of_a_floor_whose_lines_are_flat() -> None:
     # Sixteen neighbours of the whole cloud lie on one line and its plane; of every 64th point, 48 span the floor.
     assert np.median(last * spacing) == pytest.approx(0.3, rel=0.15)
     assert np.median(first * spacing) < 0.3
-    assert (np.linalg.norm(points[1:] - points[:-1], axis=1)[:SPACING_K] < 2).all()
 
 
 def test_a_copy_that_is_too_small_shows_nothing_and_says_so() -> None:

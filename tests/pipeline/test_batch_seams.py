@@ -224,6 +224,7 @@ CHAINS: dict[str, list[Any]] = {
     "one class": [{"type": "filters.spd", "noise": 0.03, "classes": [2, 6]}],
     "where": [{"type": "filters.spd", "noise": 0.03, "where": "ReturnNumber == 1 && Z < 1"}],
     "dimensions": [{"type": "filters.spd", "noise": 0.03, "dimensions": ["Displacement", "Uncertainty", "NoiseLevel"]}],
+    "levels of all, moves of some": [{"type": "filters.spd", "classes": [6], "dimensions": ["NoiseLevel"]}],
     "removed, then denoised": [{**OUTLIER, "action": "remove"}, {"type": "filters.spd", "strength": 0.7}, RADIUS],
 }
 

@@ -96,6 +96,17 @@ def test_what_was_seen_goes_through_a_file() -> None:
     assert back is not None
     for name in ("inputs", "spacing", "target", "readable"):
         assert torch.equal(getattr(back, name), getattr(given, name))
-    for name in ("rows", "shapes", "pool", "window"):
+    for name in ("rows", "shapes", "pool", "window", "wide", "reach"):
         assert torch.equal(getattr(back.thinned, name), getattr(given.thinned, name))
     assert from_arrays({}) is None
+
+
+def test_a_scene_in_which_nobody_judges_teaches_nothing() -> None:
+    """On a lattice without noise all lots are alike, and here none is drawn."""
+    from deburr.train.lattices import lattice_scene
+
+    scan = lattice_scene(96, largest=24_000)
+    graph = build_graph(scan.points)
+    given = judged(scan.points, graph, fit_planes(graph), scan.truth, scan.level)
+    assert len(given.thinned.rows) == 0
+    assert losses(NoiseNetwork(), graph, given) == {}

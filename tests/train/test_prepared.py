@@ -19,7 +19,6 @@ from deburr.train.loop import Trainer
 from deburr.train.prepared import Prepared, from_arrays, prepare, read, to_arrays, unit, write
 from deburr.train.recipe import Recipe
 from deburr.train.scene import CleanScene, NoisyScene, Surface
-from deburr.train.solids import solid_scene
 
 RECIPE = Recipe(output="w.safetensors", steps=4, landscape_share=1, channels=16, layers=1, heads=2)
 
@@ -60,10 +59,10 @@ def test_it_is_the_same_from_a_file(tmp_path: Path) -> None:
     prepared = make(RECIPE.model_copy(update={"second_pass": 1.0, "landscape_noise": (0.5, 0.6)}), 2, tmp_path)
     assert prepared.second
     write(tmp_path / "a.npz", prepared)
-    back = from_arrays(read(tmp_path / "a.npz", "score"))
+    back = from_arrays(read(tmp_path / "a.npz", RECIPE))
     assert equal(prepared, back)
     with pytest.raises(ReadError, match="objective 'score', not 'denoising'"):
-        read(tmp_path / "a.npz", "denoising")
+        read(tmp_path / "a.npz", RECIPE.model_copy(update={"objective": "denoising"}))
     # The surface is kept to float32.
     assert back.example.truth.surface.points == pytest.approx(prepared.example.truth.surface.points, rel=1e-6)
     trainer = Trainer(RECIPE)
@@ -78,12 +77,22 @@ def test_what_is_no_scene_is_refused(tmp_path: Path) -> None:
     (tmp_path / "a.npz").write_bytes(b"nothing")
     np.savez(tmp_path / "b.npz", other=np.zeros(3))
     np.savez(tmp_path / "c.npz", other=np.array([{}], dtype=object))
-    for name in "abcd":
+    np.savez(tmp_path / "e.npz", other=np.zeros(300))
+    (tmp_path / "e.npz").write_bytes((tmp_path / "e.npz").read_bytes()[:-40])
+    for name in "abcde":
         with pytest.raises(ReadError, match=rf"{name}\.npz: no prepared"):
-            read(tmp_path / f"{name}.npz", "score")
+            read(tmp_path / f"{name}.npz", RECIPE)
     with pytest.raises(SpecError, match=r"nothing matches 'x/\*\.npz'"):
         find_scenes(str(tmp_path / "train.json"), "x/*.npz")
     assert find_scenes(str(tmp_path / "train.json"), "[ab].npz") == [str(tmp_path / "a.npz"), str(tmp_path / "b.npz")]
+
+
+@pytest.mark.parametrize(("there", "asked"), [("noise", "score"), ("score", "noise")])
+def test_what_was_prepared_for_another_network_is_refused(tmp_path: Path, there: str, asked: str) -> None:
+    write(tmp_path / "a.npz", make(RECIPE.model_copy(update={"networks": (there,)}), 1, tmp_path))
+    read(tmp_path / "a.npz", RECIPE.model_copy(update={"networks": (there,)}))
+    with pytest.raises(ReadError, match=f"without what network '{asked}' learns from"):
+        read(tmp_path / "a.npz", RECIPE)
 
 
 def test_files_come_in_turn() -> None:
@@ -101,7 +110,6 @@ def test_a_kept_solid_is_the_one_that_was_made(tmp_path: Path, monkeypatch: pyte
     assert (first.points == again.points).all()
     assert again.points == pytest.approx(solid.points, rel=1e-6)
     assert again.surface.normals == pytest.approx(solid.surface.normals)
-    assert solid_scene is not None
 
 
 def test_scans_are_drawn_with_a_level_a_point(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -116,7 +116,8 @@ class Spd(Filter):
     def looks_at(self) -> frozenset[str]:
         """What says which points are seen and may move, and the dimensions that are added."""
         asked = frozenset() if self.where is None else parse(self.where).dimensions
-        kept = ORIGINAL if self.keep_original else ()
+        # Whether a cloud was denoised before is asked where the noise is given.
+        kept = ORIGINAL if self.keep_original or (self.noise != "auto" and KINDS[self.model].tiled) else ()
         return asked | {"Classification", "Withheld", *kept, *(self.dimensions or ())}
 
     def reach(self, known: Known) -> Reach | None:
@@ -184,7 +185,9 @@ class Spd(Filter):
         done = self._told(cloud, xyz, self._columns(denoised, active, may))
         if denoised.settled is not None:
             settled = np.ones(len(cloud), np.bool_)
-            settled[active] = denoised.settled | ~may[active]
+            # Who may not move is told a level all the same.
+            told = True if denoised.level_settled is None else denoised.level_settled
+            settled[active] = denoised.settled | (~may[active] & told)
             done = done.settle(settled, float(denoised.figures["max_displacement"]) * self.strength)
         sums = self._noise(done, denoised, may)
         figures = self._counts(done, may) | dict(denoised.figures) | noise_figures(sums)
@@ -275,7 +278,7 @@ class Spd(Filter):
             if name not in (self.dimensions or ()):
                 continue
             if told is None:
-                raise RunError(f"model '{self.model}' gives no {name}; remove it from 'dimensions'")
+                raise RunError(f"model '{self.model}' gives no {name} with these weights; remove it from 'dimensions'")
             columns[name] = np.full(len(active), np.nan, dtype=np.float32)
             columns[name][active] = told
         return columns

@@ -103,6 +103,7 @@ class Default:
             uncertainty=left,
             settled=None if sure is None else sure[scope.back],
             level=field.levels[scope.back],
+            level_settled=None if field.sure is None else field.sure.numpy()[scope.back],
             evidence=None if field.evidence is None else field.evidence[scope.back],
         )
 

@@ -73,6 +73,7 @@ class Denoised:
     settled : (N,) bool, in a tile: the points whose result is that in the whole cloud; None: all.
     level : (N,) float64, the standard deviation of the noise at each point that the model was told or found, in the
         units of ``xyz``; None from a model that has none.
+    level_settled : (N,) bool, in a tile: the points whose level is that in the whole cloud; None: all.
     evidence : (N,) bool, the points around which there was a surface to read the noise from; None: it was not asked.
     """
 
@@ -81,6 +82,7 @@ class Denoised:
     uncertainty: Floats | None = None
     settled: Bools | None = None
     level: Floats | None = None
+    level_settled: Bools | None = None
     evidence: Bools | None = None
 
 

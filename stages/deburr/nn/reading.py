@@ -15,7 +15,7 @@ from deburr.nn.blocks import Blocks
 from deburr.nn.noise_network import FIELD_HOPS, POOLING_HOPS, NoiseNetwork, field
 from deburr.nn.planes import HOPS, Graph, Planes, fit_planes
 from deburr.nn.scope import Scope
-from deburr.nn.thinned import Thinned, look
+from deburr.nn.thinned import LEAST, Thinned, look
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,6 +88,10 @@ def _sure(graph: Graph, thinned: Thinned, scope: Scope, blocks: Blocks) -> Tenso
     seen = graph.inner(members, level.seen(max(HOPS)) - 1 + level.seen(POOLING_HOPS), blocks)
     rows = thinned.rows
     judges = scope.sure_of(rows.numpy(), thinned.radii, members) & seen[rows]
+    # Whether a copy is large enough to be looked at must not hang on points whose lots nobody knows.
+    large = thinned.copies.sum(0) >= LEAST
+    if bool(((thinned.copies & members[:, None]).sum(0) < LEAST)[large].any()):
+        judges &= False
     sure = members.clone()
     sure[rows] = judges[thinned.pool].all(1) & judges[thinned.wide].all(1)
     return sure

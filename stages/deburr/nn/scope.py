@@ -25,7 +25,8 @@ class Scope:
     sampled : (M,) bool, those in the sample; None: there is none.
     places, settled, horizon : (M, 3) float64 where the points were read, (M,) bool, and what is around, in a tile.
     wanted : (M,) bool, in a tile: the points whose result is asked for.
-    total : how many points the whole cloud has; in a tile equal ones count too, which nobody could know apart.
+    total : how many points were read of the whole cloud; those that are left out or equal count too, since a tile could
+        not tell them apart. Where nothing was read, how many different ones there are.
     """
 
     points: Floats
@@ -49,7 +50,7 @@ class Scope:
         first[back[::-1]] = np.arange(len(xyz))[::-1]
         sampled = None if seen.sampled is None else seen.sampled[first]
         if seen.horizon is None:
-            return cls(points, back, seen.counted[first], sampled, total=len(points))
+            return cls(points, back, seen.counted[first], sampled, total=seen.total or len(points))
         settled = np.ones(len(points), np.bool_)
         settled[back[~seen.horizon.settled]] = False
         wanted = np.zeros(len(points), np.bool_)

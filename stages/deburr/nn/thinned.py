@@ -48,6 +48,7 @@ class Thinned:
     shapes : (M, SHAPES) float32, thickness, flatness and reach of the neighbourhoods in each copy; 0 where it is empty.
     pool : (M, P) int64, judges near each judge, itself first; window : (M, P) float32, their weights.
     wide : (M, Q) int64, judges far around each judge, itself first; reach : (M, Q) float32, their weights.
+    copies : (N, len(SHARES)) bool, which points each copy keeps.
     radii : (M,) float64, within which all points must be known for that, in the units handed over; infinite where a
         copy has too few points.
     """
@@ -58,6 +59,7 @@ class Thinned:
     window: Tensor
     wide: Tensor
     reach: Tensor
+    copies: Tensor
     radii: Floats
 
 
@@ -98,6 +100,7 @@ def look(graph: Graph, points: Floats, total: int) -> Thinned:
         torch.from_numpy(window),
         torch.from_numpy(wide),
         torch.from_numpy(reach),
+        torch.from_numpy(np.stack([lot < share for share in SHARES], 1)),
         radii,
     )
 

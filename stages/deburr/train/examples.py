@@ -70,7 +70,7 @@ def add_noise(points: Floats, level: float, rng: np.random.Generator) -> Floats:
 
 
 def draw(recipe: Recipe, number: int, solids: Path, other: Draw | None = None) -> Example:
-    """Scene ``number`` of a run: its spacing is 1, its noise drawn from the recipe's range.
+    """Scene ``number`` of a run: its spacing is 1, its noise drawn from the recipe's range, or a scan's own.
 
     solids : a folder that keeps solids, which take seconds each to make.
     other : where every second example comes from instead.

@@ -48,7 +48,7 @@ def make(recipe: Recipe, number: int, solids: Path, other: Draw | None = None) -
 def _made(number: int) -> Arrays:
     recipe, files = _told["recipe"], _told["files"]
     if files:
-        return read(files[in_turn(recipe.seed, number, len(files))], recipe.objective)
+        return read(files[in_turn(recipe.seed, number, len(files))], recipe)
     return to_arrays(make(recipe, number, _told["solids"], _told["other"]))
 
 

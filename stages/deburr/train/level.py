@@ -87,15 +87,19 @@ def from_arrays(arrays: Mapping[str, npt.NDArray[Any]]) -> Judged | None:
     if "judged_inputs" not in arrays:
         return None
     own, seen = ({name: torch.from_numpy(arrays[f"judged_{name}"]) for name in names} for names in (_OWN, _SEEN))
-    return Judged(**own, thinned=Thinned(**seen, radii=np.zeros(0)))
+    nowhere = torch.zeros((0, 0), dtype=torch.bool)
+    return Judged(**own, thinned=Thinned(**seen, copies=nowhere, radii=np.zeros(0)))
 
 
 _OWN, _SEEN = ("inputs", "spacing", "target", "readable"), ("rows", "shapes", "pool", "window", "wide", "reach")
 
 
 def losses(network: NoiseNetwork, graph: Graph, scene: Judged) -> dict[str, Tensor]:
-    """Quantile losses of local levels (Koenker & Bassett 1978) and of the whole scene's; how true the odds are."""
+    """Quantile losses of local levels (Koenker & Bassett 1978) and of the whole scene's; how true the odds are. Of a
+    scene in which nobody judges, as on a lattice without noise, none."""
     rows = scene.thinned.rows
+    if not len(rows):
+        return {}
     seen = network.look(scene.inputs)
     matrix = averaging_matrix(graph, slice(0, len(seen)), torch.float32)
     near = average(seen, matrix, matrix.t().to_sparse_csr(), POOLING_HOPS)

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
 import numpy.typing as npt
@@ -42,6 +43,7 @@ class Prepared:
     told : the level that the network is told over the true one.
     second : whether it is to be denoised once first.
     judged : what the noise network sees; None where it is not trained.
+    scored : whether the ways are there, which the score network learns from.
     """
 
     scene: Scene
@@ -52,6 +54,7 @@ class Prepared:
     told: float
     second: bool
     judged: Judged | None = None
+    scored: bool = True
 
 
 def see(points: Floats, level: Floats, wider: int | None = None) -> Scene:
@@ -79,7 +82,7 @@ def prepare(example: Example, recipe: Recipe, number: int) -> Prepared:
         seen = judged(example.points, scene.graph, planes, example.truth, example.level)
     nowhere = torch.zeros(len(example.points), 3)
     ways = targets(example, recipe.objective) if scores else (nowhere, nowhere)
-    return Prepared(scene, example, recipe.objective, *ways, told, bool(second), seen)
+    return Prepared(scene, example, recipe.objective, *ways, told, bool(second), seen, scores)
 
 
 def passed(prepared: Prepared, score: Floats) -> Prepared:
@@ -134,6 +137,7 @@ def to_arrays(prepared: Prepared) -> dict[str, npt.NDArray[Any]]:
         "told": np.array(prepared.told),
         "second": np.array(prepared.second),
         "guessed": np.array(example.guessed),
+        "scored": np.array(prepared.scored),
         **({} if prepared.judged is None else level.to_arrays(prepared.judged)),
         "objective": np.array(prepared.objective),
     }
@@ -154,7 +158,8 @@ def from_arrays(arrays: Arrays) -> Prepared:
     to_surface, home = torch.from_numpy(arrays["to_surface"]), torch.from_numpy(arrays["home"])
     scene, objective = Scene(graph, planes, tensors["noise"]), str(arrays["objective"])
     told, second, seen = float(arrays["told"]), bool(arrays["second"]), level.from_arrays(arrays)
-    return Prepared(scene, example, objective, to_surface, home, told, second, seen)
+    scored = bool(arrays["scored"])
+    return Prepared(scene, example, objective, to_surface, home, told, second, seen, scored)
 
 
 def write(path: str | Path, prepared: Prepared) -> None:
@@ -163,14 +168,19 @@ def write(path: str | Path, prepared: Prepared) -> None:
         np.savez(file, **to_arrays(prepared))  # type: ignore[arg-type]
 
 
-def read(path: str | Path, objective: str) -> dict[str, npt.NDArray[Any]]:
-    """The arrays in a file of `write`, made for ``objective``. Raises `ReadError`."""
+def read(path: str | Path, recipe: Recipe) -> dict[str, npt.NDArray[Any]]:
+    """The arrays in a file of `write`, made for the objective and the networks of ``recipe``. Raises `ReadError`."""
     try:
         with np.load(path, allow_pickle=False) as kept:
             arrays = dict(kept)
-        found = from_arrays(arrays).objective
-    except (OSError, ValueError, KeyError, EOFError) as error:
+        found = from_arrays(arrays)
+    except (OSError, ValueError, KeyError, EOFError, BadZipFile) as error:
         raise ReadError(f"{path}: no prepared training scene; prepare it with --prepare, or leave it out") from error
-    if found != objective:
-        raise ReadError(f"{path}: was prepared for objective '{found}', not '{objective}'; prepare it again")
+    if found.objective != recipe.objective:
+        raise ReadError(
+            f"{path}: was prepared for objective '{found.objective}', not '{recipe.objective}'; prepare it again"
+        )
+    for network, there in (("score", found.scored), ("noise", found.judged is not None or found.example.guessed)):
+        if network in recipe.networks and not there:
+            raise ReadError(f"{path}: was prepared without what network '{network}' learns from; prepare it again")
     return arrays

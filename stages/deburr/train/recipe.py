@@ -30,7 +30,9 @@ class Recipe(BaseModel):
         None, gt=0, description="self_supervised: the noise of the files in their units; default: estimated in each"
     )
     solids: int = Field(250, ge=1, description="random solids in the pool")
-    landscape_share: float = Field(0.5, ge=0, le=1, description="share of scenes that are simulated open country")
+    landscape_share: float = Field(
+        0.5, ge=0, le=1, description="share of the scenes that are no scans which are simulated open country"
+    )
     scan_share: float = Field(0.0, ge=0, le=1, description="share of scenes that are scans as scanners make them")
     most: int = Field(6000, ge=500, description="most points of a scene that one step learns from")
     scenes: str | None = Field(None, description="scenes prepared beforehand; wildcards, relative to the recipe")
