@@ -87,8 +87,9 @@ def test_equal_points_stay() -> None:
 
 
 def test_duplicates_do_not_count(noisy: Array, denoised: Array) -> None:
-    """Scanners and merged tiles repeat points, often in bulk: the result is that of the different points. (Whether all of
-    them judge the noise hangs on how many were read, which a tile can know: at most 4096 here.)"""
+    """Scanners and merged tiles repeat points, often in bulk: the result is that of the different points.
+
+    At most 4096 are read here: whether all of them judge the noise hangs on that, since a tile can know it."""
     bulk = np.concatenate([noisy, np.repeat(noisy[:1], 900, axis=0), noisy[::-1], noisy[200:300]])
     out, record = spd(bulk)
     assert out[: len(noisy)] == pytest.approx(denoised, abs=1e-9)
