@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 
@@ -9,7 +11,7 @@ from deburr.core.neighbors import cloud_spacing
 from deburr.nn.models import Settings, load
 from deburr.nn.uncertainty import CLOSED, LEVELS, Table
 from deburr.train.landscapes import landscape_scene
-from deburr.train.scene import nearest_on_surface, scaled
+from deburr.train.scene import CleanScene, nearest_on_surface, scaled
 from deburr.train.solids import solid_scene
 
 
@@ -62,9 +64,11 @@ def test_a_card_without_a_sound_table_has_none(told: object) -> None:
 @pytest.mark.parametrize(
     ("make", "noise"), [(landscape_scene, 0.15), pytest.param(solid_scene, 0.5, marks=pytest.mark.slow)]
 )
-def test_nine_of_ten_points_on_surfaces_lie_within_the_interval(make: object, noise: float) -> None:
+def test_nine_of_ten_points_on_surfaces_lie_within_the_interval(
+    make: Callable[[int], CleanScene], noise: float
+) -> None:
     """On scenes of seeds that neither training nor the table has seen."""
-    scene = make(2**41 + 3)  # type: ignore[operator]
+    scene = make(2**41 + 3)
     scene = scaled(scene, 1 / cloud_spacing(scene.points))
     noisy = scene.points + np.random.default_rng(1).normal(0, noise, scene.points.shape)
     found = load("deburr", None).denoise(noisy, Settings())

@@ -133,7 +133,7 @@ def test_tiles_of_two_densities_do_not_disturb_each_other(ratio: int) -> None:
 
 
 def test_noise_that_grows_with_range_falls_everywhere() -> None:
-    """Three times as much at the far end. One level is told for the whole cloud, so the noisiest keep the most."""
+    """Three times as much at the far end, and each part by its own level."""
     clean = sheet(4000, 0.0)[0]
     range_ = clean[:, 0] / clean[:, 0].max()
     points = clean + np.random.default_rng(3).normal(0, 1, clean.shape) * (0.08 + 0.16 * range_)[:, None]
