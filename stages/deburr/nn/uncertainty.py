@@ -9,6 +9,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from deburr.core.cloud import Floats
+from deburr.core.neighbors import Indices
 
 #: The table's rows: noise level over spacing; its columns: 1 - gate, the share of the way that is not gone. Both as
 #: logarithms to base 10; between them it is interpolated, beyond them constant.
@@ -55,7 +56,7 @@ class Table:
         So that nine of ten errors lie within 1.645 of what it tells, as if they were normal: outliers do not decide.
         """
         ratio = error / level
-        row, column = (np.rint(_place(*one)).astype(int) for one in _axes(level, spacing, gate))
+        row, column = (_nearest(*one) for one in _axes(level, spacing, gate))
         shares = np.ones((2, len(LEVELS), len(CLOSED)))
         for layer, chosen in enumerate((odds <= 0, odds > 0)):
             if chosen.sum() >= _ENOUGH:
@@ -72,17 +73,12 @@ class Table:
 
         Each (N,): level and spacing in the same units, gate 0..1, log odds that the level is right; None: it was told.
         """
-        i, j = (_place(*one) for one in _axes(level, spacing, gate))
-        believed = np.ones(len(level)) if odds is None else 1 / (1 + np.exp(-np.clip(odds, -30, 30)))
-        found = np.zeros(len(level))
-        low, high = i.astype(int), j.astype(int)
-        for layer, weight in ((0, 1 - believed), (1, believed)):
-            for a in (0, 1):
-                for b in (0, 1):
-                    near = np.maximum(1 - np.abs(i - (low + a)), 0) * np.maximum(1 - np.abs(j - (high + b)), 0)
-                    rows, columns = (np.minimum(n, m - 1) for n, m in ((low + a, len(LEVELS)), (high + b, len(CLOSED))))
-                    found += weight * near * self.shares[layer, rows, columns]
-        return np.asarray(level * found)
+        from scipy.interpolate import RegularGridInterpolator
+
+        at = np.column_stack([np.clip(value, marks[0], marks[-1]) for value, marks in _axes(level, spacing, gate)])
+        doubted, sure = (RegularGridInterpolator((LEVELS, CLOSED), layer)(at) for layer in self.shares)
+        believed = 1.0 if odds is None else 1 / (1 + np.exp(-np.clip(odds, -30, 30)))
+        return np.asarray(level * (believed * sure + (1 - believed) * doubted))
 
 
 def _within(ratio: Floats) -> float:
@@ -95,7 +91,7 @@ def _axes(level: Floats, spacing: Floats, gate: Floats) -> tuple[tuple[Floats, t
     return (noisy, LEVELS), (np.log10(np.maximum(1 - gate, smallest)), CLOSED)
 
 
-def _place(value: Floats, marks: tuple[float, ...]) -> Floats:
-    """Where ``value`` (N,) lies among evenly spaced ``marks``, 0 at the first."""
+def _nearest(value: Floats, marks: tuple[float, ...]) -> Indices:
+    """Which of the evenly spaced ``marks`` is nearest to each ``value`` (N,)."""
     step = marks[1] - marks[0]
-    return np.clip((value - marks[0]) / step, 0.0, len(marks) - 1.0)
+    return np.rint(np.clip((value - marks[0]) / step, 0.0, len(marks) - 1.0)).astype(np.intp)
