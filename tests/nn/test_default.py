@@ -13,7 +13,7 @@ from deburr.core.cloud import Frame, Patches
 from deburr.core.errors import ReadError
 from deburr.core.neighbors import cloud_spacing
 from deburr.core.progress import listening
-from deburr.nn import default, weights
+from deburr.nn import climb, weights
 from deburr.nn.blocks import Blocks
 from deburr.nn.default import BUNDLED, Default, estimate_noise
 from deburr.nn.inputs import Scene
@@ -231,7 +231,7 @@ def test_training_and_inference_compute_the_same() -> None:
 def test_parts_leave_no_trace(model: Default, monkeypatch: pytest.MonkeyPatch) -> None:
     points = house()[1]
     base = model.denoise(points, Settings()).xyz
-    monkeypatch.setattr(default, "PART", 500)
+    monkeypatch.setattr(climb, "PART", 500)
     assert np.abs(model.denoise(points, Settings()).xyz - base).max() < 1e-6
 
 

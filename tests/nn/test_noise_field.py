@@ -24,10 +24,10 @@ def seen() -> tuple[Graph, Thinned]:
     return graph, look(graph, points, len(points))
 
 
-def told(seen: tuple[Graph, Thinned], level: object, odds: object, cloud: float) -> np.ndarray:
+def told(seen: tuple[Graph, Thinned], level: object, odds: object, cloud: float, evidence: float = 1.0) -> np.ndarray:
     graph, thinned = seen
     full = [torch.as_tensor(v, dtype=torch.float64).expand(len(thinned.rows)) for v in (level, odds)]
-    found: np.ndarray = field(graph, thinned, *full, log(cloud), Blocks(COUNT))[0].exp().numpy()
+    found: np.ndarray = field(graph, thinned, *full, log(cloud), evidence, Blocks(COUNT))[0].exp().numpy()
     return found
 
 
@@ -47,6 +47,19 @@ def test_who_is_sure_is_believed_and_who_is_not_is_led_by_the_cloud(seen: tuple[
     assert np.nanmedian(told(seen, low, 0.0, 0.1)) == pytest.approx(0.02 ** (1 / 1.05) * 0.1 ** (0.05 / 1.05), rel=1e-6)
     for level in (high, low):
         assert np.nanmedian(told(seen, level, -6.0, 0.1)) == pytest.approx(0.1, rel=0.09)
+
+
+def test_where_guesses_are_seldom_right_the_clouds_level_is_lower_and_leads_more(seen: tuple[Graph, Thinned]) -> None:
+    """Hand-computed: a tenth of the judges are right, a fifth of what is trusted; so the cloud's level is a fifth, and
+    weighs five times 0.2. Half is trusted in full."""
+    high = log(5.0)
+    assert np.nanmedian(told(seen, high, 0.0, 0.1, 0.1)) == pytest.approx((5.0 * 0.02) ** 0.5, rel=1e-6)
+    assert np.nanmedian(told(seen, high, 6.0, 0.1, 0.1)) == pytest.approx(5.0, rel=0.02)
+    half, whole = (told(seen, high, 0.0, 0.1, evidence) for evidence in (0.5, 1.0))
+    assert np.array_equal(half, whole, equal_nan=True)
+    # However little there is: to the third part, since the caution has an end.
+    low = np.nanmedian(told(seen, high, 0.0, 0.1, 0.0))
+    assert low == pytest.approx(5.0 ** (1 / 3) * 2e-7 ** (2 / 3), rel=1e-6)
 
 
 def test_the_sure_outweigh_the_doubtful_beside_them(seen: tuple[Graph, Thinned]) -> None:

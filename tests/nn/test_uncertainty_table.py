@@ -22,7 +22,7 @@ def test_between_marks_it_is_interpolated_and_beyond_them_constant() -> None:
 
     def left(level: float, closed: float) -> float:
         one = np.ones(1)
-        return float(table.left(level * one, one, 1 - closed * one, None)[0] / level)
+        return float(table.left(level * one, one, 1 - closed * one, None, 0.0)[0] / level)
 
     assert left(0.1, 1e-3) == pytest.approx(0.21)
     assert left(10**-0.75, 10**-2.5) == pytest.approx(0.25 + 0.015)
@@ -33,8 +33,10 @@ def test_between_marks_it_is_interpolated_and_beyond_them_constant() -> None:
 def test_odds_weigh_the_layers() -> None:
     shares = np.stack((np.full((5, 5), 0.9), np.full((5, 5), 0.1)))
     one = np.ones(3)
-    told = Table(shares).left(2 * one, one, 0.5 * one, np.array([-np.inf, 0.0, np.inf]))
-    assert told == pytest.approx([1.8, 1.0, 0.2])
+    table, odds = Table(shares), np.array([-np.inf, 0.0, np.inf])
+    assert table.left(2 * one, one, 0.5 * one, odds, 0.0) == pytest.approx([1.8, 1.0, 0.2])
+    # Where nobody knows, the cloud's level is the likelier one if it is higher.
+    assert table.left(2 * one, one, 0.5 * one, odds, 6.0) == pytest.approx([5.4, 2.8, 0.2])
 
 
 def test_nine_of_ten_errors_lie_within_what_is_fitted() -> None:
@@ -44,14 +46,22 @@ def test_nine_of_ten_errors_lie_within_what_is_fitted() -> None:
     gate = 1 - 10 ** rng.uniform(-4, 0, count)
     share = np.where(odds > 0, 0.2, 0.8)
     error = np.abs(rng.normal(0, share * level))
-    table = Table.fitted(level, np.ones(count), gate, odds, error)
+    cloud = np.where(odds > 0, 9.0, level)
+    table = Table.fitted(level, np.ones(count), gate, odds, cloud, error)
     assert table.shares[0] == pytest.approx(np.full((5, 5), 0.8), rel=0.12)
     assert table.shares[1] == pytest.approx(np.full((5, 5), 0.2), rel=0.12)
 
 
 def test_of_too_few_points_nothing_is_claimed() -> None:
     few = np.full(10, 0.1)
-    assert (Table.fitted(few, few, few, few, few).shares == 1).all()
+    assert (Table.fitted(few, few, few, few, few, few).shares == 1).all()
+
+
+def test_errors_of_doubtful_places_are_shares_of_the_higher_level() -> None:
+    one = np.ones(1000)
+    errors = np.abs(np.random.default_rng(0).normal(0, 0.4, 1000))
+    table = Table.fitted(0.1 * one, one, 0.5 * one, -one, 0.8 * one, errors)
+    assert table.shares[0] == pytest.approx(np.full((5, 5), 0.5), rel=0.1)
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ from deburr.nn.inputs import NOISE_FLOOR
 from deburr.train.examples import Example, draw, kept_solid
 from deburr.train.feed import find_scenes, in_turn, make, scenes
 from deburr.train.loop import Trainer
-from deburr.train.prepared import Prepared, from_arrays, prepare, read, to_arrays, unit, write
+from deburr.train.prepared import Prepared, from_arrays, prepare, read, to_arrays, write
 from deburr.train.recipe import Recipe
 from deburr.train.scene import CleanScene, NoisyScene, Surface
 
@@ -115,7 +115,7 @@ def test_a_kept_solid_is_the_one_that_was_made(tmp_path: Path, monkeypatch: pyte
 def test_scans_are_drawn_with_a_level_a_point(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     stand_in = ModuleType("deburr.train.scans")
     asked = list[int]()
-    stand_in.scan_scene = lambda seed, most: asked.append(seed) or floor()  # type: ignore[attr-defined]
+    stand_in.scan_scene = lambda seed, most, kind, dark: asked.append(seed) or floor()  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, "deburr.train.scans", stand_in)
     recipe = RECIPE.model_copy(update={"scan_share": 1.0, "seed": 2})
     example = draw(recipe, 5, tmp_path)
@@ -128,20 +128,33 @@ def test_scans_are_drawn_with_a_level_a_point(tmp_path: Path, monkeypatch: pytes
     away = np.abs(prepared.example.points - prepared.example.truth.points)
     assert away[:, :2].max() < 1e-9
     assert (away[:, 2] < 5 * prepared.example.level).all()
-    assert prepared.scene.noise.numpy() == pytest.approx(prepared.told * prepared.example.level, rel=1e-5)
     with torch.no_grad():
         losses = Trainer(recipe)._losses(prepared)
     assert {"score", "own", "local", "level", "odds"} <= set(losses)
 
 
-def test_errors_count_in_each_points_own_noise() -> None:
+def mixed(low: float, high: float) -> Prepared:
+    """A floor half of whose points, here and there, have noise ``high``, the others ``low``, in spacings."""
     scan = floor()
-    level = scan.level * 10
-    example = Example(
-        scan.truth, scan.points * 10, np.where(level < 0.1, 0.0, level), np.where(level < 0.1, 0.0, level)
-    )
-    prepared = prepare(example, RECIPE, 0)
-    units = unit(prepared.example, prepared.scene)[:, 0]
-    quiet = prepared.example.level == 0
-    assert units[~quiet].numpy() == pytest.approx(0.2)
-    assert units[quiet].numpy() == pytest.approx(NOISE_FLOOR * prepared.scene.graph.spacing[quiet].numpy())
+    points = scan.truth.points * 10
+    level = np.where(np.random.default_rng(4).random(len(points)) < 0.5, low, high)
+    return prepare(Example(scan.truth, points, level), RECIPE, 0)
+
+
+def test_the_level_that_is_told_is_the_one_around() -> None:
+    """Half of the points at 0.3, half at 0: the root of half the square of 0.3."""
+    prepared = mixed(0.0, 0.3)
+    assert prepared.scene.noise.numpy() / prepared.told == pytest.approx(0.3 / np.sqrt(2), rel=0.3)
+    even = mixed(0.3, 0.3)
+    assert even.scene.noise.numpy() == pytest.approx(0.3 * even.told, rel=1e-5)
+
+
+def test_errors_count_between_each_points_own_noise_and_that_around() -> None:
+    even = mixed(0.3, 0.3)
+    assert even.unit.numpy() == pytest.approx(0.3, rel=1e-5)
+    prepared = mixed(0.01, 0.3)
+    quiet, around = prepared.example.level == 0.01, prepared.scene.noise.numpy() / prepared.told
+    assert prepared.unit[quiet, 0].numpy() == pytest.approx(np.sqrt(0.01 * around[quiet]), rel=1e-5)
+    assert prepared.unit[~quiet, 0].numpy() == pytest.approx(np.sqrt(0.3 * around[~quiet]), rel=1e-5)
+    clean = mixed(0.0, 0.0)
+    assert clean.unit[:, 0].numpy() == pytest.approx(NOISE_FLOOR * clean.scene.graph.spacing.numpy())

@@ -103,6 +103,24 @@ def flatness(points: np.ndarray) -> np.ndarray:
     return np.asarray(values[:, 0] / values.sum(1))
 
 
+def test_dark_places_are_noisier_by_what_is_asked_for() -> None:
+    """The same scene but for the noise of its dark places: about a third of all, broad ones."""
+    for seed in SEEDS["town"][:3]:
+        even, dark = (scan_scene(seed, MOST, dark=factor) for factor in (1.0, 6.0))
+        assert len(even.points) == len(dark.points)
+        ratio = dark.level[even.level > 0] / even.level[even.level > 0]
+        ratio /= ratio.min()
+        assert ((ratio < 1.01) | (ratio > 2)).mean() > 0.99, "a place is dark or it is not"
+        assert 0.05 < (ratio > 2).mean() < 0.7
+
+
+def test_a_kind_can_be_asked_for() -> None:
+    seed = SEEDS["town"][0]
+    leaves = scan_scene(seed, MOST, kind="leaves")
+    assert leaves.truth.solitary.all()
+    assert not scan_scene(seed, MOST).truth.solitary.all()
+
+
 def test_forests_have_hardly_a_plane_and_streets_have_many() -> None:
     forest = np.concatenate([flatness(scene.truth.points) for scene in scenes("forest")])
     street = np.concatenate([flatness(scene.truth.points) for scene in scenes("street")])

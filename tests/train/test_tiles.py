@@ -73,7 +73,7 @@ def test_a_drawn_example_is_a_noisier_crop_in_spacings() -> None:
     assert added.std() * spacing == pytest.approx(share * noise, rel=0.1)
     assert cloud_spacing(drawn.points - added) == pytest.approx(1.0, rel=0.01)
     assert drawn.guessed
-    assert set(drawn.level) == set(drawn.first_level) == {drawn.typical}
+    assert set(drawn.level) == {drawn.typical}
     way, same = (way.numpy() for way in targets(drawn, "self_supervised"))
     assert (way == same).all()
     assert way == pytest.approx(drawn.truth.points - drawn.points, abs=1e-4)

@@ -9,7 +9,7 @@ from typing import Annotated, Any, ClassVar, Literal
 import numpy as np
 from pydantic import AfterValidator, Field
 
-from deburr.core.cloud import NOISE_CLASSES, Bools, Dims, Extent, Floats, PointCloud
+from deburr.core.cloud import NOISE_CLASSES, Bools, Dims, Extent, Floats, Ints, PointCloud
 from deburr.core.errors import RunError
 from deburr.core.horizon import Known
 from deburr.core.noise import noise_figures, noise_sums
@@ -29,6 +29,8 @@ MOST_NOISE = 5.0
 LEAST_NOISE = 0.01
 #: The noise is doubtful where less than this share of the points had a surface around them to read it from.
 LEAST_EVIDENCE = 0.5
+#: Tells which flight strip, or which station, a point comes from.
+STRIP = "PointSourceId"
 
 Positive = Annotated[float, Field(gt=0)]
 
@@ -72,6 +74,11 @@ class Spd(Filter):
         json_schema_extra={"unit": "cloud units"},
     )
     device: Literal["auto", "cpu", "cuda"] = Field("cpu", description="where the network runs; auto: a GPU if any")
+    strips: Literal["apart", "merge"] = Field(
+        "apart",
+        description="flight strips or stations (PointSourceId): each onto its own surface, so that the offset between "
+        "them is kept; or all as one cloud",
+    )
     classes: list[Annotated[int, Field(ge=0, le=255)]] | None = Field(
         None, min_length=1, description="only points of these ASPRS classes may move (2 ground, 6 building, ...)"
     )
@@ -118,7 +125,8 @@ class Spd(Filter):
         asked = frozenset() if self.where is None else parse(self.where).dimensions
         # Whether a cloud was denoised before is asked where the noise is given.
         kept = ORIGINAL if self.keep_original or (self.noise != "auto" and KINDS[self.model].tiled) else ()
-        return asked | {"Classification", "Withheld", *kept, *(self.dimensions or ())}
+        strips = {STRIP} if self.strips == "apart" and KINDS[self.model].tiled else set()
+        return asked | {"Classification", "Withheld", *strips, *kept, *(self.dimensions or ())}
 
     def reach(self, known: Known) -> Reach | None:
         """The hops of the planes and layers, in each step; None for a model that must see the whole cloud."""
@@ -140,7 +148,7 @@ class Spd(Filter):
         """Count what the points of the core tell of both."""
         sure, active = cloud.settled.copy(), cloud.active
         points, again = cloud.xyz[active], self._again(cloud)
-        if self._too_few(points):
+        if self._too_few(points, self._strips(cloud, active)):
             none = (np.zeros(0), np.zeros(0)) if self.noise == "auto" or again else None
             sure &= cloud.horizon is None or not cloud.horizon.bounded
             told = int((cloud.core & active & sure).sum())
@@ -175,7 +183,7 @@ class Spd(Filter):
         if useless := self._useless(cloud, points, may, known):
             done = self._told(cloud, cloud.xyz, {})
             return done.note(self.type_name, self._counts(done, may), useless, *self._replaced(cloud))
-        if cloud.horizon is not None and self._too_few(points):
+        if cloud.horizon is not None and self._too_few(points, self._strips(cloud, active)):
             # What is seen so far is nothing to work on.
             unsure = self._told(cloud, cloud.xyz, {}).settle(~active)
             return unsure.note(self.type_name, self._counts(unsure, may))
@@ -239,18 +247,24 @@ class Spd(Filter):
                 "give it in the cloud's units"
             )
 
-    def _too_few(self, points: Floats) -> bool:
+    def _too_few(self, points: Floats, strips: Ints | None) -> bool:
+        """Whether no strip has as many different points as the model needs."""
         least = KINDS[self.model].min_points
-        return count_distinct(points, least) < least
+        if strips is None:
+            return count_distinct(points, least) < least
+        return all(count_distinct(points[strips == one], least) < least for one in np.unique(strips))
 
     def _useless(self, cloud: PointCloud, points: Floats, may: Bools, known: Known) -> str | None:
         """Why there is nothing to do with the active ``points`` of the whole cloud, if so."""
         least = KINDS[self.model].min_points
-        few = self._too_few(points) if cloud.horizon is None else bool(known.get("few"))
+        strips = self._strips(cloud, cloud.active)
+        few = self._too_few(points, strips) if cloud.horizon is None else bool(known.get("few"))
         if few:
             # Fewer different points than a neighbourhood span no surface: there is nothing to estimate.
-            distinct = f"{count_distinct(points, least)} different" if cloud.horizon is None else "its different"
-            return f"{distinct} points are too few to denoise (at least {least}); left unchanged"
+            whole = cloud.horizon is None and strips is None
+            distinct = f"{count_distinct(points, least)} different" if whole else "its different"
+            each = "" if strips is None else " of one strip"
+            return f"{distinct} points are too few to denoise (at least {least}{each}); left unchanged"
         if cloud.horizon is None and not may.any():
             asked = [name for name in ("classes", "where") if getattr(self, name) is not None]
             return f"no point may move; check {' and '.join(repr(name) for name in asked)}"
@@ -356,4 +370,12 @@ class Spd(Filter):
             device=self.device,
             frame=cloud.frame,
             patches=cloud.patches,
+            groups=self._strips(cloud, active),
         )
+
+    def _strips(self, cloud: PointCloud, active: Bools) -> Ints | None:
+        """The strip of each ``active`` point (N,), where strips are apart and there is more than one."""
+        if self.strips == "merge" or STRIP not in cloud.dims or not KINDS[self.model].tiled:
+            return None
+        numbers = cloud.dims[STRIP][active]
+        return numbers if len(numbers) and (numbers != numbers[0]).any() else None

@@ -5,38 +5,35 @@ from __future__ import annotations
 from dataclasses import dataclass, fields, replace
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
 
-from deburr.core.cloud import Bools, Floats
+from deburr.core.cloud import Bools, Floats, Ints
 from deburr.core.errors import ReadError
 from deburr.core.horizon import Known
-from deburr.core.neighbors import threads
+from deburr.core.neighbors import Indices, threads
 from deburr.core.progress import advance
-from deburr.core.sums import Sums
+from deburr.core.sums import Sums, merge
 from deburr.nn import level
 from deburr.nn import weights as weights_file
 from deburr.nn.blocks import Blocks, Helpers, helping
+from deburr.nn.climb import PLANES, WALKS, Climb
 from deburr.nn.device import torch_device
-from deburr.nn.inputs import NOISE_FLOOR, Scene
 from deburr.nn.layer import Sizes
 from deburr.nn.models import PATCHES, Denoised, Settings
-from deburr.nn.network import LIMIT, ScoreNetwork
-from deburr.nn.noise_network import NoiseNetwork
-from deburr.nn.planes import HOPS, Graph, Planes, fit_planes, in_units, search
+from deburr.nn.network import ScoreNetwork
+from deburr.nn.noise_network import FIELD_HOPS, NoiseNetwork
+from deburr.nn.planes import Graph, in_units, search
 from deburr.nn.points import limited
 from deburr.nn.reading import Field, Reading, read
 from deburr.nn.scope import Scope
 from deburr.nn.uncertainty import Left, Table
 
 BUNDLED = Path(__file__).with_name("deburr.safetensors")
-#: Points whose scores are found at once, each part with some more around it.
-PART = 200_000
-#: How often fitting planes walks over the points, and what estimating the noise does with them.
-_PLANES = max(HOPS) + len(HOPS)
-_ESTIMATE = _PLANES + NoiseNetwork.WALKS
+#: How often estimating the noise walks over the points.
+_ESTIMATE = PLANES + NoiseNetwork.WALKS
 #: Largest displacement, in standard deviations of the noise.
 REACH = 3.5
 
@@ -55,37 +52,22 @@ class Default:
         return _bundled() if path is None else _load(path)
 
     def denoise(self, xyz: Floats, settings: Settings) -> Denoised:
-        """See `deburr.nn.models.Model.denoise`. Equal points are denoised as one and stay equal."""
-        scope = Scope.of(xyz, settings.seen)
-        found = search(scope.points)
+        """See `deburr.nn.models.Model.denoise`. Equal points of a group are denoised as one and stay equal."""
         with helping(threads()) as helpers:
-            ticker = _Ticker(len(scope.points))
-            blocks = _blocks(scope, settings, helpers, ticker)
-            reading = None
-            if settings.noise is None:
-                reading = self._read(found, scope, blocks, ticker)
+            ticker = _Ticker(len(xyz))
+            groups, few = self._groups(xyz, settings, helpers, ticker)
             known = {} if settings.seen is None else settings.seen.known
             if level.asks(known):
-                known = _learned(found, reading, scope, settings)
+                sums = merge([_count(group, np.ones(len(group.scope.points), np.bool_), settings) for group in groups])
+                known = level.learn({}, sums, settings.noise, settings.most_noise)
             unit, noise = known["spacing"], known["noise"]
-            steps, wider = settings.steps or level.steps(known), level.widening(noise / unit)
-            planes = None
-            if reading is not None and wider == 1:
-                planes = reading.planes.scaled(reading.graph.unit / unit)
-            if reading is None:
-                field = Field(np.full(len(scope.points), noise))
-            else:
-                field = reading.field(noise, known["most"], blocks)
-            way, gate = np.zeros((len(scope.points), 3)), np.zeros(len(scope.points))
-            sure = None if field.sure is None else field.sure.numpy()
+            steps = settings.steps or level.steps(known)
             if settings.strength > 0:  # of what is not applied, nothing needs to be found
-                fits = steps - (planes is not None)
-                ticker.begin("denoising", steps * (ScoreNetwork.WALKS + len(self.score.layers)) + fits * _PLANES)
-                climb = _Climb(self.score, torch_device(settings.device), blocks, scope)
-                way, gate, sure = climb.run(in_units(found, unit), planes, field, known, steps)
-        limits = REACH * field.levels
-        if settings.max_displacement is not None:
-            limits = np.full(len(limits), settings.max_displacement)
+                estimated = settings.noise is None
+                fits = steps - (estimated and level.widening(noise / unit) == 1)
+                walks = steps * (WALKS + len(self.score.layers)) + fits * PLANES + estimated * FIELD_HOPS
+                ticker.begin("denoising", walks)
+            found = [self._denoised(group, known, steps, settings) for group in groups]
         figures = {
             "noise": noise,
             "noise_source": "estimated" if settings.noise is None else "given",
@@ -93,13 +75,30 @@ class Default:
             "steps": steps,
             "max_displacement": settings.max_displacement or REACH * known["most"],
         }
+        return replace(_assembled(xyz, groups, found, few, noise, settings), figures=figures)
+
+    def _denoised(self, group: _Group, known: Known, steps: int, settings: Settings) -> Denoised:
+        """One group of the cloud that ``known`` tells of; what it returns is of the group's points alone."""
+        scope, reading, unit, noise = group.scope, group.reading, known["spacing"], known["noise"]
+        planes = None
+        if reading is not None and level.widening(noise / unit) == 1:
+            planes = reading.planes.scaled(reading.graph.unit / unit)
+        count = len(scope.points)
+        field = Field(np.full(count, noise)) if reading is None else reading.field(known, group.blocks)
+        way, gate = np.zeros((count, 3)), np.zeros(count)
+        sure = None if field.sure is None else field.sure.numpy()
+        if settings.strength > 0:
+            climb = Climb(self.score, torch_device(settings.device), group.blocks, scope)
+            way, gate, sure = climb.run(in_units(group.graph, unit), planes, field, known, steps)
+        limits = REACH * field.levels
+        if settings.max_displacement is not None:
+            limits = np.full(count, settings.max_displacement)
         left = None
         if self.table is not None:
-            left = self.table.left(field.levels, found.own.numpy(), gate, field.odds)[scope.back]
+            left = self.table.left(field.levels, group.graph.own.numpy(), gate, field.odds, noise)[scope.back]
         moved = scope.points + settings.strength * limited(unit * way, limits[:, None])
         return Denoised(
             moved[scope.back],
-            figures,
             uncertainty=left,
             settled=None if sure is None else sure[scope.back],
             level=field.levels[scope.back],
@@ -109,115 +108,100 @@ class Default:
 
     def survey(self, xyz: Floats, settings: Settings) -> tuple[Sums, Bools]:
         """See `deburr.nn.models.Surveyor.survey`."""
-        scope = Scope.of(xyz, settings.seen)
-        graph = search(scope.points)
-        reading, sure = None, scope.sure(graph.radii())
-        if settings.noise is None:
-            with helping(threads()) as helpers:
-                ticker = _Ticker(len(scope.points))
-                reading = self._read(graph, scope, _blocks(scope, settings, helpers, ticker), ticker)
-                sure = reading.sure
-        found = np.ones(len(scope.points), np.bool_) if sure is None else sure.numpy()
-        return _count(graph, reading, scope, settings, found), found[scope.back]
+        with helping(threads()) as helpers:
+            groups, _ = self._groups(xyz, settings, helpers, _Ticker(len(xyz)))
+        sure, sums = _alone(settings, len(xyz)), []
+        for group in groups:
+            reading, scope = group.reading, group.scope
+            known = scope.sure(group.graph.radii()) if reading is None else reading.sure
+            found = np.ones(len(scope.points), np.bool_) if known is None else known.numpy()
+            sums.append(_count(group, found, settings))
+            sure[group.rows] = found[scope.back]
+        return merge(sums), sure
 
-    def _read(self, found: Graph, scope: Scope, blocks: Blocks, ticker: _Ticker) -> Reading:
+    def _groups(
+        self, xyz: Floats, settings: Settings, helpers: Helpers | None, ticker: _Ticker
+    ) -> tuple[list[_Group], Bools]:
+        """The groups that are large enough to be looked at, as they are read, and (N,) bool, the points of the others:
+        fewer different ones than a neighbourhood span no surface."""
+        few, groups = np.zeros(len(xyz), np.bool_), []
         ticker.begin("estimating the noise", _ESTIMATE)
-        return read(self.noise, in_units(found, None), scope, blocks)
+        for rows in _rows(settings.groups, len(xyz)):
+            scope = Scope.of(xyz[rows], None if settings.seen is None else settings.seen.part(rows))
+            if len(scope.points) < level.LEAST:
+                few[rows] = True
+                continue
+            graph, blocks = search(scope.points), _blocks(scope, settings, helpers, ticker)
+            reading = read(self.noise, in_units(graph, None), scope, blocks) if settings.noise is None else None
+            groups.append(_Group(rows, scope, graph, blocks, reading))
+        return groups, few
 
 
-@dataclass(frozen=True)
-class _Climb:
-    """The ascent along the score."""
+@dataclass(frozen=True, eq=False)
+class _Group:
+    """The points ``rows`` (G,) of a cloud, which see each other alone; their graph, in cloud units; what was read."""
 
-    network: ScoreNetwork
-    device: torch.device
-    blocks: Blocks
+    rows: Indices
     scope: Scope
+    graph: Graph
+    blocks: Blocks
+    reading: Reading | None
 
-    def run(
-        self, graph: Graph, planes: Planes | None, field: Field, known: Known, steps: int
-    ) -> tuple[Floats, Floats, Bools | None]:
-        """The way of every point (N, 3) in ``steps`` steps, in the graph's units, the first step's gates (N,), and in a
-        tile which points are sure (N,). ``planes``: the first step's, if they are known."""
-        # One thread feeds a GPU.
-        fed = self.blocks if self.device.type == "cpu" else replace(self.blocks, helpers=None)
-        start, unit = graph.points.numpy(), graph.unit
-        now, first, sure = start, np.empty(0), self.scope.sure(graph.radii())
-        for step in range(steps):
-            share, last = level.STEP_LEVEL**step, step == steps - 1
-            told, wider = share * field.levels / unit, level.widening(share * known["noise"] / unit)
-            if step:
-                graph, planes = in_units(search(now), 1.0), None
-                if sure is not None:
-                    world = self.scope.points + unit * (now - start)
-                    sure = self.scope.sure_again(world, unit * graph.radii(), sure, LIMIT * known["most"])
-            wanted = None
-            if sure is not None:
-                sure = self._proved(graph, sure, field.sure, wider)
-                # The last step serves the points that are wanted; steps before it all that these may see.
-                wanted = sure & torch.as_tensor(self.scope.wanted) if last else sure
-                if not bool(wanted.any()):
-                    # Nothing can be told from what is seen here, and more is to be read.
-                    return np.zeros_like(start), np.zeros(len(start)), np.zeros(len(start), np.bool_)
-            planes = planes or fit_planes(graph, wider, self.blocks, self._seen(graph, wanted))
-            floor = torch.maximum(NOISE_FLOOR * graph.spacing, torch.from_numpy(told).float())
-            score, gate = (part.double().numpy() for part in self._score(Scene(graph, planes, floor), fed, wanted))
-            # What the network may do to points far from all others is more than the noise could.
-            now, first = now + limited(score, LIMIT * told[:, None]), first if step else gate
-        return now - start, first, None if wanted is None else wanted.numpy()
 
-    def _proved(self, graph: Graph, sure: Tensor, told: Tensor | None, wider: int) -> Tensor:
-        """(N,) bool: the points that see none but ``sure`` (N,) ones through planes, and through layers and ensemble
-        none but those and such as are ``told`` (N,) their level as in the whole cloud."""
-        sure = graph.inner(sure, level.seen(max(HOPS) * wider) - 1, self.blocks)
-        if told is not None:
-            sure = sure & told
-        return graph.inner(sure, len(self.network.layers) + 1, self.blocks)
+def _rows(groups: Ints | None, count: int) -> list[Indices]:
+    """The rows of each group, of ``count`` in all."""
+    if groups is None:
+        return [np.arange(count)]
+    order = np.argsort(groups, kind="stable")
+    return np.split(order, np.flatnonzero(np.diff(groups[order])) + 1)
 
-    def _seen(self, graph: Graph, wanted: Tensor | None) -> Tensor | None:
-        """(N,) bool: the points whose planes the scores of the ``wanted`` (N,) ones are made of; None: all."""
-        if wanted is None:
-            return None
-        seen = torch.zeros_like(wanted)
-        seen[graph.around(wanted.nonzero()[:, 0], len(self.network.layers) + 1)] = True
-        return seen
 
-    def _score(self, scene: Scene, blocks: Blocks, wanted: Tensor | None) -> tuple[Tensor, Tensor]:
-        """Scores (N, 3) and gates (N,); 0 for points that are not ``wanted`` (N,).
+def _alone(settings: Settings, count: int) -> Bools:
+    """(N,) bool: whether ``count`` points that nobody sees are what they would be in the whole cloud."""
+    horizon = None if settings.seen is None else settings.seen.horizon
+    return np.full(count, horizon is None or not horizon.bounded)
 
-        Part after part with what its points see, or memory would bound the cloud.
-        """
-        network, count = self.network.to(self.device), len(scene.noise)
-        score, gate = torch.zeros(count, 3), torch.zeros(count)
-        every = torch.arange(count) if wanted is None else wanted.nonzero()[:, 0]
-        for rows in torch.split(every, PART):
-            seen = scene.graph.around(rows, len(network.layers) + 1)
-            inner = torch.searchsorted(seen, rows)
-            found = network(scene.part(seen).to(self.device), blocks.of(len(seen)))
-            score[rows], gate[rows] = (part.cpu()[inner] for part in found)
-        return score, gate
+
+def _assembled(
+    xyz: Floats, groups: list[_Group], found: list[Denoised], few: Bools, noise: float, settings: Settings
+) -> Denoised:
+    """What was ``found`` of each group, in the rows of the cloud; the ``few`` (N,) stay."""
+    if len(groups) == 1 and not few.any():
+        return found[0]
+    alone = _alone(settings, len(xyz)) if few.any() else np.ones(len(xyz), np.bool_)
+    fresh = {
+        "xyz": xyz,
+        "uncertainty": np.full(len(xyz), np.nan),
+        "settled": alone,
+        "level": np.full(len(xyz), noise),
+        "level_settled": alone,
+        "evidence": np.zeros(len(xyz), np.bool_),
+    }
+    columns: dict[str, Any] = {}
+    for name, whole in fresh.items():
+        told = [getattr(one, name) for one in found]
+        if told[0] is not None:
+            columns[name] = whole.copy()
+            for group, part in zip(groups, told, strict=True):
+                columns[name][group.rows] = part
+    return Denoised(**columns)
 
 
 def _blocks(scope: Scope, settings: Settings, helpers: Helpers | None, ticker: _Ticker) -> Blocks:
     return Blocks(len(scope.points), (settings.patches or PATCHES["blocks"]).size, helpers, ticker.tick)
 
 
-def _learned(found: Graph, reading: Reading | None, scope: Scope, settings: Settings) -> Known:
-    """What all points of a whole cloud tell of it."""
-    everything = np.ones(len(scope.points), np.bool_)
-    return level.learn({}, _count(found, reading, scope, settings, everything), settings.noise, settings.most_noise)
-
-
-def _count(graph: Graph, reading: Reading | None, scope: Scope, settings: Settings, sure: Bools) -> Sums:
-    """The sums of the points that count and are ``sure`` (N,)."""
-    known = {} if settings.seen is None else settings.seen.known
+def _count(group: _Group, sure: Bools, settings: Settings) -> Sums:
+    """The sums of the points of ``group`` that count and are ``sure`` (M,)."""
+    scope, known = group.scope, {} if settings.seen is None else settings.seen.known
     sampled = scope.sampled is not None and bool(known.get("sampled", True))
     rows = scope.counted & sure
     if sampled and scope.sampled is not None:
         rows &= scope.sampled
     # A frame that is given is the unit; all tiles tell the same.
-    spacings = graph.own.numpy()[rows] if settings.frame is None else np.array([settings.frame.scale])
-    return level.count(spacings, None if reading is None else reading.guesses(rows), int(rows.sum()), sampled)
+    spacings = group.graph.own.numpy()[rows] if settings.frame is None else np.array([settings.frame.scale])
+    guesses = None if group.reading is None else group.reading.guesses(rows)
+    return level.count(spacings, guesses, int(rows.sum()), sampled)
 
 
 class _Ticker:
@@ -241,12 +225,7 @@ def estimate_noise(xyz: Floats, model: Default | None = None) -> float:
 
     ``model``: whose noise network to ask; default: the bundled one.
     """
-    scope = Scope.of(xyz, None)
-    graph = search(scope.points)
-    with helping(threads()) as helpers:
-        blocks = Blocks(len(scope.points), PATCHES["blocks"].size, helpers)
-        reading = (model or Default.load())._read(graph, scope, blocks, _Ticker(len(scope.points)))
-    return float(_learned(graph, reading, scope, Settings())["noise"])
+    return float((model or Default.load()).denoise(xyz, Settings(strength=0.0)).figures["noise"])
 
 
 @cache

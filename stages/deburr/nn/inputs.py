@@ -7,14 +7,14 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from deburr.nn.planes import HOPS, Graph, Planes
+from deburr.nn.planes import SCALES, Graph, Planes
 
 #: Scales whose normals are compared along the graph's edges (rows of `planes.HOPS`).
 FINE, COARSE = 1, 3
 #: Noise below this share of the spacing is treated as this share: there is nothing left to gain.
 NOISE_FLOOR = 0.005
 
-NODE_INPUTS = len(HOPS) * 8 + (len(HOPS) - 1) * 3 + 2
+NODE_INPUTS = SCALES * 8 + (SCALES - 1) * 3 + 2
 EDGE_INPUTS = 14
 
 

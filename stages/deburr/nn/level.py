@@ -1,7 +1,8 @@
 """The noise level and the spacing of a cloud, as figures that its parts are counted into. Imports no torch.
 
 `known` holds them as they are found: ``spacing``, ``noise`` and ``most``, the highest level anywhere (all in cloud
-units); ``given`` where the noise was told; ``few`` where the cloud has too few points for any.
+units); ``evidence``, how likely a judge's guess is right, on average; ``given`` where the noise was told; ``few`` where
+the cloud has too few points for any.
 """
 
 from __future__ import annotations
@@ -77,8 +78,8 @@ def count(spacings: Floats, guesses: tuple[Floats, Floats] | None, points: int, 
     """What is to be counted of ``points`` different points.
 
     spacings : (M,) float64, cloud units.
-    guesses : the noise (G,) float64, cloud units, as the points guess it, and the guesses' weights (G,); None where
-        the noise is given.
+    guesses : the noise (G,) float64, cloud units, as the points guess it, and the odds (G,) that these are
+        right, which are their weights; None where the noise is given.
     sampled : whether these points are of a sample.
     """
     found: dict[str, Sum] = {
@@ -88,6 +89,7 @@ def count(spacings: Floats, guesses: tuple[Floats, Floats] | None, points: int, 
     }
     if guesses is not None:
         found["noise"] = Histogram.of(guesses[0], guesses[1], np.log(guesses[0]))
+        found["evidence"] = Exact.of(guesses[1] / (1 + guesses[1]))
     return found
 
 
@@ -109,14 +111,16 @@ def learn(known: Known, sums: Sums, given: float | None, limit: float = inf) -> 
         return {**known, "few": True}
     if given is not None:
         return {**known, "spacing": unit, "noise": given, "most": given, "given": True}
-    levels = sums["noise"]
+    levels, evidence = sums["noise"], sums["evidence"]
     assert isinstance(levels, Histogram)
+    assert isinstance(evidence, Exact)
     # Without a single judge, as on a lattice without noise, all neighbourhoods are alike.
     return {
         **known,
         "spacing": unit,
         "noise": min(pooled(levels), limit),
         "most": min(levels.max or 0.0, limit),
+        "evidence": evidence.mean if evidence.count else 1.0,
     }
 
 

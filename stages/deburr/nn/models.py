@@ -6,11 +6,11 @@ This module imports no torch, so that a spec can be checked in a blink; `load` d
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from math import inf
 from typing import Any, Protocol, runtime_checkable
 
-from deburr.core.cloud import Bools, Floats, Frame, Patches
+from deburr.core.cloud import Bools, Floats, Frame, Ints, Patches
 from deburr.core.horizon import Horizon, Known
 from deburr.core.sums import Sums
 from deburr.nn.level import LEAST
@@ -25,6 +25,7 @@ class Settings:
     strength : share of the displacement that is applied, 0 to 1.
     max_displacement : no point moves further.
     device : a torch device, ``cpu`` or ``cuda``; ``auto`` takes a GPU where there is one.
+    groups : (N,) ints; points of different groups do not see each other. None: all see all.
     """
 
     noise: float | None = None
@@ -39,6 +40,7 @@ class Settings:
     frame: Frame | None = None
     patches: Patches | None = None
     seen: Seen | None = None
+    groups: Ints | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,6 +61,16 @@ class Seen:
     horizon: Horizon | None = None
     known: Known = field(default_factory=dict)
     total: int = 0
+
+    def part(self, rows: Ints) -> Seen:
+        """The same of some of the points."""
+        return replace(
+            self,
+            counted=self.counted[rows],
+            places=self.places[rows],
+            sampled=None if self.sampled is None else self.sampled[rows],
+            horizon=None if self.horizon is None else self.horizon.select(rows, self.places),
+        )
 
 
 @dataclass(frozen=True)
@@ -95,7 +107,8 @@ class Model(Protocol):
     """A loaded network and the sampler that climbs its score."""
 
     def denoise(self, xyz: Floats, settings: Settings) -> Denoised:
-        """Denoise ``xyz`` (N, 3) float64 world coordinates, N >= ``Kind.min_points``; points keep their rows."""
+        """Denoise ``xyz`` (N, 3) float64 world coordinates; points keep their rows. They, or one group of them, are at
+        least ``Kind.min_points`` different ones."""
         ...
 
 
@@ -136,7 +149,7 @@ KINDS: dict[str, Kind] = {
             description="noise-conditional score network over local planes; the default, its weights are bundled",
             frames=frozenset({"spacing"}),
             patch_methods=frozenset({"blocks"}),
-            options=frozenset({"noise", "steps", "strength", "max_displacement", "device"}),
+            options=frozenset({"noise", "steps", "strength", "max_displacement", "device", "strips"}),
             bundled=True,
             min_points=LEAST,
             dimensions=frozenset({"Displacement", "Uncertainty", "NoiseLevel"}),

@@ -38,7 +38,7 @@ from deburr.nn.inputs import (
     node_inputs,
 )
 from deburr.nn.layer import Layer, Sizes, weighted_sums
-from deburr.nn.planes import HOPS, products
+from deburr.nn.planes import SCALES, products
 
 #: No score is longer than this many standard deviations of the noise.
 LIMIT = 4.0
@@ -55,7 +55,7 @@ class ScoreNetwork(nn.Module):
     def __init__(self, sizes: Sizes | None = None) -> None:
         super().__init__()
         self.sizes = sizes = sizes or Sizes()
-        channels, scales = sizes.channels, len(HOPS)
+        channels, scales = sizes.channels, SCALES
         self.enter = nn.Sequential(nn.Linear(NODE_INPUTS, channels), nn.SiLU(), nn.Linear(channels, channels))
         self.start = nn.Linear(2 * scales, sizes.vectors, bias=False)
         self.edges = nn.Linear(EDGE_INPUTS, _EDGE_HIDDEN)
@@ -149,7 +149,7 @@ class ScoreNetwork(nn.Module):
     def _local(self, scene: Scene, features: Tensor, arrows: Tensor, rows: slice) -> tuple[Tensor, Tensor]:
         """(n, 10): S_j(x) = b + A (x_j - x) as A (6, symmetric) and b (3), and its weight; (n, 4): what concerns the
         point alone, a vector and its gate."""
-        scales, vectors = len(HOPS), self.sizes.vectors
+        scales, vectors = SCALES, self.sizes.vectors
         mix, free, rest = self.leave(features).split((scales + 1, 2 * vectors, 2), 1)
         share = mix.softmax(1)[:, :scales]
         normals, noise = scene.planes.normals[rows], scene.noise[rows, None]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import log
 
 import torch
 from torch import Tensor, nn
@@ -26,6 +27,9 @@ _QUIET = 1.5
 #: Where odds are low the cloud's level counts too, by so much weight beside the odds: more where it is the lower one,
 #: since levels that are too high move leaves; less where it is the higher one, which edges of noisy solids need.
 _CAUTION, _AID = 0.2, 0.05
+#: Where the guesses of a cloud are right less often than this, as in a forest, its own level is not to be trusted
+#: either: it is taken for that much lower, and leads that much more from above, up to `_MOST_CAUTION`.
+_TRUSTED, _MOST_CAUTION = 0.5, 2.0
 
 
 class NoiseNetwork(nn.Module):
@@ -36,8 +40,8 @@ class NoiseNetwork(nn.Module):
     judges near each other guess is pooled and weighed: on a noisy surface they agree, in a hedge they do not.
     """
 
-    #: Block-wise walks over the points in `forward` and `field`.
-    WALKS = POOLING_HOPS + 1 + FIELD_HOPS
+    #: Block-wise walks over the points in `forward`.
+    WALKS = POOLING_HOPS + 1
 
     def __init__(self, width: int = 16) -> None:
         super().__init__()
@@ -105,9 +109,10 @@ def _normed(weight: Tensor) -> Tensor:
 
 def noise_inputs(graph: Graph, planes: Planes, rows: slice) -> Tensor:
     """(n, _INPUTS) float32: thickness and flatness of the planes against the spacing alone."""
-    spacing, normals = graph.spacing[rows, None], planes.normals[rows]
-    low, middle, high = planes.variances[rows].unbind(-1)
-    height = (planes.means[rows] * normals).sum(-1).abs()
+    hops = len(HOPS)  # what thinned copies show is looked at more closely, by `deburr.nn.thinned`
+    spacing, normals = graph.spacing[rows, None], planes.normals[rows, :hops]
+    low, middle, high = planes.variances[rows, :hops].unbind(-1)
+    height = (planes.means[rows, :hops] * normals).sum(-1).abs()
     logs = torch.log(low.sqrt() / spacing + 1e-3)
     parts = [logs, low / (middle + 1e-12), middle / (high + 1e-12), torch.log(height / spacing + 1e-3)]
     parts += [high.sqrt() / spacing, logs[:, 1:] - logs[:, :-1]]
@@ -116,15 +121,18 @@ def noise_inputs(graph: Graph, planes: Planes, rows: slice) -> Tensor:
 
 
 def field(
-    graph: Graph, thinned: Thinned, level: Tensor, odds: Tensor, cloud: float, blocks: Blocks
+    graph: Graph, thinned: Thinned, level: Tensor, odds: Tensor, cloud: float, evidence: float, blocks: Blocks
 ) -> tuple[Tensor, Tensor]:
     """The judges' log levels and log odds (M,), weighted by the odds, at all N points; NaN where no judge is near.
 
-    ``cloud``: the logarithm of the whole cloud's level, by which those are led whose odds are low.
+    ``cloud``: the logarithm of the whole cloud's level, by which those are led whose odds are low; ``evidence``: how
+    likely its judges are right, on average.
     """
+    trust = min(1.0, max(evidence, 1e-6) / _TRUSTED)
+    lead, caution = cloud + log(trust), min(_CAUTION / trust, _MOST_CAUTION)
     weight = odds.double().exp()
-    led = torch.where(level > cloud, _CAUTION, _AID)
-    careful = (weight * level + led * cloud) / (weight + led)
+    led = torch.where(level > lead, caution, _AID * trust)
+    careful = (weight * level + led * lead) / (weight + led)
     known = torch.zeros(len(graph.spacing), 3, dtype=torch.float64)
     known[thinned.rows] = torch.stack((weight * careful, weight, weight * odds), 1)
     told, whole, sure = spread(graph, known, FIELD_HOPS, blocks).unbind(1)

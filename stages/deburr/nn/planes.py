@@ -1,4 +1,4 @@
-"""What the default network sees of a cloud: one kNN graph, and local planes at five scales made on it.
+"""What the default network sees of a cloud: one kNN graph, and local planes at ever wider scales made on it.
 
 Everything here is a continuous function of the points' places: each neighbour's weight falls to zero at the distance
 of the last one, so it does not matter which of two equally far neighbours a search returns, and a small change of the
@@ -28,6 +28,9 @@ MOST_UNITS = 1e18
 _SEARCHED = 16_384
 #: Averaging hops after which a plane is taken; t hops weigh about 10 t points on a surface.
 HOPS = (1, 2, 4, 8, 16)
+#: The shares of the points that thinned copies keep. Behind the planes of `HOPS` there is one for each copy.
+SHARES = (1 / 8, 1 / 64)
+SCALES = len(HOPS) + len(SHARES)
 
 
 @dataclass(frozen=True)
@@ -106,7 +109,7 @@ class Graph:
 
 @dataclass(frozen=True)
 class Planes:
-    """Local planes at S scales.
+    """Local planes at S scales: those of `HOPS`, and behind them those of `deburr.nn.far`.
 
     means : (N, S, 3) float32, weighted mean of the neighbourhood minus the point.
     normals : (N, S, 3) float32, unit vectors of least variance; their sign means nothing.
@@ -180,24 +183,28 @@ def fit_planes(graph: Graph, wider: int = 1, blocks: Blocks | None = None, wante
     of wide neighbourhoods so cost a few additions a hop, and no wider search. They are sums of products of coordinates
     about the cloud's median, in float64: at 10^5 spacings from there the variances keep an error of 10^-5.
 
+    The planes of thinned copies are those of the widest neighbourhood until `deburr.nn.far.look_far` has found them.
+
     ``wanted`` (N,) bool: the points whose planes will be read; those of blocks without any are left undefined.
     """
     blocks = blocks or Blocks(len(graph.spacing))
     moments = torch.cat((graph.points, products(graph.points)), 1)
     # All scales are written into one place: twice that would be most of what a large cloud needs.
-    shape = (len(moments), len(HOPS), 3)
+    shape = (len(moments), SCALES, 3)
     means, normals, variances = (torch.empty(shape, device=moments.device) for _ in range(3))
     averaged = averaging(graph, moments.dtype, blocks)
     done = 0
     for scale, hop in enumerate(HOPS):
         moments, done = averaged(moments, hop * wider - done), hop * wider
+        scales = slice(scale, scale + 1 if hop < HOPS[-1] else SCALES)
 
-        def plane(rows: slice, moments: Tensor = moments, scale: int = scale) -> tuple[Tensor, ...]:
+        def plane(rows: slice, moments: Tensor = moments, scales: slice = scales) -> tuple[Tensor, ...]:
             if wanted is not None and not bool(wanted[rows].any()):
                 return ()
             mean = moments[rows, :3]
-            variances[rows, scale], normals[rows, scale] = smallest_axis(moments[rows, 3:] - products(mean))
-            means[rows, scale] = mean - graph.points[rows]
+            variance, normal = smallest_axis(moments[rows, 3:] - products(mean))
+            variances[rows, scales], normals[rows, scales] = variance[:, None].float(), normal[:, None].float()
+            means[rows, scales] = (mean - graph.points[rows])[:, None].float()
             return ()
 
         blocks.map(plane)

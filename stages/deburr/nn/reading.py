@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from deburr.core.cloud import Bools, Floats
+from deburr.core.horizon import Known
 from deburr.nn import level
 from deburr.nn.blocks import Blocks
 from deburr.nn.noise_network import FIELD_HOPS, POOLING_HOPS, NoiseNetwork, field
@@ -40,11 +41,12 @@ class Reading:
         chosen = torch.from_numpy(rows)[self.thinned.rows]
         return self.levels[chosen].exp().numpy(), self.odds[chosen].exp().numpy()
 
-    def field(self, noise: float, most: float, blocks: Blocks) -> Field:
-        """The level at every point: its judges' where any are near, else ``noise``; no more than ``most``."""
+    def field(self, known: Known, blocks: Blocks) -> Field:
+        """The level at every point: its judges' where any are near, else the cloud's; no more than the highest."""
+        noise, most = known["noise"], known["most"]
         # Without a single judge there is no level, and nobody to be led.
         cloud = log(noise) if noise > 0 else 0.0
-        told, odds = field(self.graph, self.thinned, self.levels, self.odds, cloud, blocks)
+        told, odds = field(self.graph, self.thinned, self.levels, self.odds, cloud, known["evidence"], blocks)
         levels = told.exp().nan_to_num(nan=noise).clamp_max(most)
         sure = None if self.sure is None else self.graph.inner(self.sure, FIELD_HOPS, blocks)
         return Field(levels.numpy(), odds.nan_to_num(nan=-inf).numpy(), sure)
@@ -87,7 +89,7 @@ def _sure(graph: Graph, thinned: Thinned, scope: Scope, blocks: Blocks) -> Tenso
     # What planes show to a judge and to those whose sights it averages.
     seen = graph.inner(members, level.seen(max(HOPS)) - 1 + level.seen(POOLING_HOPS), blocks)
     rows = thinned.rows
-    judges = scope.sure_of(rows.numpy(), thinned.radii, members) & seen[rows]
+    judges = scope.sure_of(scope.points[rows.numpy()], thinned.radii, members) & seen[rows]
     # Whether a copy is large enough to be looked at must not hang on points whose lots nobody knows.
     large = thinned.copies.sum(0) >= LEAST
     if bool(((thinned.copies & members[:, None]).sum(0) < LEAST)[large].any()):

@@ -68,17 +68,15 @@ class Scope:
         known = self.horizon.sure(self.points, radii, self.places[~self.settled])
         return torch.from_numpy(known & self.settled)
 
-    def sure_of(self, rows: Indices, radii: Floats, members: Tensor) -> Tensor:
-        """(R,) bool: whether all points within ``radii`` (R,) of ``rows`` (R,) are at hand and of ``members`` (M,)."""
+    def sure_of(self, points: Floats, radii: Floats, members: Tensor, moved: float = 0.0) -> Tensor:
+        """(R,) bool: whether all that is within ``radii`` (R,) of ``points`` (R, 3) is at hand and of ``members`` (M,),
+        after all points were ``moved`` by up to that."""
         assert self.horizon is not None
         assert self.places is not None
         unknown = self.places[~members.numpy()]
-        return torch.from_numpy(self.horizon.sure(self.points[rows], radii, unknown))
+        return torch.from_numpy(self.horizon.sure(points, radii, unknown, moved))
 
     def sure_again(self, points: Floats, radii: Floats, sure: Tensor, moved: float) -> Tensor:
         """The same for the points where they are now, after all points were moved by up to ``moved`` and only those
         that were ``sure`` (M,) came to the right place."""
-        assert self.horizon is not None
-        assert self.places is not None
-        settled = sure.numpy()
-        return torch.from_numpy(self.horizon.sure(points, radii, self.places[~settled], moved) & settled)
+        return self.sure_of(points, radii, sure, moved) & sure

@@ -18,10 +18,8 @@ from torch import Tensor
 
 from deburr.core.cloud import Floats
 from deburr.core.neighbors import Indices, Neighbors
-from deburr.nn.planes import Graph, products, smallest_axis
+from deburr.nn.planes import SHARES, Graph, products, smallest_axis
 
-#: The shares of the points that the copies keep.
-SHARES = (1 / 8, 1 / 64)
 #: The neighbours in a copy that a plane is fitted to.
 NEAR = (16, 48)
 #: Fewest points of a copy that is looked at: else a neighbourhood would be most of it, whatever lies there.

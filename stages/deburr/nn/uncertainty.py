@@ -24,7 +24,7 @@ _NINE_TENTHS = 1.645
 class Left(Protocol):
     """Whoever can tell what is left."""
 
-    def left(self, level: Floats, spacing: Floats, gate: Floats, odds: Floats | None) -> Floats:
+    def left(self, level: Floats, spacing: Floats, gate: Floats, odds: Floats | None, cloud: float) -> Floats:
         """See `Table.left`."""
         ...
 
@@ -33,7 +33,10 @@ class Left(Protocol):
 class Table:
     """What is left as a share of the noise level, at most 1.
 
-    shares : (2, len(LEVELS), len(CLOSED)) float64, without evidence of the level and with it.
+    Where nothing tells the noise, the level is a cautious one, so that points stay; the cloud's is likelier then.
+
+    shares : (2, len(LEVELS), len(CLOSED)) float64, without evidence of the level, of the higher of it and the cloud's;
+        and with evidence.
     """
 
     shares: Floats
@@ -50,12 +53,12 @@ class Table:
         return cls(shares) if shares.shape == wanted and bool(((shares >= 0) & (shares <= 1)).all()) else None
 
     @classmethod
-    def fitted(cls, level: Floats, spacing: Floats, gate: Floats, odds: Floats, error: Floats) -> Table:
+    def fitted(cls, level: Floats, spacing: Floats, gate: Floats, odds: Floats, cloud: Floats, error: Floats) -> Table:
         """From (N,) points, whose ``error`` is the distance to the truth after denoising, along one axis.
 
         So that nine of ten errors lie within 1.645 of what it tells, as if they were normal: outliers do not decide.
         """
-        ratio = error / level
+        ratio = error / np.where(odds > 0, level, np.maximum(level, cloud))
         row, column = (_nearest(*one) for one in _axes(level, spacing, gate))
         shares = np.ones((2, len(LEVELS), len(CLOSED)))
         for layer, chosen in enumerate((odds <= 0, odds > 0)):
@@ -68,17 +71,18 @@ class Table:
                         shares[layer, i, j] = _within(ratio[here])
         return cls(np.minimum(shares, 1.0))
 
-    def left(self, level: Floats, spacing: Floats, gate: Floats, odds: Floats | None) -> Floats:
+    def left(self, level: Floats, spacing: Floats, gate: Floats, odds: Floats | None, cloud: float) -> Floats:
         """(N,) float64, the standard deviation of what is left across the surface, in the units of ``level``.
 
         Each (N,): level and spacing in the same units, gate 0..1, log odds that the level is right; None: it was told.
+        ``cloud``: the whole cloud's level.
         """
         from scipy.interpolate import RegularGridInterpolator
 
         at = np.column_stack([np.clip(value, marks[0], marks[-1]) for value, marks in _axes(level, spacing, gate)])
         doubted, sure = (RegularGridInterpolator((LEVELS, CLOSED), layer)(at) for layer in self.shares)
         believed = 1.0 if odds is None else 1 / (1 + np.exp(-np.clip(odds, -30, 30)))
-        return np.asarray(level * (believed * sure + (1 - believed) * doubted))
+        return np.asarray(believed * sure * level + (1 - believed) * doubted * np.maximum(level, cloud))
 
 
 def _within(ratio: Floats) -> float:

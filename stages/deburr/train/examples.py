@@ -26,14 +26,15 @@ _NEARLY_CLEAN = 0.08
 _LATTICES = 0.08
 #: Share of the other scenes that are small parts, down to a neighbourhood: there too a level is asked for.
 _CROPS = 0.1
+#: How much noisier dark places are where a recipe asks for such scenes.
+_DARK = (2.5, 8.0)
 #: Solids that a run starts with, and scenes that it draws until there is one more: each takes seconds to make.
 _FIRST_SOLIDS, _SCENES_A_SOLID = 8, 16
 
 
 @dataclass(frozen=True)
 class Example:
-    """A noisy scene in spacings: its clean truth, its coordinates now (N, 3), each point's noise level (N,) float64,
-    and that before any pass.
+    """A noisy scene in spacings: its clean truth, its coordinates now (N, 3), each point's noise level (N,) float64.
 
     ``guessed``: its truth is only right on average, see `deburr.train.tiles`.
     """
@@ -41,7 +42,6 @@ class Example:
     truth: CleanScene
     points: Floats
     level: Floats
-    first_level: Floats
     guessed: bool = False
 
     @property
@@ -80,7 +80,7 @@ def draw(recipe: Recipe, number: int, solids: Path, other: Draw | None = None) -
         return other(rng)
     kind = rng.random()
     if kind < recipe.scan_share:
-        return _scan(recipe.seed * 1_000_000 + number, recipe.most)
+        return _scan(recipe.seed * 1_000_000 + number, recipe)
     if rng.random() < recipe.landscape_share:
         scene, (low, high) = landscape_scene(recipe.seed * 1_000_000 + number), recipe.landscape_noise
     else:
@@ -96,18 +96,21 @@ def draw(recipe: Recipe, number: int, solids: Path, other: Draw | None = None) -
     if rng.random() < _NEARLY_CLEAN:
         level = float(np.exp(rng.uniform(np.log(NOISE_FLOOR), np.log(max(low, 2 * NOISE_FLOOR)))))
     levels = np.full(len(scene.points), level)
-    return Example(scene, add_noise(scene.points, level, rng), levels, levels)
+    return Example(scene, add_noise(scene.points, level, rng), levels)
 
 
-def _scan(seed: int, most: int) -> Example:
+def _scan(seed: int, recipe: Recipe) -> Example:
     from deburr.train.lattices import lattice_scene
     from deburr.train.scans import scan_scene
 
-    rare = np.random.default_rng([seed, 7]).random() < _LATTICES
-    scan = lattice_scene(seed, largest=most) if rare else scan_scene(seed, most=most)
+    rng = np.random.default_rng([seed, 7])
+    rare, wild, unequal = rng.random(3) < (_LATTICES, recipe.forest_share, recipe.contrast_share)
+    kind = str(rng.choice(["forest", "leaves"], p=[0.8, 0.2])) if wild else None
+    dark = float(np.exp(rng.uniform(*np.log(_DARK)))) if unequal else None
+    scan = lattice_scene(seed, largest=recipe.most) if rare else scan_scene(seed, recipe.most, kind, dark)
     factor = 1 / cloud_spacing(scan.truth.points)
     level = scan.level * factor
-    return Example(scaled(scan.truth, factor), scan.points * factor, level, level)
+    return Example(scaled(scan.truth, factor), scan.points * factor, level)
 
 
 def kept_solid(folder: Path, seed: int) -> CleanScene:

@@ -29,7 +29,7 @@ from deburr.nn.noise_network import NoiseNetwork
 from deburr.train import level, validate
 from deburr.train.curves import Curves
 from deburr.train.fused import FusedNetwork
-from deburr.train.prepared import Prepared, passed, unit
+from deburr.train.prepared import Prepared, passed
 from deburr.train.recipe import Recipe
 
 log = logging.getLogger(__name__)
@@ -118,7 +118,7 @@ class Trainer:
         return losses
 
     def _score_losses(self, prepared: Prepared, scene: Scene) -> dict[str, Tensor]:
-        """Squared errors in units of each point's noise before any pass.
+        """Squared errors in ``Prepared.unit``.
 
         What neighbours agree on is held to the clean surface, and the point's own vector to what is missing from there
         to its own clean place: the sum's best is the mean of all own places that the points allow. Held to that mean
@@ -126,12 +126,12 @@ class Trainer:
         the mean is known to be right, so that it can but be held to the sum.
         """
         shared, own, each = self.networks["score"].parts(scene)  # type: ignore[operator]
-        example, level = prepared.example, unit(prepared.example, scene)
+        example, level = prepared.example, prepared.unit.to(self.device)
         home = prepared.home.to(self.device) / level
         if example.guessed:
             return {"tile": _GUESSED * (((shared + own) / level - home) ** 2).sum(1).mean()}
         surface = prepared.surface.to(self.device) / level
-        importance = 1.0 if np.array_equal(example.level, example.first_level) else _SECOND
+        importance = _SECOND if prepared.again else 1.0
         main = ((shared / level - surface) ** 2).sum(1).mean()
         along = ((own / level - (home - surface)) ** 2).sum(1).mean()
         # Every neighbour's own score at the point is held to the target as well (Luo & Hu 2021, eq. 5).

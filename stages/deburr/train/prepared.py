@@ -16,9 +16,11 @@ from torch import Tensor
 from deburr.core.cloud import Floats
 from deburr.core.errors import ReadError
 from deburr.core.files import replacing
+from deburr.nn.blocks import Blocks
+from deburr.nn.far import copies, look_far
 from deburr.nn.inputs import NOISE_FLOOR, Scene
 from deburr.nn.level import SECOND_STEP, STEP_LEVEL, widening
-from deburr.nn.planes import Graph, Planes, build_graph, fit_planes
+from deburr.nn.planes import Graph, Planes, build_graph, fit_planes, spread
 from deburr.nn.points import canonical
 from deburr.train import level
 from deburr.train.examples import Example
@@ -30,6 +32,8 @@ Arrays = Mapping[str, npt.NDArray[Any]]
 
 #: Spread of the logarithm of the level that the network is told: an estimate is never exact.
 _TOLD_ERROR = 0.15
+#: Hops over which the level that the network is told is averaged: who denoises cannot know it of single points.
+_TOLD_HOPS = 4
 
 
 @dataclass(frozen=True)
@@ -40,8 +44,9 @@ class Prepared:
     example : the scene's points and levels; its truth where it is to be denoised once before it is learnt from.
     objective : the recipe's.
     surface, home : (N, 3) float32, the ways to the nearest clean place and to the one that the objective asks for.
+    unit : (N, 1) float32, what the errors are measured in: the noise before any pass, or the least that counts.
     told : the level that the network is told over the true one.
-    second : whether it is to be denoised once first.
+    second : whether it is to be denoised once first; again : whether it was.
     judged : what the noise network sees; None where it is not trained.
     scored : whether the ways are there, which the score network learns from.
     """
@@ -51,23 +56,32 @@ class Prepared:
     objective: str
     surface: Tensor
     home: Tensor
+    unit: Tensor
     told: float
     second: bool
+    again: bool = False
     judged: Judged | None = None
     scored: bool = True
 
 
-def see(points: Floats, level: Floats, wider: int | None = None) -> Scene:
-    """What the network sees of ``points`` (N, 3) at noise levels (N,), float64; ``wider``: see `fit_planes`."""
+def see(points: Floats, level: Floats, scored: bool = True) -> Scene:
+    """What the networks see of ``points`` (N, 3) at noise levels (N,), float64; the noise network alone sees less than
+    where points are ``scored``."""
     graph = build_graph(points, unit=1.0)
-    planes = fit_planes(graph, wider or widening(float(np.median(level))))
-    return Scene(graph, planes, torch.maximum(torch.from_numpy(level).float(), NOISE_FLOOR * graph.spacing))
+    planes = fit_planes(graph, widening(float(np.median(level))) if scored else 1)
+    if scored:
+        look_far(planes, graph, copies(graph))
+    around = spread(graph, torch.from_numpy(level)[:, None] ** 2, _TOLD_HOPS, Blocks(len(level)))[:, 0].sqrt()
+    return Scene(graph, planes, torch.maximum(around.float(), NOISE_FLOOR * graph.spacing))
 
 
-def unit(example: Example, scene: Scene) -> Tensor:
-    """(N, 1) float32: what the errors are measured in, each point's noise before any pass, or the least that counts."""
-    first = torch.from_numpy(example.first_level).float().to(scene.noise.device)
-    return torch.maximum(first, NOISE_FLOOR * scene.graph.spacing)[:, None]
+def _unit(level: Floats, scene: Scene, told: float) -> Tensor:
+    """(N, 1) float32: between each point's noise (N,) and that around it, or the least that counts.
+
+    By its own alone, a good point among bad ones would outvote them; by theirs, it would be moved as they are.
+    """
+    between = (torch.from_numpy(level).float() * scene.noise / told).sqrt()
+    return torch.maximum(between, NOISE_FLOOR * scene.graph.spacing)[:, None]
 
 
 def prepare(example: Example, recipe: Recipe, number: int) -> Prepared:
@@ -76,13 +90,14 @@ def prepare(example: Example, recipe: Recipe, number: int) -> Prepared:
     example, told = _sorted(example), float(np.exp(rng.normal(0, _TOLD_ERROR)))
     scores = "score" in recipe.networks
     second = scores and rng.random() < recipe.second_pass and example.typical > SECOND_STEP / 2
-    scene, seen = see(example.points, example.level * told, None if scores else 1), None
+    scene, seen = see(example.points, example.level * told, scores), None
     if "noise" in recipe.networks and not example.guessed:
         planes = scene.planes if scene.planes.wider == 1 else fit_planes(scene.graph)
         seen = judged(example.points, scene.graph, planes, example.truth, example.level)
     nowhere = torch.zeros(len(example.points), 3)
     ways = targets(example, recipe.objective) if scores else (nowhere, nowhere)
-    return Prepared(scene, example, recipe.objective, *ways, told, bool(second), seen, scores)
+    unit = _unit(example.level, scene, told)
+    return Prepared(scene, example, recipe.objective, *ways, unit, told, bool(second), judged=seen, scored=scores)
 
 
 def passed(prepared: Prepared, score: Floats) -> Prepared:
@@ -91,7 +106,7 @@ def passed(prepared: Prepared, score: Floats) -> Prepared:
     example = replace(example, points=example.points + score, level=STEP_LEVEL * example.level)
     scene = see(example.points, example.level * prepared.told)
     surface, home = targets(example, prepared.objective)
-    return replace(prepared, scene=scene, example=example, surface=surface, home=home, second=False)
+    return replace(prepared, scene=scene, example=example, surface=surface, home=home, second=False, again=True)
 
 
 def targets(example: Example, objective: str) -> tuple[Tensor, Tensor]:
@@ -113,9 +128,7 @@ def _sorted(example: Example) -> Example:
     rows[back[::-1]] = np.arange(len(back))[::-1]
     truth = example.truth
     truth = CleanScene(truth.points[rows], truth.solitary[rows], truth.surface)
-    return replace(
-        example, truth=truth, points=points, level=example.level[rows], first_level=example.first_level[rows]
-    )
+    return replace(example, truth=truth, points=points, level=example.level[rows])
 
 
 def to_arrays(prepared: Prepared) -> dict[str, npt.NDArray[Any]]:
@@ -126,6 +139,7 @@ def to_arrays(prepared: Prepared) -> dict[str, npt.NDArray[Any]]:
         **{name: getattr(graph, name) for name in ("neighbors", "window", "spacing", "own")},
         **{name: getattr(planes, name) for name in ("means", "normals", "variances")},
         **{"graph_points": graph.points, "noise": scene.noise, "to_surface": prepared.surface, "home": prepared.home},
+        "unit": prepared.unit,
     }
     dense = truth.surface if prepared.second else Surface(np.empty((0, 3)), np.empty((0, 3)))
     return {
@@ -154,12 +168,12 @@ def from_arrays(arrays: Arrays) -> Prepared:
     planes = Planes(tensors["means"], tensors["normals"], tensors["variances"], int(arrays["wider"]))
     surface = Surface(arrays["dense"].astype(np.float64), arrays["dense_normals"].astype(np.float64))
     truth = CleanScene(arrays["clean"], arrays["solitary"], surface)
-    example = Example(truth, arrays["points"], arrays["level"], arrays["level"], bool(arrays["guessed"]))
-    to_surface, home = torch.from_numpy(arrays["to_surface"]), torch.from_numpy(arrays["home"])
+    example = Example(truth, arrays["points"], arrays["level"], bool(arrays["guessed"]))
+    to_surface, home, unit = (torch.from_numpy(arrays[name]) for name in ("to_surface", "home", "unit"))
     scene, objective = Scene(graph, planes, tensors["noise"]), str(arrays["objective"])
     told, second, seen = float(arrays["told"]), bool(arrays["second"]), level.from_arrays(arrays)
     scored = bool(arrays["scored"])
-    return Prepared(scene, example, objective, to_surface, home, told, second, seen, scored)
+    return Prepared(scene, example, objective, to_surface, home, unit, told, second, judged=seen, scored=scored)
 
 
 def write(path: str | Path, prepared: Prepared) -> None:

@@ -34,6 +34,8 @@ class Recipe(BaseModel):
         0.5, ge=0, le=1, description="share of the scenes that are no scans which are simulated open country"
     )
     scan_share: float = Field(0.0, ge=0, le=1, description="share of scenes that are scans as scanners make them")
+    forest_share: float = Field(0.0, ge=0, le=1, description="share of scans made forests or leaves, besides chance")
+    contrast_share: float = Field(0.0, ge=0, le=1, description="share of scans with broad dark places, noisier by far")
     most: int = Field(6000, ge=500, description="most points of a scene that one step learns from")
     scenes: str | None = Field(None, description="scenes prepared beforehand; wildcards, relative to the recipe")
     solid_noise: tuple[float, float] = Field((0.05, 2.8), description="lowest and highest noise on solids, spacings")

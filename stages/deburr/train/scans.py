@@ -51,16 +51,21 @@ class _Layer:
         return _Layer(self.rays, self.hits.take(rows), self.dark[rows], self.mixed[rows])
 
 
-def scan_scene(seed: int, most: int = 8000) -> NoisyScene:
-    """A scan of `LEAST` to ``most`` points, in metres, around the origin; its truth, and the level of its noise."""
+def scan_scene(seed: int, most: int = 8000, kind: str | None = None, dark: float | None = None) -> NoisyScene:
+    """A scan of `LEAST` to ``most`` points, in metres, around the origin; its truth, and the level of its noise.
+
+    kind : one of `KINDS`; default: as they come.
+    dark : how much noisier dark places are, of which there are broad ones then; default: as they come.
+    """
     rng = np.random.default_rng([seed, 5])
-    kind = _kind(rng)
+    drawn = _kind(rng)
+    kind = kind or drawn
     while True:
         count = int(log_uniform(min(2000, most), most, rng))
         plan = KINDS[kind][1](rng, count)
         layers = _cropped([_met(plan, rays, rng) for rays in plan.layers], count, rng)
         if min(len(layer.hits) for layer in layers) and sum(len(layer.hits) for layer in layers) >= LEAST:
-            scene = _erring(plan, layers, rng)
+            scene = _erring(plan, layers, dark, rng)
             if len(scene.points) >= LEAST:
                 return scene
 
@@ -101,14 +106,14 @@ def _cropped(layers: list[_Layer], most: int, rng: Rng) -> list[_Layer]:
     return [layer.take(inside[a:b]) for layer, a, b in zip(layers, ends[:-1], ends[1:], strict=True)]
 
 
-def _erring(plan: Plan, layers: list[_Layer], rng: Rng) -> NoisyScene:
+def _erring(plan: Plan, layers: list[_Layer], dark: float | None, rng: Rng) -> NoisyScene:
     """Noise, displaced layers, rounding."""
     places = np.concatenate([layer.hits.places for layer in layers])
     away, _ = Neighbors(places).nearest(places, SPACING_K + 1)
     own = point_spacing(away[:, -1], SPACING_K)
     spacing = float(np.median(own))
-    layers = _painted(layers, spacing, rng)
-    ranging = _ranging(plan, layers, spacing, float(np.median(away[:, 1])), rng)
+    layers = _painted(layers, spacing, rng) if dark is None else _striped(layers, spacing * rng.uniform(25, 150), rng)
+    ranging = _ranging(plan, layers, spacing, float(np.median(away[:, 1])), dark, rng)
     points, levels = [], []
     for layer in layers:
         noisy, level = sensed(layer.hits, layer.rays, plan.forward, layer.dark, ranging, rng)
@@ -126,13 +131,19 @@ def _painted(layers: list[_Layer], spacing: float, rng: Rng) -> list[_Layer]:
     """Some scenes have dark stripes on their surfaces."""
     if rng.random() < 0.75:
         return layers
-    wave = 2 * np.pi / (spacing * rng.uniform(15, 60)) * rng.normal(size=3)
+    return _striped(layers, spacing * rng.uniform(15, 60), rng)
+
+
+def _striped(layers: list[_Layer], length: float, rng: Rng) -> list[_Layer]:
+    """A third of all places is dark: those in stripes that come again after about ``length``."""
+    wave = 2 * np.pi / length * rng.normal(size=3)
     dark = [layer.dark | (np.sin(layer.hits.places @ wave) > 0.5) for layer in layers]
     return [replace(layer, dark=d) for layer, d in zip(layers, dark, strict=True)]
 
 
-def _ranging(plan: Plan, layers: list[_Layer], spacing: float, step: float, rng: Rng) -> Ranging:
-    """How the first layer's scanner errs. ``step``: the usual distance to the nearest neighbour."""
+def _ranging(plan: Plan, layers: list[_Layer], spacing: float, step: float, dark: float | None, rng: Rng) -> Ranging:
+    """How the first layer's scanner errs. ``step``: the usual distance to the nearest neighbour; ``dark`` as in
+    `scan_scene`."""
     hits = joined([layer.hits for layer in layers])
     far = float(np.median(hits.distance))
     level, range_step, disparity_step = _drawn_level(spacing, step, rng), 0.0, 0.0
@@ -154,7 +165,7 @@ def _ranging(plan: Plan, layers: list[_Layer], spacing: float, step: float, rng:
         range_step=range_step,
         disparity_step=disparity_step,
     )
-    return _bounded(ranging, layers, spacing)
+    return _bounded(ranging if dark is None else replace(ranging, dark=dark), layers, spacing)
 
 
 def _drawn_level(spacing: float, step: float, rng: Rng) -> float:

@@ -128,4 +128,4 @@ class Tiles:
         # No point has a surface to go to: every one is solitary.
         nowhere = Surface(np.empty((0, 3)), np.empty((0, 3)))
         truth = CleanScene(guess, np.ones(len(guess), dtype=np.bool_), nowhere)
-        return Example(truth, points, level, level, guessed=True)
+        return Example(truth, points, level, guessed=True)

@@ -49,8 +49,8 @@ def judge(model: Default) -> tuple[list[dict[str, Any]], Table]:
         rows.append(row)
         errors += [one.errors for one in found]
     told = [np.concatenate(parts) for parts in zip(*heard.told, strict=True)]
-    level, spacing, gate, odds = told
-    return rows, Table.fitted(level, spacing, gate, odds, np.concatenate(errors))
+    level, spacing, gate, odds, cloud = told
+    return rows, Table.fitted(level, spacing, gate, odds, cloud, np.concatenate(errors))
 
 
 @dataclass(frozen=True)
@@ -68,11 +68,11 @@ class _Found:
 class _Listener:
     """Instead of a table: hears what a table would be asked, and answers with the number of the point."""
 
-    told: list[tuple[Floats, Floats, Floats, Floats]] = field(default_factory=list)
+    told: list[tuple[Floats, ...]] = field(default_factory=list)
 
-    def left(self, level: Floats, spacing: Floats, gate: Floats, odds: Floats | None) -> Floats:
+    def left(self, level: Floats, spacing: Floats, gate: Floats, odds: Floats | None, cloud: float) -> Floats:
         assert odds is not None
-        self.told.append((level, spacing, gate, odds))
+        self.told.append((level, spacing, gate, odds, np.full(len(level), cloud)))
         return np.arange(len(level), dtype=np.float64)
 
 

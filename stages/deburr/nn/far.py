@@ -1,0 +1,84 @@
+"""Planes that no scan line fills: those of the nearest points in thinned copies of the cloud.
+
+On a spinning scanner all neighbours of a point lie on its own ring, and hops along the graph stay there. Of every
+eighth point, and of every sixty-fourth, the nearest lie on either side. See `deburr.nn.thinned` for what copies keep.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from deburr.core.cloud import Bools, Floats
+from deburr.core.neighbors import Indices, Neighbors
+from deburr.nn.blocks import Blocks
+from deburr.nn.planes import HOPS, SHARES, Graph, Planes, products, smallest_axis
+from deburr.nn.thinned import lots
+
+#: The neighbours in a copy that a plane is fitted to.
+FAR = 16
+#: Fewest points of a copy that is looked at: else a neighbourhood would be most of it, whatever lies there.
+LEAST = 2 * FAR
+#: Points looked at at once.
+_CHUNK = 16_384
+
+
+def copies(graph: Graph) -> Bools:
+    """(N, len(SHARES)) bool: which points each copy keeps."""
+    lot = lots(graph)
+    return np.stack([lot < share for share in SHARES], 1)
+
+
+def look_far(
+    planes: Planes, graph: Graph, kept: Bools, wanted: Tensor | None = None, blocks: Blocks | None = None
+) -> Floats:
+    """Put into ``planes`` the planes in the copies that are ``kept`` (N, len(SHARES)), at the ``wanted`` (N,) points or
+    at all; of a copy with fewer than `LEAST` points they stay those of the widest neighbourhood.
+
+    A point is no neighbour of its own. Returns radii (N,) float64 in the graph's unit, within which all points must be
+    known for that: 0 at points that are not wanted, infinite where a copy has too few.
+    """
+    rows, blocks = np.arange(len(kept)) if wanted is None else wanted.numpy().nonzero()[0], blocks or Blocks(len(kept))
+    points, radii = graph.points.numpy(), np.zeros(len(kept))
+    for scale, copy in enumerate(kept.T, len(HOPS)):
+        members = np.flatnonzero(copy)
+        if len(members) < LEAST:
+            radii[rows] = np.inf
+            blocks.tick(len(rows))
+            continue
+        tree = Neighbors(points[members])
+        for start in range(0, len(rows), _CHUNK):
+            some = rows[start : start + _CHUNK]
+            distances, near = _others(tree, members, points[some], some)
+            radii[some] = np.maximum(radii[some], distances[:, -1])
+            _fit(planes, scale, some, tree.points[near] - points[some, None], distances, blocks)
+    return radii
+
+
+def _others(tree: Neighbors, members: Indices, points: Floats, rows: Indices) -> tuple[Floats, Indices]:
+    """Distances (n, FAR) and numbers (n, FAR) of the ``members`` nearest to ``points`` (n, 3), number ``rows`` (n,) of
+    the cloud, themselves not counted."""
+    distances, near = tree.nearest(points, FAR + 1)
+    mine = (members[near[:, 0]] == rows)[:, None]
+    return np.where(mine, distances[:, 1:], distances[:, :-1]), np.where(mine, near[:, 1:], near[:, :-1])
+
+
+def _fit(planes: Planes, scale: int, rows: Indices, offsets: Floats, distances: Floats, blocks: Blocks) -> None:
+    """Planes of neighbours at ``offsets`` (n, FAR, 3), ``distances`` (n, FAR) away."""
+    into, away, offset = torch.from_numpy(rows), torch.from_numpy(distances), torch.from_numpy(offsets)
+
+    def plane(part: slice) -> tuple[Tensor, ...]:
+        # The least keeps a plane where all are equally far.
+        weight = 1 - (away[part] / away[part, -1:].clamp_min(1e-150)) ** 2 + 1e-6
+        weight /= weight.sum(1, keepdim=True)
+        moments = torch.cat((offset[part], products(offset[part])), 2)
+        moments = torch.bmm(weight[:, None], moments)[:, 0]
+        mean = moments[:, :3]
+        variance, normal = smallest_axis(moments[:, 3:] - products(mean))
+        here = into[part]
+        planes.means[here, scale] = mean.float()
+        planes.normals[here, scale], planes.variances[here, scale] = normal.float(), variance.float()
+        return ()
+
+    blocks.of(len(rows)).map(plane)
