@@ -242,15 +242,38 @@ def test_las_1_0_becomes_1_2_and_says_so(tmp_path: Path) -> None:
     assert after.kept_vlrs == before.kept_vlrs
 
 
-def test_waveforms_of_las_1_3_move_along(tmp_path: Path) -> None:
+@pytest.mark.parametrize("user", [b"LASF_Spec", b"LAS_Spec", b""])
+@pytest.mark.parametrize("size", [36, 100_000])  # more than fits in front of the points
+def test_waveforms_of_las_1_3_move_along(tmp_path: Path, user: bytes, size: int) -> None:
     path = handmade(tmp_path / "in.las", 3, 4)
     data = bytearray(path.read_bytes())
     struct.pack_into("<Q", data, 227, len(data))
     data[6] |= 2
-    path.write_bytes(bytes(data) + vlr(b"LASF_Spec", 65535, b"wave" * 9, True))
+    path.write_bytes(bytes(data) + vlr(user, 65535, b"wave" * (size // 4), True))
+    for options in ({}, {"forward": "none"}):
+        written = LasWriter(filename=str(tmp_path / "out.las"), **options).write(LasReader(filename=str(path)).read())
+        after = parse(tmp_path / "out.las")
+        if not options:
+            assert_faithful(parse(path), after)
+        assert after.evlrs[0][1] == b"wave" * (size // 4)
+        assert not written.history[-1].warnings
+
+
+def test_waveforms_are_where_the_header_of_las_1_4_points(tmp_path: Path) -> None:
+    path = handmade(tmp_path / "in.las", 4, 9)
+    before = parse(path)
+    data = path.read_bytes()
+    start = before.field("Q", 235)
+    decoy, odd = vlr(b"LASF_Spec", 65535, b"none" * 3, True), vlr(b"LAS_Spec", 65535, b"wave" * 9, True)
+    header = bytearray(data)
+    struct.pack_into("<Q", header, 227, start + len(decoy))
+    struct.pack_into("<QI", header, 235, start, 2)
+    header[6] |= 2
+    path.write_bytes(bytes(header[:start]) + decoy + odd)
     LasWriter(filename=str(tmp_path / "out.las")).write(LasReader(filename=str(path)).read())
-    assert_faithful(parse(path), parse(tmp_path / "out.las"))
-    assert parse(tmp_path / "out.las").evlrs[0][1] == b"wave" * 9
+    after, written = parse(tmp_path / "out.las"), (tmp_path / "out.las").read_bytes()
+    assert [e[1] for e in after.evlrs] == [b"none" * 3, b"wave" * 9]
+    assert written[after.field("Q", 227) + 2 :].startswith(b"LAS_Spec\0")
 
 
 def test_changed_dimensions_are_set_and_no_other_bit(tmp_path: Path) -> None:
