@@ -104,6 +104,7 @@ def _finish(file: BinaryIO, target: Target) -> None:
     for record in target.evlrs:
         if record.has_waveforms and (record.pointed_at or not header.start_of_waveform_data_packet_record):
             header.start_of_waveform_data_packet_record = file.tell()
+            header.global_encoding.waveform_data_packets_internal |= record.pointed_at
         # Packed by hand: laspy would lose reserved bytes, and has no extended records before LAS 1.4.
         file.write(record.pack(extended=True))
     if header.point_count > header.max_point_count():
