@@ -180,3 +180,29 @@ def test_a_record_that_does_not_fit(tmp_path: Path, at: int, values: tuple[int, 
     record = Path(path).read_bytes().index(b"laszip encoded") + 52
     with pytest.raises(ReadError, match=says):
         read(damaged(path, record + at, f"{len(values)}H", *values))
+
+
+@pytest.mark.parametrize(
+    ("number", "variable", "there"), [(6, True, 300), (6, False, 300), (1, True, 300), (1, False, 200)]
+)
+def test_more_points_than_the_header_counts(tmp_path: Path, number: int, variable: bool, there: int) -> None:
+    # Point formats 0-5 do not say how many points the last chunk of fixed size holds: only the others are sure.
+    records = points(number, 300)
+    path = laz(tmp_path / "a.laz", number, records, (100, 100, 100), variable)
+    for at, kind in ((107, "I"), (247, "Q")):
+        damaged(path, at, kind, 150)
+    cloud = LasReader(filename=path).read()
+    assert len(cloud) == 150
+    (warning,) = cloud.history[0].warnings
+    assert f"counts 150 points, and {there} are there" in warning
+    assert "'all_points'" in warning
+    reader = LasReader(filename=path, all_points=True)
+    assert reader.read().source.records.tobytes() == records[:there].tobytes()  # type: ignore[attr-defined]
+    assert reader.outline().extent.low.tolist() == reader.read().extent.low.tolist()
+    assert LasReader(filename=path, all_points=True, start=180).read().rows.tolist() == list(range(180, there))
+
+
+def test_a_count_that_is_right_or_not_to_be_known_is_no_news(tmp_path: Path) -> None:
+    for number, count in ((1, 250), (6, 300), (6, 201)):
+        path = laz(tmp_path / "a.laz", number, points(number, 300)[:count], (100, 100, count - 200), False)
+        assert LasReader(filename=path, all_points=True).read().history[0].warnings == ()

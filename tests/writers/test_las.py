@@ -585,3 +585,95 @@ def test_lists_and_capitals_are_read_as_pdal_reads_them() -> None:
     assert writer.check(()) == []
     with pytest.raises(ValidationError):
         LasWriter.model_validate(given | {"forward": ["scale", 1]})
+
+
+def test_a_file_without_points_keeps_its_offsets(tmp_path: Path) -> None:
+    path = handmade(tmp_path / "in.las", 4, 6)
+    data = bytearray(path.read_bytes())
+    struct.pack_into("<3d", data, 155, 500_000.0, 5_600_000.0, -0.0)
+    struct.pack_into("<Q", data, 247, 0)
+    path.write_bytes(data)
+    cloud = LasReader(filename=str(path)).read()
+    assert len(cloud) == 0
+    written = LasWriter(filename=str(tmp_path / "out.las")).write(cloud)
+    assert written.history[-1].warnings == ()
+    assert parse(tmp_path / "out.las").header[131:179] == data[131:179]
+    asked = LasWriter(filename=str(tmp_path / "out.las"), scale_x=1e-3, offset_x=9e9)
+    assert asked.write(cloud).history[-1].figures["offset"] == [9e9, 5_600_000.0, 0.0]
+
+
+def test_colours_of_8_bits_fill_the_16_that_las_has(tmp_path: Path) -> None:
+    colors = {name: np.array([0, 1, 128, 255], np.uint8) for name in ("Red", "Green", "Blue")}
+    cloud = PointCloud(np.zeros((4, 3)), {**colors, "Alpha": colors["Red"], "UserData": colors["Red"]})
+    written = LasWriter(filename=str(tmp_path / "a.laz")).write(cloud)
+    (warning,) = written.history[-1].warnings
+    assert warning.startswith("Red, Green, Blue had 8 bits")
+    again = LasReader(filename=str(tmp_path / "a.laz")).read()
+    for name in colors:
+        assert again.dims[name].tolist() == [0, 257, 32896, 65535]
+    assert again.dims["Alpha"].tolist() == again.dims["UserData"].tolist() == [0, 1, 128, 255]
+    # What has 16 bits is as it is, however dark.
+    wide = {name: column.astype(np.uint16) for name, column in colors.items()}
+    assert LasWriter(filename=str(tmp_path / "b.laz")).write(cloud.with_dims(wide)).history[-1].warnings == ()
+    assert LasReader(filename=str(tmp_path / "b.laz")).read().dims["Red"].tolist() == [0, 1, 128, 255]
+
+
+@pytest.mark.parametrize(
+    ("name", "label"),
+    [
+        ("scalar_C2C_absolute_distances[<10]", "scalar_C2C_absolute_distances[<1"),
+        ("\udcff\udcfe", "??"),
+        ("\u00e9" * 20, "\u00e9" * 16),
+        ("a" + "\u00e9" * 20, "a" + "\u00e9" * 15),  # not in the middle of a character
+        ("X", "X~2"),  # a place that every format has
+        (" ", "unnamed"),
+    ],
+)
+def test_names_that_extra_bytes_cannot_hold_are_made_to_fit(tmp_path: Path, name: str, label: str) -> None:
+    cloud = PointCloud(np.zeros((2, 3)), {name: np.array([1.5, np.nan]), "Other": np.array([1, 2], np.uint8)})
+    written = LasWriter(filename=str(tmp_path / "a.las")).write(cloud)
+    (warning,) = written.history[-1].warnings
+    assert f"is called '{label}' in the file" in warning
+    again = LasReader(filename=str(tmp_path / "a.las")).read()
+    assert again.history[0].warnings == ()
+    np.testing.assert_array_equal(again.dims[label], [1.5, np.nan])
+    assert again.dims["Other"].tolist() == [1, 2]
+    # A file that has it keeps it, and says nothing.
+    assert LasWriter(filename=str(tmp_path / "b.las")).write(again).history[-1].warnings == ()
+
+
+def test_names_that_fit_to_the_same_stay_apart(tmp_path: Path) -> None:
+    names = ["x" * 32, *("x" * 32 + letter for letter in "abc")]
+    cloud = PointCloud(np.zeros((1, 3)), {name: np.array([float(i)]) for i, name in enumerate(names)})
+    LasWriter(filename=str(tmp_path / "a.laz")).write(cloud)
+    again = LasReader(filename=str(tmp_path / "a.laz")).read().dims
+    labels = ["x" * 32, *("x" * 30 + tail for tail in ("~2", "~3", "~4"))]
+    assert [again[label].tolist() for label in labels] == [[0.0], [1.0], [2.0], [3.0]]
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        ({"system_id": "\u00e9" * 20}, "32 bytes"),
+        ({"extra_dims": "\udcff=float"}, "no UTF-8"),
+        ({"a_srs": "EPSG:99999"}, "beyond 65535"),
+        ({"a_srs": 'LOCAL_CS["\udcff"]'}, "must be EPSG:n or WKT"),
+    ],
+)
+def test_texts_that_have_no_place_are_refused_before_any_work(options: dict[str, Any], says: str) -> None:
+    (error,) = LasWriter(filename="a.las", **options).check(())
+    assert says in error
+    error.encode()  # and can be printed
+
+
+def test_what_las_has_no_place_for_is_told(tmp_path: Path) -> None:
+    from deburr.readers.ply import Ply
+
+    head = "ply\nformat ascii 1.0\nelement vertex 3\nproperty float x\nproperty float y\nproperty float z\n"
+    mesh = "property list uchar int ends\nelement face 1\nproperty list uchar int vertex_indices\nelement none 0\n"
+    path = tmp_path / "a.ply"
+    path.write_text(f"{head}{mesh}property int a\nend_header\n0 0 0 1 7\n1 0 0 0\n0 1 0 0\n3 0 1 2\n")
+    written = LasWriter(filename=str(tmp_path / "a.laz")).write(Ply(filename=str(path)).read())
+    assert written.history[-1].warnings == (
+        "LAS has no place for 1 x 'face', the lists 'ends' of the file that was read, which were left out",
+    )

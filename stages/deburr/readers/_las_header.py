@@ -18,6 +18,7 @@ import numpy as np
 from laspy.header import LAS_HEADERS_SIZE, Version
 
 from deburr.core.errors import ReadError
+from deburr.readers._las_crs import CRS_RECORDS
 from deburr.readers._las_points import Layout, Records
 
 LASZIP = ("laszip encoded", 22204)
@@ -131,6 +132,14 @@ class LasSource:
     start: int
     crs: str | None
     units: str | None
+
+    def beside_points(self) -> str:
+        """What there is beside points and their CRS, as a list in words; '' if nothing."""
+        records = [*self.vlrs, *self.evlrs]
+        known = {LASZIP, EXTRA_BYTES, *CRS_RECORDS}
+        other = [r for r in records if r.id not in known and r.id[0] != "copc" and not r.has_waveforms]
+        found = ["the waveforms"] if any(r.has_waveforms for r in records) else []
+        return ", ".join([*found, *([f"{len(other)} records"] if other else [])])
 
 
 def read_header(file: BinaryIO, path: str, size: int) -> tuple[Header, list[Vlr]]:

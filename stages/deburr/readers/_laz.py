@@ -79,7 +79,25 @@ class Laz:
             )
 
     def chunks(self, count: int) -> list[Chunk]:
-        """The chunks of ``count`` points, as the file's table has them."""
+        """The chunks of ``count`` points, by the file's table."""
+        return self._counted(self._table(), count)
+
+    def count_at_least(self) -> int:
+        """How many points the file is sure to hold, whatever its header counts."""
+        table = [(points, length) for points, length in self._table() if length]
+        if not table:
+            return 0
+        whole, points = table[:-1], table[-1][0]
+        before = sum(points for points, _ in whole)
+        if self._vlr.uses_variable_size_chunks():
+            return before + points
+        # The last chunk holds as many as it says itself, in point formats 6-10, and else one or more.
+        self._file.seek(self._begin + 8 + sum(size for _, size in whole) + self._dtype.itemsize)
+        said = int.from_bytes(self._file.read(4), "little") if self._layers else 0
+        return before + (said if said <= points else 0)
+
+    def _table(self) -> list[tuple[int, int]]:
+        """Points and bytes of each chunk; all lie within the file."""
         begin, size = self._begin, os.fstat(self._file.fileno()).st_size
         damaged = ReadError(
             f"{self._path}: the table of its compressed points is cut off or damaged; get a complete copy"
@@ -101,7 +119,7 @@ class Laz:
             table: list[tuple[int, int]] = lazrs.read_chunk_table(self._file, self._vlr)
         if sum(length for _, length in table) > at - begin - 8:
             raise damaged
-        return self._counted(table, count)
+        return table
 
     def _counted(self, table: list[tuple[int, int]], count: int) -> list[Chunk]:
         # Chunks of fixed size say that size, whatever the last one holds: the sum is an upper bound.
@@ -120,13 +138,6 @@ class Laz:
             found.append(Chunk(place, length, points))
             left, place = left - points, place + length
         return found
-
-    def last_count(self, chunk: Chunk) -> int | None:
-        """How many points ``chunk`` says that it holds; None where it does not say, as in point formats 0-5."""
-        if not self._layers or chunk.size < self._dtype.itemsize + 4:
-            return None
-        self._file.seek(chunk.at + self._dtype.itemsize)
-        return int.from_bytes(self._file.read(4), "little")
 
     def read(self, chunks: Sequence[Chunk], out: Records) -> None:
         """All points of consecutive ``chunks`` into ``out``."""
