@@ -168,6 +168,8 @@ def test_a_panic_is_damage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
 @pytest.mark.parametrize(
     ("at", "values", "says"),
     [
+        (0, (0,), r"LASzip's \(0\) that has no chunks"),
+        (0, (1,), r"LASzip's \(1\) that has no chunks"),
         (32, (65535,), "LASzip record is cut off"),
         (34, (10, 20, 2), "does not describe point format 1"),
         (34, (7, 8, 2, 6, 20, 2), "does not describe point format 1"),  # another order: all would be misread

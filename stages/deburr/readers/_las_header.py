@@ -77,7 +77,8 @@ class Header(laspy.LasHeader):  # type: ignore[misc]  # laspy has no types
         if minor == 3 and len(start) < LAS_HEADERS_SIZE["1.3"]:
             # LAS 1.3 with the header of 1.2 exists, and says only that it has no waveforms.
             data[25], data[LAS_HEADERS_SIZE["1.2"] :] = 2, b""
-        struct.pack_into("<HII", data, 94, len(data), len(data), 0)  # no records: see above
+        # No date, of which laspy makes one that there may not be, and which is kept below; no records: see above.
+        struct.pack_into("<HHHII", data, 90, 0, 0, len(data), len(data), 0)
         header: Header = cls.read_from(io.BytesIO(data))
         header.offset_to_point_data = points_at
         header.become(minor, header.point_format)

@@ -32,6 +32,9 @@ _EXTRA_BYTES = (0, 14)
 #: The items of each point format, without extra bytes.
 _ITEMS = ((6,), (6, 7), (6, 8), (6, 7, 8), (6, 7, 9), (6, 7, 8, 9), (10,), (10, 11), (10, 12), (10, 13), (10, 12, 13))
 
+#: LASzip's ways to compress that have chunks: point by point, and in layers.
+_CHUNKED = (2, 3)
+
 #: The most points that a byte of a chunk can hold. Each takes at least one symbol of LASzip's smallest changing model,
 #: 64 symbols, and the length codes of its coordinates, 33 symbols each. No symbol of a model of n is ever more likely
 #: than 1 - (n - 1) / 2**15, so that a point takes log2(e) * (63 + 32) / 2**15 bits = 1 / 1,900 byte or more.
@@ -57,6 +60,12 @@ class Laz:
         record = next((v.data for v in source.vlrs if v.id == LASZIP), None)
         if record is None:
             raise ReadError(f"{self._path}: is compressed but says not how (no LASzip record); get an intact copy")
+        kind = int.from_bytes(record[:2], "little")
+        if kind not in _CHUNKED:
+            raise ReadError(
+                f"{self._path}: is compressed in a way of LASzip's ({kind}) that has no chunks, which cannot be read; "
+                "write it anew with LASzip or PDAL"
+            )
         self._record = record
         items = _items(record, self._path)
         self._check_items(items, source.layout.format)

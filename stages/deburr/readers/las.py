@@ -153,7 +153,8 @@ def _layout(header: Header, vlrs: list[Vlr], evlrs: list[Vlr], path: str) -> tup
     """What a point record holds, and a warning. Raises `ReadError` for a lattice that makes no sense."""
     from deburr.readers._las_header import EXTRA_BYTES
 
-    reach = np.abs(header.scales) * 2.0**31 + np.abs(header.offsets)
+    with np.errstate(over="ignore"):
+        reach = np.abs(header.scales) * 2.0**31 + np.abs(header.offsets)
     if not np.isfinite(reach).all() or (header.scales == 0).any():
         raise ReadError(
             f"{path}: has the scale {header.scales.tolist()} and offset {header.offsets.tolist()}, which give no "
