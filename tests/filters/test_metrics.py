@@ -224,3 +224,14 @@ def test_paired_with_a_mesh_is_refused_before_the_run() -> None:
     errors = Metrics(reference="house.stl", paired=True).check(())
     assert len(errors) == 1
     assert "house.stl" in errors[0]
+
+
+@pytest.mark.parametrize("away", [1e141, 1e160, 1.7e308])
+def test_a_reference_beyond_all_measure_is_one_sentence(tmp_path: Path, away: float) -> None:
+    # Squares of such distances overflow, and those of the largest are no numbers at all.
+    for here, there in ((0.0, away), (-away, away)):
+        path = tmp_path / "far.ply"
+        Writer(filename=str(path)).write(PointCloud(grid() + np.array([there, 0, 0])))
+        for options in ({}, {"paired": True}):
+            with pytest.raises(RunError, match=r"far\.ply lies more than 1e140 away"):
+                figures(PointCloud(grid() + np.array([here, 0, 0])), reference=str(path), **options)

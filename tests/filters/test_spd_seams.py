@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import tiling
 
-from deburr.core.cloud import PointCloud
+from deburr.core.cloud import Extent, PointCloud
 from deburr.core.registry import stage_class
-from deburr.core.stage import Filter
+from deburr.core.stage import Filter, Reader
 
 
 def stage(type_name: str, **options: Any) -> Filter:
@@ -75,3 +77,30 @@ def test_points_that_may_not_move_are_told_their_level_all_the_same() -> None:
     whole, figures, _ = check([denoise], cloud, boxes, 1.0, 0.3)
     for name in ("noise_median", "noise_p05", "noise_p95", "evidence"):
         assert figures[0][name] == pytest.approx(whole.history[-1].figures[name], rel=2e-3), name
+
+
+def test_real_coordinates_agree_as_far_as_is_promised(data_dir: Path) -> None:
+    """What README says of tiles: a hundred-thousandth of the spacing, hence at most one step of a coarser scale."""
+    reader = stage_class("readers.las").model_validate(
+        {"filename": str(data_dir / "data/lidar/pdal_lone-star.copc.laz")}
+    )
+    assert isinstance(reader, Reader)
+    cloud = reader.read()
+    middle = (cloud.extent.low + cloud.extent.high)[:2] / 2
+    near = np.argsort(np.abs(cloud.xyz[:, :2] - middle).max(axis=1))[:4000]
+    cloud = cloud.select(np.sort(near))
+    low, high = cloud.xyz.min(axis=0), cloud.xyz.max(axis=0)
+    cloud = replace(cloud, rows=np.arange(len(cloud)), extent=Extent(len(cloud), low, high), source=None)
+    whole = stage("spd").run(cloud)
+    spacing, scale = whole.history[-1].figures["spacing"], 0.00025
+    tiles = tiling.cells(cloud, low[:2] - 0.1, (high - low)[:2] * 0.6)
+    assert len(tiles) == 4
+    tiled, _, _ = tiling.tiled([stage("spd")], cloud, tiles, 12 * spacing)
+    assert (whole.moved == tiled.moved).all()
+    assert whole.moved.sum() > 3000
+    assert np.abs(tiled.xyz - whole.xyz).max() < 1e-5 * spacing
+    assert scale > 1e-5 * spacing
+    steps = np.abs(np.rint(tiled.xyz / scale) - np.rint(whole.xyz / scale))
+    assert steps.max() <= 1
+    # As likely as a place that near the middle, were they even: 2 * 1e-5 spacings of every step.
+    assert steps.mean() <= 2e-5 * spacing / scale

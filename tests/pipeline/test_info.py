@@ -124,3 +124,11 @@ def test_coordinates_have_digits_that_tell_points_apart(size: float, said: str) 
     rows = dict(table(measure(PointCloud(_grid(20, size), crs='GEOGCS["WGS 84",UNIT["degree",0.0174532925199433]]'))))
     assert rows["x"] == said
     assert rows["density"].endswith("points per square degree")
+
+
+def test_what_rounds_to_nothing_has_no_sign() -> None:
+    found = measure(PointCloud(_grid(6, 1.0) - np.array([0.0004, 0.0006, 1234.5])))
+    rows = dict(table(found))
+    assert rows["x"].startswith("0.000 to 5.000 ")
+    assert rows["y"].startswith("-0.001 to 4.999 ")
+    assert rows["z"].startswith("-1,234.500 to -1,234.500 ")

@@ -114,3 +114,12 @@ def test_headline() -> None:
     assert headline(moved, "m") == "3 of 4 points moved: median 10 cm, 99 % below 10 cm"
     measured = moved.note("filters.metrics", _metrics(reference="mesh"))
     assert headline(measured, "m") == "Distance to own true place, RMS: 7 cm -> 6 cm (-14 %)"
+
+
+def test_what_coordinates_are_made_of_is_told_to_the_last_digit() -> None:
+    figures = {"scale": [0.001, 1e-7, 6.985861652699568e-09], "offset": [500_000.0, 5_612_345.25, -0.0], "share": -0.0}
+    assert lines({"figures": figures}, "m") == [
+        ("scale", "0.001, 1e-07, 6.98586165269957e-09"),
+        ("offset", "500,000, 5,612,345.25, 0"),
+        ("share", "0"),
+    ]

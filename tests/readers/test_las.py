@@ -235,6 +235,26 @@ def test_random_damage_gives_a_cloud_or_a_read_error(tmp_path: Path, data_dir: P
         assert np.isfinite(cloud.xyz).all()
 
 
+@pytest.mark.parametrize("behind", [b"", b"waveforms"])
+def test_more_points_than_the_header_counts(tmp_path: Path, behind: bytes) -> None:
+    raw = b"".join(legacy_point(i, 9, 1) for i in range(10))
+    path = handmade(tmp_path / "a.las", 3, 0, raw, 7)
+    if behind:  # they are not taken for points
+        patched(path, 227, "Q", path.stat().st_size)
+        path.write_bytes(path.read_bytes() + behind * 9)
+    cloud = LasReader(filename=str(path)).read()
+    assert cloud.rows.tolist() == list(range(7))
+    assert cloud.history[0].warnings == (
+        f"{path}: the header counts 7 points, and 10 are there; the others were left out: see 'all_points'",
+    )
+    reader = LasReader(filename=str(path), all_points=True)
+    cloud = reader.read()
+    np.testing.assert_allclose(cloud.xyz[:, 0], 10 + np.arange(10) * 0.01)
+    assert cloud.history[0].warnings == (f"{path}: the header counts 7 points, and 10 are there; all were read",)
+    assert reader.outline().extent.high[0] == cloud.xyz[9, 0]
+    assert [len(part) for part in reader.parts(4)] == [4, 4, 2]
+
+
 def test_missing_file_and_folder(tmp_path: Path) -> None:
     for path in (tmp_path / "none.las", tmp_path):
         with pytest.raises(ReadError, match="cannot be read"):

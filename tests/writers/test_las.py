@@ -242,15 +242,40 @@ def test_las_1_0_becomes_1_2_and_says_so(tmp_path: Path) -> None:
     assert after.kept_vlrs == before.kept_vlrs
 
 
-def test_waveforms_of_las_1_3_move_along(tmp_path: Path) -> None:
+@pytest.mark.parametrize("user", [b"LASF_Spec", b"LAS_Spec", b""])
+@pytest.mark.parametrize("size", [36, 100_000])  # more than fits in front of the points
+def test_waveforms_of_las_1_3_move_along(tmp_path: Path, user: bytes, size: int) -> None:
     path = handmade(tmp_path / "in.las", 3, 4)
     data = bytearray(path.read_bytes())
     struct.pack_into("<Q", data, 227, len(data))
     data[6] |= 2
-    path.write_bytes(bytes(data) + vlr(b"LASF_Spec", 65535, b"wave" * 9, True))
+    path.write_bytes(bytes(data) + vlr(user, 65535, b"wave" * (size // 4), True))
+    for options in ({}, {"forward": "format"}):
+        written = LasWriter(filename=str(tmp_path / "out.las"), **options).write(LasReader(filename=str(path)).read())
+        after = parse(tmp_path / "out.las")
+        if not options:
+            assert_faithful(parse(path), after)
+        assert after.evlrs[0][1] == b"wave" * (size // 4)
+        assert not written.history[-1].warnings
+        again = LasReader(filename=str(tmp_path / "out.las")).read().source
+        assert [e.data for e in again.evlrs] == [b"wave" * (size // 4)]  # type: ignore[attr-defined]
+
+
+def test_waveforms_are_where_the_header_of_las_1_4_points(tmp_path: Path) -> None:
+    path = handmade(tmp_path / "in.las", 4, 9)
+    before = parse(path)
+    data = path.read_bytes()
+    start = before.field("Q", 235)
+    decoy, odd = vlr(b"LASF_Spec", 65535, b"none" * 3, True), vlr(b"LAS_Spec", 65535, b"wave" * 9, True)
+    header = bytearray(data)
+    struct.pack_into("<Q", header, 227, start + len(decoy))
+    struct.pack_into("<QI", header, 235, start, 2)
+    header[6] |= 2
+    path.write_bytes(bytes(header[:start]) + decoy + odd)
     LasWriter(filename=str(tmp_path / "out.las")).write(LasReader(filename=str(path)).read())
-    assert_faithful(parse(path), parse(tmp_path / "out.las"))
-    assert parse(tmp_path / "out.las").evlrs[0][1] == b"wave" * 9
+    after, written = parse(tmp_path / "out.las"), (tmp_path / "out.las").read_bytes()
+    assert [e[1] for e in after.evlrs] == [b"none" * 3, b"wave" * 9]
+    assert written[after.field("Q", 227) + 2 :].startswith(b"LAS_Spec\0")
 
 
 def test_changed_dimensions_are_set_and_no_other_bit(tmp_path: Path) -> None:
@@ -560,3 +585,95 @@ def test_lists_and_capitals_are_read_as_pdal_reads_them() -> None:
     assert writer.check(()) == []
     with pytest.raises(ValidationError):
         LasWriter.model_validate(given | {"forward": ["scale", 1]})
+
+
+def test_a_file_without_points_keeps_its_offsets(tmp_path: Path) -> None:
+    path = handmade(tmp_path / "in.las", 4, 6)
+    data = bytearray(path.read_bytes())
+    struct.pack_into("<3d", data, 155, 500_000.0, 5_600_000.0, -0.0)
+    struct.pack_into("<Q", data, 247, 0)
+    path.write_bytes(data)
+    cloud = LasReader(filename=str(path)).read()
+    assert len(cloud) == 0
+    written = LasWriter(filename=str(tmp_path / "out.las")).write(cloud)
+    assert written.history[-1].warnings == ()
+    assert parse(tmp_path / "out.las").header[131:179] == data[131:179]
+    asked = LasWriter(filename=str(tmp_path / "out.las"), scale_x=1e-3, offset_x=9e9)
+    assert asked.write(cloud).history[-1].figures["offset"] == [9e9, 5_600_000.0, 0.0]
+
+
+def test_colours_of_8_bits_fill_the_16_that_las_has(tmp_path: Path) -> None:
+    colors = {name: np.array([0, 1, 128, 255], np.uint8) for name in ("Red", "Green", "Blue")}
+    cloud = PointCloud(np.zeros((4, 3)), {**colors, "Alpha": colors["Red"], "UserData": colors["Red"]})
+    written = LasWriter(filename=str(tmp_path / "a.laz")).write(cloud)
+    (warning,) = written.history[-1].warnings
+    assert warning.startswith("Red, Green, Blue had 8 bits")
+    again = LasReader(filename=str(tmp_path / "a.laz")).read()
+    for name in colors:
+        assert again.dims[name].tolist() == [0, 257, 32896, 65535]
+    assert again.dims["Alpha"].tolist() == again.dims["UserData"].tolist() == [0, 1, 128, 255]
+    # What has 16 bits is as it is, however dark.
+    wide = {name: column.astype(np.uint16) for name, column in colors.items()}
+    assert LasWriter(filename=str(tmp_path / "b.laz")).write(cloud.with_dims(wide)).history[-1].warnings == ()
+    assert LasReader(filename=str(tmp_path / "b.laz")).read().dims["Red"].tolist() == [0, 1, 128, 255]
+
+
+@pytest.mark.parametrize(
+    ("name", "label"),
+    [
+        ("scalar_C2C_absolute_distances[<10]", "scalar_C2C_absolute_distances[<1"),
+        ("\udcff\udcfe", "??"),
+        ("\u00e9" * 20, "\u00e9" * 16),
+        ("a" + "\u00e9" * 20, "a" + "\u00e9" * 15),  # not in the middle of a character
+        ("X", "X~2"),  # a place that every format has
+        (" ", "unnamed"),
+    ],
+)
+def test_names_that_extra_bytes_cannot_hold_are_made_to_fit(tmp_path: Path, name: str, label: str) -> None:
+    cloud = PointCloud(np.zeros((2, 3)), {name: np.array([1.5, np.nan]), "Other": np.array([1, 2], np.uint8)})
+    written = LasWriter(filename=str(tmp_path / "a.las")).write(cloud)
+    (warning,) = written.history[-1].warnings
+    assert f"is called '{label}' in the file" in warning
+    again = LasReader(filename=str(tmp_path / "a.las")).read()
+    assert again.history[0].warnings == ()
+    np.testing.assert_array_equal(again.dims[label], [1.5, np.nan])
+    assert again.dims["Other"].tolist() == [1, 2]
+    # A file that has it keeps it, and says nothing.
+    assert LasWriter(filename=str(tmp_path / "b.las")).write(again).history[-1].warnings == ()
+
+
+def test_names_that_fit_to_the_same_stay_apart(tmp_path: Path) -> None:
+    names = ["x" * 32, *("x" * 32 + letter for letter in "abc")]
+    cloud = PointCloud(np.zeros((1, 3)), {name: np.array([float(i)]) for i, name in enumerate(names)})
+    LasWriter(filename=str(tmp_path / "a.laz")).write(cloud)
+    again = LasReader(filename=str(tmp_path / "a.laz")).read().dims
+    labels = ["x" * 32, *("x" * 30 + tail for tail in ("~2", "~3", "~4"))]
+    assert [again[label].tolist() for label in labels] == [[0.0], [1.0], [2.0], [3.0]]
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        ({"system_id": "\u00e9" * 20}, "32 bytes"),
+        ({"extra_dims": "\udcff=float"}, "no UTF-8"),
+        ({"a_srs": "EPSG:99999"}, "beyond 65535"),
+        ({"a_srs": 'LOCAL_CS["\udcff"]'}, "must be EPSG:n or WKT"),
+    ],
+)
+def test_texts_that_have_no_place_are_refused_before_any_work(options: dict[str, Any], says: str) -> None:
+    (error,) = LasWriter(filename="a.las", **options).check(())
+    assert says in error
+    error.encode()  # and can be printed
+
+
+def test_what_las_has_no_place_for_is_told(tmp_path: Path) -> None:
+    from deburr.readers.ply import Ply
+
+    head = "ply\nformat ascii 1.0\nelement vertex 3\nproperty float x\nproperty float y\nproperty float z\n"
+    mesh = "property list uchar int ends\nelement face 1\nproperty list uchar int vertex_indices\nelement none 0\n"
+    path = tmp_path / "a.ply"
+    path.write_text(f"{head}{mesh}property int a\nend_header\n0 0 0 1 7\n1 0 0 0\n0 1 0 0\n3 0 1 2\n")
+    written = LasWriter(filename=str(tmp_path / "a.laz")).write(Ply(filename=str(path)).read())
+    assert written.history[-1].warnings == (
+        "LAS has no place for 1 x 'face', the lists 'ends' of the file that was read, which were left out",
+    )

@@ -254,3 +254,11 @@ def test_parts_that_cannot_be_put_together(tmp_path: Path) -> None:
         with pytest.raises(WriteError, match=says):
             writer.write_parts(parts, Extent(8, *np.zeros((2, 3))))
     assert os.listdir(tmp_path) == ["in.ply"]
+
+
+def test_what_ply_has_no_place_for_is_told(tmp_path: Path, data_dir: Path) -> None:
+    from deburr.readers.las import LasReader
+
+    cloud = LasReader(filename=str(data_dir / "data/lidar/laspy_fullwave.laz"), count=9).read()
+    warnings = Writer(filename=str(tmp_path / "a.ply")).write(cloud).history[-1].warnings
+    assert any("no place for the waveforms" in w or "records" in w for w in warnings), warnings

@@ -80,7 +80,8 @@ def _place(value: float, fine: float) -> str:
     decimals = max(3, 1 - math.floor(math.log10(fine)))
     if decimals > 12 or abs(value) >= 1e15:
         return f"{value:.6g}"
-    return f"{value:,.{decimals}f}"
+    text = f"{value:,.{decimals}f}"
+    return text if text.strip("-0.") else text.lstrip("-")  # what rounds to nothing has no sign
 
 
 def table(found: Mapping[str, Any]) -> list[tuple[str, str]]:

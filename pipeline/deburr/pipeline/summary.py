@@ -29,6 +29,8 @@ _REPEATED = {
 _LEFT_OUT = ("units", "file", "points", "noise_median", "noise_p05", "noise_p95")
 #: A spread of the noise below this share is none.
 _SAME = 0.01
+#: Figures that coordinates are made of.
+_EXACT = ("scale", "offset")
 #: Figures that are lengths.
 _LENGTHS = ("spacing", "max_displacement", "sigma")
 
@@ -42,7 +44,7 @@ def lines(entry: Mapping[str, Any], unit: str) -> list[Line]:
     return [
         (
             name.replace("_", " "),
-            said[name] if name in said else length(value, unit) if name in _LENGTHS and value else _value(value),
+            said[name] if name in said else length(value, unit) if name in _LENGTHS and value else _value(value, name),
         )
         for name, value in _flat(figures)
     ]
@@ -148,11 +150,14 @@ def _flat(figures: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, A
             yield prefix + name, value
 
 
-def _value(value: Any) -> str:
+def _value(value: Any, name: str = "") -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, int):
         return f"{value:,}"
     if isinstance(value, list):
-        return ", ".join(_value(item) for item in value)
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
+        return ", ".join(_value(item, name) for item in value)
+    if isinstance(value, float):
+        # + 0.0: a zero has no sign. What coordinates are made of is told to the last digit.
+        return f"{value + 0.0:,.15g}" if name in _EXACT else f"{value + 0.0:.4g}"
+    return str(value)

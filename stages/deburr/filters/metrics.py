@@ -215,8 +215,8 @@ class Reference:
         """Distances from ``xyz`` (N, 3), N >= 1, to the reference and back; see `UNITS`."""
         kind = "cloud" if self.mesh is None else "mesh"
         points = self.points if self.mesh is None else self.mesh.sample(max(len(xyz), 10_000))
-        there = nearest(xyz, points) if self.mesh is None else self.mesh.distances(xyz)
-        back = nearest(points, xyz)
+        there = self._measured(nearest(xyz, points) if self.mesh is None else self.mesh.distances(xyz))
+        back = self._measured(nearest(points, xyz))
         figures = {"reference": kind, f"{'reference' if self.mesh is None else 'mesh'}_points": len(points)}
         for name, distances in (("to_reference", there), ("from_reference", back)):
             figures[f"{name}_mean"] = float(distances.mean())
@@ -232,7 +232,15 @@ class Reference:
         if self.mesh is not None or rows.max(initial=-1) >= len(self.every):
             what = "is a mesh" if self.mesh is not None else f"has {len(self.every)} points, fewer than the file read"
             raise ReadError(f"{self.path}: {what}, so rows cannot be paired; remove 'paired', or name the clean cloud")
-        return rms(np.linalg.norm(xyz - self.every[rows], axis=1))
+        return rms(self._measured(np.linalg.norm(xyz - self.every[rows], axis=1)))
+
+    def _measured(self, distances: Floats) -> Floats:
+        """``distances``, which must have squares. Raises `RunError`."""
+        if not distances.max(initial=0) < 1e140:  # NaN, where coordinates lie so far apart that they overflow
+            raise RunError(
+                f"the reference {self.path} lies more than 1e140 away, too far to measure; check the units of both"
+            )
+        return distances
 
 
 def _read_cloud(path: str) -> PointCloud:

@@ -86,11 +86,18 @@ def is_epsg(crs: str) -> bool:
     return re.fullmatch(r"EPSG:\d{1,5}", crs, re.IGNORECASE) is not None
 
 
+def is_utf8(text: str) -> bool:
+    """Whether ``text`` can be written: JSON and file names may bring halves of characters, which have no UTF-8."""
+    return text.encode("utf-8", "replace").decode() == text
+
+
 def unfit_crs(option: str, crs: str | None) -> list[str]:
     """What is wrong with the ``crs`` that an option gives, one sentence; nothing with None."""
-    if crs is None or is_epsg(crs) or "[" in crs:
+    if crs is not None and is_epsg(crs) and int(crs[5:]) > 65535:
+        return [f"option '{option}' is {crs}, beyond 65535, the largest code that LAS can hold; give WKT"]
+    if crs is None or is_epsg(crs) or ("[" in crs and is_utf8(crs)):
         return []
-    return [f"option '{option}' must be EPSG:n or WKT, not '{crs[:40]}'"]
+    return [f"option '{option}' must be EPSG:n or WKT, not {crs[:40]!r}"]
 
 
 def crs_records(crs: str, in_degrees: bool) -> list[Vlr]:

@@ -18,6 +18,7 @@ import numpy as np
 from laspy.header import LAS_HEADERS_SIZE, Version
 
 from deburr.core.errors import ReadError
+from deburr.readers._las_crs import CRS_RECORDS
 from deburr.readers._las_points import Layout, Records
 
 LASZIP = ("laszip encoded", 22204)
@@ -29,18 +30,27 @@ _TEXTS_AND_DATE = struct.Struct("<32s32sHH")
 
 @dataclass(frozen=True)
 class Vlr:
-    """A variable length record, extended or not, with the bytes of its own header as they were."""
+    """A variable length record, extended or not, with the bytes of its own header as they were.
+
+    ``pointed_at``: the header says that the waveforms are here, whatever the record is called.
+    """
 
     user: bytes
     record: int
     data: bytes
     description: bytes = b""
     reserved: int = 0
+    pointed_at: bool = False
 
     @property
     def id(self) -> tuple[str, int]:
         """User id and record number: what says what the record means."""
         return self.user.split(b"\0")[0].decode("ascii", "replace"), self.record
+
+    @property
+    def has_waveforms(self) -> bool:
+        """Whether the waveforms of the points are in this record."""
+        return self.pointed_at or self.id == WAVEFORM_DATA
 
     def pack(self, extended: bool) -> bytes:
         """The record as it stands in a file."""
@@ -67,7 +77,8 @@ class Header(laspy.LasHeader):  # type: ignore[misc]  # laspy has no types
         if minor == 3 and len(start) < LAS_HEADERS_SIZE["1.3"]:
             # LAS 1.3 with the header of 1.2 exists, and says only that it has no waveforms.
             data[25], data[LAS_HEADERS_SIZE["1.2"] :] = 2, b""
-        struct.pack_into("<HII", data, 94, len(data), len(data), 0)  # no records: see above
+        # No date, of which laspy makes one that there may not be, and which is kept below; no records: see above.
+        struct.pack_into("<HHHII", data, 90, 0, 0, len(data), len(data), 0)
         header: Header = cls.read_from(io.BytesIO(data))
         header.offset_to_point_data = points_at
         header.become(minor, header.point_format)
@@ -123,6 +134,14 @@ class LasSource:
     crs: str | None
     units: str | None
 
+    def beside_points(self) -> str:
+        """What there is beside points and their CRS, as a list in words; '' if nothing."""
+        records = [*self.vlrs, *self.evlrs]
+        known = {LASZIP, EXTRA_BYTES, *CRS_RECORDS}
+        other = [r for r in records if r.id not in known and r.id[0] != "copc" and not r.has_waveforms]
+        found = ["the waveforms"] if any(r.has_waveforms for r in records) else []
+        return ", ".join([*found, *([f"{len(other)} records"] if other else [])])
+
 
 def read_header(file: BinaryIO, path: str, size: int) -> tuple[Header, list[Vlr]]:
     """Header and records of an open file of ``size`` bytes, checked before laspy sees them. Raises `ReadError`."""
@@ -155,7 +174,9 @@ def read_header(file: BinaryIO, path: str, size: int) -> tuple[Header, list[Vlr]
     return header, vlrs
 
 
-def read_vlrs(file: BinaryIO, path: str, at: int, count: int, end: int, extended: bool) -> tuple[list[Vlr], int]:
+def read_vlrs(
+    file: BinaryIO, path: str, at: int, count: int, end: int, extended: bool, waveforms_at: int = 0
+) -> tuple[list[Vlr], int]:
     """``count`` records from byte ``at``, none beyond byte ``end``; also where they end. Raises `ReadError`."""
     kind = struct.Struct("<H16sHQ32s" if extended else "<H16sHH32s")
     what = "extended variable length record" if extended else "variable length record"
@@ -172,16 +193,17 @@ def read_vlrs(file: BinaryIO, path: str, at: int, count: int, end: int, extended
                 "get a complete copy"
             )
         reserved, user, record, _, description = kind.unpack(head)
-        found.append(Vlr(user, record, file.read(length), description, reserved))
+        found.append(Vlr(user, record, file.read(length), description, reserved, at == waveforms_at != 0))
         at += kind.size + length
     return found, at
 
 
 def read_evlrs(file: BinaryIO, path: str, header: Header, size: int) -> list[Vlr]:
     """The extended records, and the waveforms of LAS 1.3, which its header alone points at and laspy reads not."""
-    evlrs, _ = read_vlrs(file, path, header.start_of_first_evlr, header.number_of_evlrs, size, extended=True)
-    waveforms_at = header.start_of_waveform_data_packet_record
-    inside = header.global_encoding.waveform_data_packets_internal and waveforms_at
-    if inside and all(v.id != WAVEFORM_DATA for v in evlrs):
-        evlrs += read_vlrs(file, path, waveforms_at, 1, size, extended=True)[0]
+    inside = header.global_encoding.waveform_data_packets_internal
+    waveforms_at = header.start_of_waveform_data_packet_record if inside else 0
+    first, count = header.start_of_first_evlr, header.number_of_evlrs
+    evlrs, _ = read_vlrs(file, path, first, count, size, extended=True, waveforms_at=waveforms_at)
+    if waveforms_at and not any(v.has_waveforms for v in evlrs):
+        evlrs += read_vlrs(file, path, waveforms_at, 1, size, extended=True, waveforms_at=waveforms_at)[0]
     return evlrs

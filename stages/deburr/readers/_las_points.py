@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -51,6 +51,11 @@ class Extra:
     name: str | None
     type: np.dtype[Any]
     descriptor: bytes
+
+    @property
+    def label(self) -> str:
+        """What the file calls it."""
+        return str(_struct(self.descriptor).name.decode("utf-8", "replace").strip())
 
     @cached_property
     def transform(self) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]] | None:
@@ -102,13 +107,27 @@ def parse_extras(descriptors: bytes, room: int, taken: Iterable[str]) -> tuple[t
     return tuple(extras), ""
 
 
-def describe_extra(name: str, kind: np.dtype[Any]) -> Extra:
-    """A new extra dimension of one number a point. Raises `UnfitValue` for types that LAS has not."""
+def fitting_name(name: str, taken: Container[str]) -> str:
+    """``name`` as a record of extra bytes can hold it: UTF-8 of 1 to 32 bytes, none of ``taken``.
+
+    What is no text becomes question marks, what is too long ends early, and what is taken gets a number.
+    """
+    text = name.encode("utf-8", "replace").decode().replace("\0", "").strip() or "unnamed"
+    tails = ("", *(f"~{number}" for number in range(2, 100_000)))
+    cut = (text.encode()[: 32 - len(tail)].decode("utf-8", "ignore").strip() + tail for tail in tails)
+    return next(short for short in cut if short not in taken)
+
+
+def describe_extra(name: str, kind: np.dtype[Any], label: str | None = None) -> Extra:
+    """A new extra dimension of one number a point, called ``label`` in the file if that is not its name.
+
+    Raises `UnfitValue` for types that LAS has not.
+    """
     from laspy.errors import UnknownExtraType
     from laspy.extradims import get_id_for_extra_dim_type
     from laspy.vlrs.known import ExtraBytesStruct
 
-    said = ExtraBytesStruct(name=name.encode()[:32], data_type=0)
+    said = ExtraBytesStruct(name=(label or name).encode()[:32], data_type=0)
     try:
         # Not given above: laspy would then promise a smallest and a largest value.
         said.data_type = get_id_for_extra_dim_type(kind)

@@ -126,6 +126,12 @@ class PlySource:
     others: Mapping[str, Columns]
     wide: frozenset[str] = frozenset()
 
+    def beside_points(self) -> str:
+        """What there is beside points, as a list in words; '' if nothing."""
+        found = [f"{e.count:,} x '{e.name}'" for e in self.header.elements if e.name != "vertex" and e.count]
+        found += [f"the lists '{name}'" for name in self.lists]
+        return ", ".join(found).encode("utf-8", "replace").decode()
+
 
 def parse_header(head: bytes, path: str) -> Header:
     """The header at the start of a file, of which ``head`` is the first `MAX_HEADER` bytes. Raises `ReadError`."""

@@ -34,6 +34,7 @@ class LasReader(Reader):
 
     start: int = Field(0, ge=0, description="number of points to skip at the beginning")
     count: int | None = Field(None, ge=0, description="largest number of points to read; default: all")
+    all_points: bool = Field(False, description="read points behind those that the header counts, if there are any")
     nosrs: bool = Field(False, description="read no coordinate reference system; its records are still copied")
     override_srs: str | None = Field(None, description="coordinate reference system to use instead: WKT, or EPSG:n")
 
@@ -119,18 +120,20 @@ class LasReader(Reader):
 
     def _head(self, file: BinaryIO) -> tuple[LasSource, int, list[str]]:
         """All but the points, how many of them are to be read from ``start`` on, and warnings."""
+        from deburr.readers._las_count import recount
         from deburr.readers._las_header import LasSource, read_evlrs, read_header
 
         path, size = self.filename, os.fstat(file.fileno()).st_size
         header, vlrs = read_header(file, path, size)
         evlrs = read_evlrs(file, path, header, size)
         layout, warning = _layout(header, vlrs, evlrs, path)
-        start = min(self.start, header.point_count)
-        left = header.point_count - start
         crs, units = (None, None) if self.nosrs else read_crs([*vlrs, *evlrs])
         none = np.empty(0, dtype=layout.dtype)
-        source = LasSource(path, header, tuple(vlrs), tuple(evlrs), layout, none, start, crs, units)
-        return source, left if self.count is None else min(self.count, left), [f"{path}: {warning}"] if warning else []
+        source = LasSource(path, header, tuple(vlrs), tuple(evlrs), layout, none, 0, crs, units)
+        warnings = [f"{path}: {text}" for text in (warning, recount(file, source, self.all_points)) if text]
+        start = min(self.start, header.point_count)
+        left = header.point_count - start
+        return replace(source, start=start), left if self.count is None else min(self.count, left), warnings
 
 
 @contextmanager
@@ -150,7 +153,8 @@ def _layout(header: Header, vlrs: list[Vlr], evlrs: list[Vlr], path: str) -> tup
     """What a point record holds, and a warning. Raises `ReadError` for a lattice that makes no sense."""
     from deburr.readers._las_header import EXTRA_BYTES
 
-    reach = np.abs(header.scales) * 2.0**31 + np.abs(header.offsets)
+    with np.errstate(over="ignore"):
+        reach = np.abs(header.scales) * 2.0**31 + np.abs(header.offsets)
     if not np.isfinite(reach).all() or (header.scales == 0).any():
         raise ReadError(
             f"{path}: has the scale {header.scales.tolist()} and offset {header.offsets.tolist()}, which give no "

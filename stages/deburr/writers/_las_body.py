@@ -14,7 +14,7 @@ from deburr.core.cloud import PointCloud
 from deburr.core.errors import WriteError
 from deburr.core.neighbors import threads
 from deburr.core.progress import advance
-from deburr.readers._las_header import WAVEFORM_DATA, LasSource
+from deburr.readers._las_header import LasSource
 from deburr.readers._las_outline import layout_of
 from deburr.readers._las_points import Records, UnfitValue
 from deburr.writers._las_fill import fill
@@ -102,8 +102,9 @@ def _finish(file: BinaryIO, target: Target) -> None:
     header.number_of_evlrs = len(target.evlrs)
     header.start_of_waveform_data_packet_record = 0
     for record in target.evlrs:
-        if record.id == WAVEFORM_DATA:
+        if record.has_waveforms and (record.pointed_at or not header.start_of_waveform_data_packet_record):
             header.start_of_waveform_data_packet_record = file.tell()
+            header.global_encoding.waveform_data_packets_internal |= record.pointed_at
         # Packed by hand: laspy would lose reserved bytes, and has no extended records before LAS 1.4.
         file.write(record.pack(extended=True))
     if header.point_count > header.max_point_count():

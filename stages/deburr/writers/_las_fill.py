@@ -16,6 +16,7 @@ def fill(cloud: PointCloud, target: Target, part: slice) -> Records:
     records = _blank(cloud, target, part) if source is None else _copied(source, target, cloud.rows[part])
     _place(records, cloud, source, target, part)
     columns = {name: column[part] for name, column in cloud.dims.items()}
+    _spread_colors(columns, target)
     if source is not None and source.layout.format < 6 <= layout.format:
         _spread_overlap(columns, target)
     names = set(layout.names)
@@ -73,6 +74,16 @@ def _copy_opaque(old: Records, records: Records) -> None:
         at, size = dict(records.dtype.fields or {})["opaque:0"][1], old.dtype["trailing"].itemsize
         target = records.view(np.uint8).reshape(len(records), -1)
         target[:, at : at + size] = old.view(np.uint8).reshape(len(old), -1)[:, -size:]
+
+
+def _spread_colors(columns: dict[str, Column], target: Target) -> None:
+    """Colours of 8 bits over the 16 bits that LAS has for them: 255 becomes 65535 (LAS 1.4, on Red, Green, Blue)."""
+    colors = {"Red", "Green", "Blue", "Infrared"} & set(target.layout.names)
+    narrow = [name for name, column in columns.items() if name in colors and column.dtype == np.uint8]
+    for name in narrow:
+        columns[name] = columns[name].astype(np.uint16) * np.uint16(257)
+    if narrow:
+        target.warn(f"{', '.join(narrow)} had 8 bits; multiplied by 257, as LAS has 16 bits for colours")
 
 
 def _spread_overlap(columns: dict[str, Column], target: Target) -> None:

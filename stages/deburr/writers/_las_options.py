@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from deburr.core.errors import did_you_mean
-from deburr.readers._las_points import STANDARD_NAMES
+from deburr.readers._las_points import STANDARD_NAMES, fitting_name
 
 #: What `forward` may name, and the header fields it means.
 FIELDS = (
@@ -56,10 +56,12 @@ def parse_extra_dims(text: str) -> tuple[dict[str, str], list[str]]:
         name, _, kind = (piece.strip() for piece in part.partition("="))
         if kind.removesuffix("_t") not in TYPE_NAMES:
             errors.append(
-                f"option 'extra_dims' must be 'all' or a list Name=type, not '{part}'; types: {', '.join(TYPE_NAMES)}"
+                f"option 'extra_dims' must be 'all' or a list Name=type, not {part!r}; types: {', '.join(TYPE_NAMES)}"
             )
-        elif name in STANDARD_NAMES or not name or len(name.encode()) > 32:
-            errors.append(f"option 'extra_dims' names '{name}', which is standard, empty or over 32 bytes; rename it")
+        elif name in STANDARD_NAMES or not name or fitting_name(name, ()) != name:
+            errors.append(
+                f"option 'extra_dims' names {name!r}, which is standard, empty, no UTF-8 or over 32 bytes; rename it"
+            )
         else:
             wanted[name] = TYPE_NAMES[kind.removesuffix("_t")]
     return wanted, errors

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from deburr.core.errors import WriteError
 from deburr.readers._las_crs import CRS_RECORDS, crs_records, is_epsg
-from deburr.readers._las_header import EXTRA_BYTES, LASZIP, WAVEFORM_DATA, Header, Vlr
+from deburr.readers._las_header import EXTRA_BYTES, LASZIP, Header, Vlr
 from deburr.readers._las_points import Layout
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ def plan_records(
     crs = writer.a_srs or asked.first.crs
     vlrs, evlrs = (list(source.vlrs), list(source.evlrs)) if source is not None else ([], [])
     new_crs = crs is not None and crs != (source.crs if source is not None else None)
-    stays = CRS_RECORDS | {EXTRA_BYTES, WAVEFORM_DATA, *(("LASF_Spec", n) for n in range(100, 356))}
+    stays = CRS_RECORDS | {EXTRA_BYTES, *(("LASF_Spec", n) for n in range(100, 356))}
     for records in (vlrs, evlrs):
         records[:] = [
             r
@@ -36,7 +36,7 @@ def plan_records(
             if r.id != LASZIP
             and r.id[0] != "copc"
             and not (new_crs and r.id in CRS_RECORDS)
-            and ("vlr" in forward or r.id in stays)
+            and ("vlr" in forward or r.id in stays or r.has_waveforms)
         ]
     if not asked.intact:
         _drop_index(vlrs, evlrs, warnings)
@@ -92,7 +92,7 @@ def _mark_crs(crs: str, layout: Layout, header: Header, warnings: list[str]) -> 
 
 def _squeeze(header: Header, vlrs: list[Vlr], evlrs: list[Vlr], warnings: list[str]) -> None:
     """Before LAS 1.4 only waveforms stand behind the points: other records go to the front, if they fit there."""
-    stays = [r for r in evlrs if r.id == WAVEFORM_DATA and header.minor == 3]
+    stays = [r for r in evlrs if r.has_waveforms and header.minor == 3]
     for record in evlrs:
         if record not in stays and len(record.data) <= 65535:
             vlrs.append(record)

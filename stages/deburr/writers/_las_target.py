@@ -19,10 +19,19 @@ from deburr.core.cloud import Extent, Floats, PointCloud
 from deburr.core.errors import WriteError
 from deburr.readers._las_crs import wkt_unit
 from deburr.readers._las_header import Header, LasSource, Vlr
-from deburr.readers._las_points import STANDARD_NAMES, Extra, Layout, UnfitValue, describe_extra, describe_opaque
+from deburr.readers._las_points import (
+    STANDARD_NAMES,
+    Extra,
+    Layout,
+    UnfitValue,
+    describe_extra,
+    describe_opaque,
+    fitting_name,
+)
 from deburr.writers._las_grid import Axis, Overflow, fit_axis
 from deburr.writers._las_options import FIELDS, FORWARD, HIGHEST_FORMAT, parse_extra_dims, split_names
 from deburr.writers._las_records import plan_records
+from deburr.writers._parts import beside_points
 
 if TYPE_CHECKING:
     from deburr.writers.las import LasWriter
@@ -85,6 +94,8 @@ def plan(writer: LasWriter, asked: Asked) -> Target:
     axes = _axes(writer, asked, forward, warnings)
     header.scales, header.offsets = np.array([a.scale for a in axes]), np.array([a.offset for a in axes])
     header.records, evlrs = plan_records(writer, asked, layout, header, forward, warnings)
+    if beside := beside_points(asked.first.source, LasSource):
+        warnings.append(f"LAS has no place for {beside} of the file that was read, which were left out")
     return Target(writer.filename, header, layout, axes, evlrs, warnings)
 
 
@@ -133,11 +144,17 @@ def _layout(writer: LasWriter, cloud: PointCloud, source: LasSource | None, numb
         if lost:
             warnings.append(f"dimensions {lost} are not in 'extra_dims' and were left out")
     known = {e.name for e in extras}
+    labels = {"X", "Y", "Z", *places, *(e.label for e in extras)}
     added: list[Extra] = []
     for name, column in cloud.dims.items():
         if name in STANDARD_NAMES or name in known or (writer.extra_dims != "all" and name not in wanted):
             continue
-        added.append(_new_extra(writer.filename, name, column, wanted.get(name)))
+        label = fitting_name(name, labels)
+        labels.add(label)
+        if label != name:
+            shown = name.encode("utf-8", "replace").decode()
+            warnings.append(f"dimension '{shown}' is called '{label}' in the file, where names are UTF-8 of 32 bytes")
+        added.append(_new_extra(writer.filename, name, column, wanted.get(name), label))
     if missing := [name for name in wanted if name not in cloud.dims]:
         raise WriteError(f"{writer.filename}: 'extra_dims' names {missing}, which the cloud has not; remove them")
     if added and trailing:
@@ -145,17 +162,17 @@ def _layout(writer: LasWriter, cloud: PointCloud, source: LasSource | None, numb
     return Layout(number, (*extras, *added), trailing)
 
 
-def _new_extra(path: str, name: str, column: Any, kind: str | None) -> Extra:
+def _new_extra(path: str, name: str, column: Any, kind: str | None, label: str) -> Extra:
     small = {np.dtype(np.bool_): np.dtype("u1"), np.dtype("f2"): np.dtype("<f4")}
     type_: Any = np.dtype(kind) if kind else small.get(column.dtype, column.dtype.newbyteorder("<"))
     try:
-        if column.ndim != 1 or len(name.encode()) > 32:
-            raise UnfitValue("several numbers a point, or too long a name")
-        return describe_extra(name, type_)
+        if column.ndim != 1:
+            raise UnfitValue("several numbers a point")
+        return describe_extra(name, type_, label)
     except UnfitValue as error:
         raise WriteError(
-            f"{path}: dimension '{name}' ({column.dtype}, shape {column.shape[1:]}) cannot become extra bytes; they "
-            "take one number of 8 to 64 bits and a name of at most 32 bytes: leave it out of 'extra_dims'"
+            f"{path}: dimension '{label}' ({column.dtype}, shape {column.shape[1:]}) cannot become extra bytes; they "
+            "take one number of 8 to 64 bits: leave it out of 'extra_dims'"
         ) from error
 
 
@@ -221,15 +238,15 @@ def _axes(writer: LasWriter, asked: Asked, forward: frozenset[str], warnings: li
     for k, name in enumerate("XYZ"):
         axis = name.lower()
         scale, offset = getattr(writer, f"scale_{axis}"), getattr(writer, f"offset_{axis}")
-        old = None
+        old, ends = None, (float(low[k]), float(high[k]))
         if source is not None and not asked.first.reprojected:
             old = Axis(float(source.header.scales[k]), float(source.header.offsets[k]))
             scale = "auto" if scale is None and f"scale_{axis}" not in forward else scale
             offset = "auto" if offset is None and f"offset_{axis}" not in forward else offset
+        if not asked.extent.count:  # no point is anywhere, and fits whatever offset there is
+            ends = (offset, offset) if isinstance(offset, float) else (old.offset, old.offset) if old else ends
         try:
-            fitted, warning = fit_axis(
-                name, float(low[k]), float(high[k]), scale, offset, old, widths[k] if apart else max(widths)
-            )
+            fitted, warning = fit_axis(name, *ends, scale, offset, old, widths[k] if apart else max(widths))
         except Overflow as problem:
             raise WriteError(f"{writer.filename}: {problem}") from problem
         axes.append(fitted)

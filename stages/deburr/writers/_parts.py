@@ -61,6 +61,12 @@ def _walk(parts: Iterable[PointCloud], count: int, path: str) -> Generator[Point
         )
 
 
+def beside_points(source: object, own: type) -> str:
+    """What ``source`` holds beside points, as a list in words; '' for a writer's ``own`` kind, which it can write."""
+    tell = getattr(source, "beside_points", None)
+    return "" if tell is None or isinstance(source, own) else str(tell())
+
+
 def columns_of(cloud: PointCloud) -> Columns:
     """Type and shape of each dimension's values."""
     return {name: (column.dtype, column.shape[1:]) for name, column in cloud.dims.items()}

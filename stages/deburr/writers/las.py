@@ -91,6 +91,10 @@ class LasWriter(Writer):
                 f"LAS 1.{self.minor_version} has no point format {self.dataformat_id}; "
                 f"set 'dataformat_id' to {HIGHEST_FORMAT[self.minor_version]} or less, or 'minor_version' to 4"
             )
+        for option in ("system_id", "software_id"):
+            text = getattr(self, option)
+            if text is not None and len(text.encode()) > 32:
+                errors.append(f"option '{option}' must be UTF-8 of at most 32 bytes; give another")
         return errors + unfit_crs("a_srs", self.a_srs)
 
     @property

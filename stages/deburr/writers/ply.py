@@ -15,7 +15,7 @@ from deburr.core.progress import advance
 from deburr.core.stage import Stage, Writer
 from deburr.readers._ply import FORMATS, PlySource
 from deburr.writers import _ply_encode as encode
-from deburr.writers._parts import checked
+from deburr.writers._parts import beside_points, checked
 from deburr.writers._ply_fields import Field, Vertices, joined, others, respell
 
 _MODES = {"ascii": "ascii", "little endian": "binary_little_endian", "big endian": "binary_big_endian"}
@@ -58,6 +58,8 @@ class Ply(Writer):
         warnings = [*vertices.warnings, *warnings]
         if cloud.crs is not None:
             warnings.append(f"{path}: PLY cannot hold the coordinate system; note it elsewhere, or write LAS")
+        if beside := beside_points(cloud.source, PlySource):
+            warnings.append(f"{path}: PLY has no place for {beside} of the file that was read, which were left out")
         with replacing(path) as temporary, open(temporary, "wb") as stream:
             for block in self._blocks(cloud, kind, fields, elements):
                 stream.write(block)
