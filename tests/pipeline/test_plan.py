@@ -132,10 +132,10 @@ def test_python_values_are_taken() -> None:
             "stage 2 (readers.ply): a reader must come first",
         ),
         (
-            ["a.ply", {"type": "readers.ply", "filename": "a"}, "b.ply"],
-            "(readers.ply): several readers are not supported",
+            ["a.ply", NOISE, {"type": "readers.ply", "filename": "a"}, "b.ply"],
+            "stage 3 (readers.ply): a reader must come first",
         ),
-        (["a.ply", "b.ply", "c.ply"], "stage 2: 'b.ply' is no stage type; a file name may stand first"),
+        (["a.ply", NOISE, "b.ply", "c.ply"], "stage 3: 'b.ply' is no stage type; a file name may stand first"),
         (
             ["a.ply", {"type": "writers.ply", "filename": "b.ply"}, "filters.outlier"],
             "(writers.ply): a writer must come last",

@@ -111,7 +111,8 @@ def schema() -> dict[str, Any]:
         for inner, form in model.pop("$defs", {}).items():
             definitions[f"{name}.{inner}"] = form
         inputs = {"description": "the tag of the stage just before", "type": ["string", "array"]}
-        model["properties"] = {"type": {"const": name}, **model["properties"], "inputs": inputs}
+        others = {other: model["properties"][one] for other, one in stage_class(name).synonyms.items()}
+        model["properties"] = {"type": {"const": name}, **model["properties"], **others, "inputs": inputs}
         # A file name may also come from --input, --output, which an editor cannot know.
         model["required"] = ["type", *(option for option in model.get("required", []) if option != "filename")]
         definitions[name] = model
@@ -133,7 +134,6 @@ def schema() -> dict[str, Any]:
         "type": "object",
         "properties": {"pipeline": pipeline, "user_data": {}, "$schema": {"type": "string"}},
         "required": ["pipeline"],
-        "additionalProperties": False,
     }
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",

@@ -19,6 +19,10 @@ _SPOKEN = ("value_error", "assertion_error")
 
 def build(cls: type[Stage], options: Mapping[str, Any]) -> tuple[Stage | None, list[str]]:
     """The stage, or all that is wrong with its options. As in PDAL, a number may stand in quotes; true is no number."""
+    twice = [(other, one) for other, one in cls.synonyms.items() if other in options and one in options]
+    if twice:
+        return None, [f"options '{one}' and '{other}' are two names of one; remove '{other}'" for other, one in twice]
+    options = {cls.synonyms.get(name, name): value for name, value in options.items()}
     try:
         text = json.dumps(dict(options), default=_plain)
     except (TypeError, ValueError, RecursionError) as error:

@@ -43,6 +43,13 @@ def too_large(plan: Plan, asked: int | None) -> bool:
     """
     if plan.reader is None:
         return False
+    if len(plan.readers) > 1:
+        if asked is not None:
+            raise SpecError(
+                f"{plan.steps[1].where}: several files are merged in memory, whatever '--memory' says; leave it out, "
+                "or run 'pipeline batch', one output a file"
+            )
+        return False
     if any(stage.host is not None for stage in plan.stages):
         if asked is not None:
             checked(plan)

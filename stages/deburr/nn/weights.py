@@ -22,7 +22,7 @@ MAX_HEADER = 1 << 20
 REMEDY = "give a .safetensors file of deburr"
 #: Before this version of torch, a pickle could run code although only weights were asked for: CVE-2025-32434 (before
 #: 2.6) and CVE-2026-24747 (before 2.10).
-SAFE_TORCH = (2, 10)
+SAFE_TORCH = "2.10"
 
 
 def save(path: str | Path, tensors: Mapping[str, Tensor], card: Card) -> None:
@@ -161,10 +161,9 @@ def _differences(wanted: Mapping[str, tuple[int, ...]], found: Mapping[str, Tens
 def check_torch(path: str | Path) -> None:
     """Refuse to unpickle ``path`` by a torch that might run what is in it. Raises `deburr.core.errors.ReadError`."""
     if torch.__version__ < SAFE_TORCH:
-        least = ".".join(map(str, SAFE_TORCH))
         raise ReadError(
             f"{path}: is a pickle, in which torch {torch.__version__} may run code (CVE-2025-32434, CVE-2026-24747); "
-            f"install torch {least} or later first"
+            f"install torch {SAFE_TORCH} or later first"
         )
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import io
 import struct
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, BinaryIO
 
@@ -122,6 +123,12 @@ class LasSource:
     start: int
     crs: str | None
     units: str | None
+
+    def joined(self, others: Sequence[LasSource]) -> tuple[LasSource, list[int], list[str]] | None:
+        """See `deburr.core.merging.Joinable`."""
+        from deburr.readers._las_join import joined
+
+        return joined([self, *others])
 
 
 def read_header(file: BinaryIO, path: str, size: int) -> tuple[Header, list[Vlr]]:
