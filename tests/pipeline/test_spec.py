@@ -42,7 +42,7 @@ def test_a_file_gives_its_name_to_errors(tmp_path: Path) -> None:
         ('[\n "a" /* why\n]', "line 2, column 6: this comment has no end; close it with */"),
         ('["a" /*/ ]', "line 1, column 6: this comment has no end"),
         (
-            "[" + "/*" * 100_000,
+            "[" + "/* " * 100_000,
             "line 1, column 2: this comment has no end",
         ),  # for hours, were it searched anew from each
         ('[\n // why\n "a" "b"]', "line 3, column 6: not JSON"),

@@ -57,7 +57,12 @@ def elsewhere() -> list[str]:
 
 
 def stage(name: str) -> Described:
-    """The stage ``name``. Raises `deburr.core.errors.SpecError` where there is none."""
+    """The stage ``name``, or the one that is called so behind its ``filters.`` or the like, if there is just one.
+
+    Raises `deburr.core.errors.SpecError` where there is none.
+    """
+    short = [one for one in stage_types() if one.partition(".")[2] == name]
+    name = short[0] if len(short) == 1 else name
     cls = stage_class(name)
     model = cls.model_json_schema()
     required = model.get("required", [])

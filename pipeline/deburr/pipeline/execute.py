@@ -206,11 +206,19 @@ def check_needs(stage: Stage, cloud: PointCloud) -> None:
 
 def check_readable(plan: Plan) -> None:
     """Find out before the long work that a file which a filter reads is not there. Raises `ReadError`."""
-    for step in plan.steps:
-        for option in sorted(step.stage.files) if isinstance(step.stage, Filter) else ():
-            path = getattr(step.stage, option)
-            if path is not None and not os.path.exists(path):
-                raise ReadError(f"{step.where}: {path}: does not exist; check the path that '{option}' gives")
+    for problem in missing_files(plan):
+        raise ReadError(problem)
+
+
+def missing_files(plan: Plan) -> list[str]:
+    """The files which filters read and that are not there, one sentence each."""
+    return [
+        f"{step.where}: {path}: does not exist; check the path that '{option}' gives"
+        for step in plan.steps
+        if isinstance(step.stage, Filter)
+        for option, path in step.stage.reads.items()
+        if not os.path.exists(path)
+    ]
 
 
 def check_writable(path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from os import PathLike
 from typing import Any
@@ -54,10 +55,13 @@ def _plain(value: Any) -> Any:
 
 
 def _unquoted(options: Mapping[str, Any], error: ValidationError) -> dict[str, Any]:
-    """The refused options whose text is a number or boolean, as such; 8.0 as 8."""
+    """The refused options whose text is a number or boolean, as such; 8.0 as 8; a list with commas as a list."""
     found: dict[str, Any] = {}
     for name in {str(problem["loc"][0]) for problem in error.errors() if problem["loc"]} & set(options):
         value = options[name]
+        if isinstance(value, str) and _takes_list(error, name):
+            found[name] = _split(value)
+            continue
         if isinstance(value, str) and len(value) < 40:
             try:
                 value = json.loads(value)
@@ -68,6 +72,16 @@ def _unquoted(options: Mapping[str, Any], error: ValidationError) -> dict[str, A
         if isinstance(value, bool | int | float):
             found[name] = value
     return found
+
+
+def _takes_list(error: ValidationError, name: str) -> bool:
+    return any(problem["type"] == "list_type" and problem["loc"][:1] == (name,) for problem in error.errors())
+
+
+def _split(text: str) -> list[Any]:
+    """The parts of ``text`` between commas: whole numbers as such, all else as text."""
+    parts = [part.strip() for part in text.split(",") if part.strip()]
+    return [int(part) if re.fullmatch(r"-?\d{1,18}", part) else part for part in parts]
 
 
 def _takes_whole(error: ValidationError, name: str) -> bool:

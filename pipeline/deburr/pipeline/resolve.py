@@ -90,7 +90,9 @@ def _front(entries: Sequence[Entry]) -> int:
     """How many of the ``entries`` are readers that the pipeline begins with: all files in front, but for the last
     entry, which is written, if it is a mere file."""
     for place, entry in enumerate(entries):
-        if _kind(entry, first=place == 0 or place < len(entries) - 1) != "readers":
+        # Behind the first, a word without an extension is meant for a stage.
+        first = place == 0 or (place < len(entries) - 1 and (not entry.bare or "." in entry.bare))
+        if _kind(entry, first=first) != "readers":
             return place
     return len(entries)
 
@@ -160,7 +162,7 @@ def _elsewhere(chosen: str, at_end: bool) -> str | None:
 
 
 def _why_untyped(name: str, at_end: bool) -> str:
-    if _is_type(name) or did_you_mean(name, stage_types()):
+    if _is_type(name) or did_you_mean(name, stage_types()) or (not at_end and "." not in name):
         return why_unknown(name)
     if not at_end:
         return f"'{name}' is no stage type; a file name may stand first, to be read, or last, to be written"

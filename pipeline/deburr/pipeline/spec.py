@@ -25,6 +25,8 @@ _STRING = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*(?:"|\\?\Z)', re.DOTALL)
 #: A string, which is left alone, or a comment as PDAL takes it: to the end of the line, or between ``/*`` and ``*/``
 #: (to the end of the text where that is missing, so that no text is searched anew from each of its beginnings).
 _STRING_OR_COMMENT = re.compile(rf"(?P<string>{_STRING.pattern})|//[^\n\r]*|/\*.*?(?:(?P<end>\*/)|\Z)", re.DOTALL)
+#: What JSON text begins with, behind comments.
+_JSON = re.compile(r"(?:\s|//[^\n\r]*[\n\r]|/\*.*?\*/)*[\[{]", re.DOTALL)
 _BRACKETS = {"[": 1, "{": 1, "]": -1, "}": -1}
 
 
@@ -69,11 +71,11 @@ def parse(source: Source) -> Spec:
 
 def decode(source: Source) -> tuple[str, Any]:
     """The file's path, or empty where there is no file, and the JSON value in ``source``. Raises `SpecError`."""
-    if isinstance(source, str) and source.lstrip()[:1] in ("[", "{"):
-        return "", _decode("the spec", source.encode("utf-8", "surrogatepass"))
+    if isinstance(source, str) and _JSON.match(source):
+        return "", decode_bytes("the spec", source.encode("utf-8", "surrogatepass"))
     if isinstance(source, str | PathLike):
         origin = str(source)
-        return origin, _decode(origin, _read(origin))
+        return origin, decode_bytes(origin, _read(origin))
     return "", source
 
 
@@ -93,8 +95,8 @@ def _read(path: str) -> bytes:
         raise SpecError(f"{path!r}: the spec cannot be read ({reason}); check its path") from error
 
 
-def _decode(origin: str, data: bytes) -> Any:
-    """The JSON value in ``data``; refuses what is too long or deep, before parsing it."""
+def decode_bytes(origin: str, data: bytes) -> Any:
+    """The JSON value in ``data``; refuses what is too long or deep, before parsing it. Raises `SpecError`."""
     if data[:4] in (b"LASF", b"ply\n", b"ply\r"):
         raise SpecError(f"{origin}: is a point cloud, not a spec; clean it with 'pipeline denoise IN OUT'")
     if len(data) > MAX_BYTES:
