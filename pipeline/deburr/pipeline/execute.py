@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
+import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -13,7 +14,7 @@ from typing import Any
 import numpy.typing as npt
 
 from deburr.core.cloud import Floats, PointCloud
-from deburr.core.errors import ReadError, RunError, SpecError, WriteError
+from deburr.core.errors import DeburrWarning, ReadError, RunError, SpecError, WriteError
 from deburr.core.files import check_folder
 from deburr.core.host import HostError
 from deburr.core.merging import merge
@@ -69,10 +70,19 @@ def run(
         Before anything is read: all that is wrong with the pipeline.
     RunError
         A file, the data or the machine stopped the run. No output is left half-written.
+
+    Warns
+    -----
+    DeburrWarning
+        When all is done: what the stages warn of, which is in the report, too.
     """
     cloud = None if points is None else given(points, dims or {})
     plan = load(source, input=input, output=output, overrides=overrides, reads=points is None)
-    return execute(plan, cloud, report_dir)
+    result = execute(plan, cloud, report_dir)
+    for entry in result.report["stages"]:
+        for warning in entry["warnings"]:
+            warnings.warn(f"{plan.steps[entry['step'] - 1].where}: {warning}", DeburrWarning, stacklevel=2)
+    return result
 
 
 def given(points: npt.ArrayLike, dims: Mapping[str, npt.ArrayLike]) -> PointCloud:
@@ -152,11 +162,11 @@ def _merged(plan: Plan, files: Sequence[PointCloud]) -> tuple[PointCloud, list[s
         return files[0], []
     outlines = [Outline(one.extent, one.crs, _units(one), "") for one in files]
     try:
-        warnings = check_alike([(reader.filename, one) for reader, one in zip(plan.readers, outlines, strict=True)])
+        told = check_alike([(reader.filename, one) for reader, one in zip(plan.readers, outlines, strict=True)])
     except SpecError as error:
         raise RunError(str(error)) from error
     merged, more = merge(files)
-    return merged, [*warnings, *more]
+    return merged, [*told, *more]
 
 
 def _units(cloud: PointCloud) -> str | None:

@@ -18,6 +18,8 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from deburr.core.cloud import PointCloud
 from deburr.core.files import replacing
 from deburr.core.stage import Reader, Stage, Writer
@@ -67,6 +69,7 @@ class Entry:
                     "points_in": len(self.before) if self.before is not None and not number else None,
                     "points_out": len(self.after) if self.after is not None and number == last else None,
                     "figures": figures,
+                    "moved": moved(self.before, self.after) if not last else None,
                     "warnings": [
                         *(warning for record in records for warning in record.warnings),
                         *(self.logged if number == last else ()),
@@ -74,6 +77,18 @@ class Entry:
                 }
             )
         return found
+
+
+def moved(before: PointCloud | None, after: PointCloud | None) -> dict[str, Any] | None:
+    """How far points went between two clouds of the same points: JSON values, cloud units; None where none went."""
+    if before is None or after is None or after.xyz is before.xyz or not np.array_equal(before.rows, after.rows):
+        return None
+    lengths = np.linalg.norm(after.xyz - before.xyz, axis=1)
+    lengths = lengths[lengths > 0]
+    if not len(lengths):
+        return None
+    median, p95, longest = (float(one) for one in np.quantile(lengths, [0.5, 0.95, 1.0]))
+    return {"points": len(lengths), "median": median, "p95": p95, "max": longest, "units": "cloud units"}
 
 
 def runs_in(stage: Stage) -> str:
@@ -233,11 +248,11 @@ def write(folder: Path, cloud: PointCloud, report: dict[str, Any]) -> None:
     """Write ``report.json`` and ``section.png`` into ``folder``, and ``noise.png`` where noise was found that differs
     from place to place. Raises `WriteError`."""
     from deburr.pipeline import crs, noise_map
-    from deburr.pipeline.picture import draw
+    from deburr.pipeline.picture import as_written, draw
 
     noise_map.leave(folder, [record.sums for record in cloud.history], crs.length_unit(cloud))
     with replacing(folder / PICTURE) as temporary:
-        draw(cloud, temporary)
+        draw(as_written(cloud), temporary)
     with replacing(folder / NAME) as temporary:
         temporary.write_text(json.dumps(report, indent=2, allow_nan=False) + "\n", encoding="utf-8")
 
