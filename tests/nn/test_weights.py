@@ -12,10 +12,11 @@ from typing import Any
 
 import pytest
 import torch
+from torch.torch_version import TorchVersion
 
 from deburr.core.errors import ReadError, WriteError
 from deburr.nn.published_net import SpdNet
-from deburr.nn.weights import MAX_HEADER, fit, import_checkpoint, read, save
+from deburr.nn.weights import MAX_HEADER, check_torch, fit, import_checkpoint, read, save
 
 
 def test_what_is_saved_is_read(tmp_path: Path) -> None:
@@ -192,6 +193,27 @@ def test_a_malicious_pickle_does_not_run(tmp_path: Path, new: bool) -> None:
         import_checkpoint(str(plain), str(tmp_path / "w.safetensors"))
     assert not trap.exists()
     assert not (tmp_path / "w.safetensors").exists()
+
+
+@pytest.mark.parametrize(("version", "safe"), [("2.5.1+cpu", False), ("2.9.1", False), ("2.10.0+cpu", True)])
+def test_no_pickle_is_read_by_a_torch_that_may_run_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, version: str, safe: bool
+) -> None:
+    source = write(tmp_path / "c.pt", {"state_dict": published()})
+    monkeypatch.setattr(torch, "__version__", TorchVersion(version))
+    opened: list[object] = []
+
+    def load(path: object, **_: object) -> object:
+        opened.append(path)
+        raise RuntimeError("not read")
+
+    monkeypatch.setattr(torch, "load", load)
+    with pytest.raises(ReadError, match="cannot be read" if safe else r"install torch 2\.10 or later"):
+        import_checkpoint(source, str(tmp_path / "w.safetensors"))
+    assert len(opened) == safe
+    if not safe:
+        with pytest.raises(ReadError, match=f"m.ckpt: is a pickle, in which torch {version[:3]}"):
+            check_torch("m.ckpt")
 
 
 def test_unsupported_checkpoints_are_named(tmp_path: Path) -> None:

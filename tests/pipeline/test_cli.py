@@ -19,6 +19,7 @@ from click.testing import Result
 
 from deburr.core.cloud import Floats, PointCloud
 from deburr.pipeline import load
+from deburr.pipeline.cli import _COMMANDS
 
 Cli = Callable[..., Result]
 Save = Callable[..., Path]
@@ -226,3 +227,108 @@ def test_weights_are_imported_and_shown(cli: Cli, monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr("deburr.nn.weights.read", lambda path: ({}, {"of": path}))
     assert json.loads(cli("weights", "show", "b.safetensors").stdout) == {"of": "b.safetensors"}
     assert json.loads(cli("weights", "show", "bundled").stdout)["of"].endswith("deburr.safetensors")
+
+
+@pytest.mark.parametrize("words", [("-",), ("--stdin",), ("-s",), ("-", "--stdin")])
+def test_the_spec_may_come_from_stdin(cli: Cli, save: Save, hill: Floats, words: tuple[str, ...]) -> None:
+    from click.testing import CliRunner
+
+    from deburr.pipeline.cli import cli as group
+
+    save("in.ply", hill)
+    cli("--version")  # into the folder
+    text = '// from PDAL\n["in.ply", "filters.outlier", "out.ply"]'
+    assert CliRunner().invoke(group, ["run", "-q", *words], input=text).output == "out.ply\n"
+    assert json.loads(CliRunner().invoke(group, ["validate", *words], input=text).stdout)["valid"]
+    for bad, said in (('"in.ply"', "must be a list of stages"), ("[", "line 1"), ("", "the file is empty")):
+        done = CliRunner().invoke(group, ["run", *words], input=bad)
+        assert (done.exit_code, done.stderr[:6]) == (2, "stdin:")
+        assert said in done.stderr
+    assert cli("run", "a.json", "--stdin").exit_code == 2
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("denoise", "a", "b", "--clases", "2"), "Did you mean"),
+        (("run", "a", "--classes", "2"), "No such option '--classes'.\n"),
+        (("run", "a", "--validate"), "the command is 'pipeline validate SPEC'"),
+        (("translate", "a", "b"), "'pipeline denoise IN OUT'"),
+        (("stages", "spt"), "did you mean 'filters.spd'?"),
+        (("validate", '["a.las", "spd", "b.las"]'), "did you mean 'filters.spd'?"),
+        (("validate", '["a.las", {"type": "outlier"}, "b.las"]'), "did you mean 'filters.outlier'?"),
+        (("info", "."), "pipeline batch"),
+        (("denoise", ".", "out.las"), "pipeline batch '[\"filters.spd\"]' . --out DIR"),
+    ],
+)
+def test_what_was_meant_is_said(cli: Cli, words: tuple[str, ...], said: str) -> None:
+    done = cli(*words)
+    assert done.exit_code == 2
+    assert said in done.output
+
+
+def test_stages_are_found_by_their_short_names_as_pdal_asks_for_them(cli: Cli) -> None:
+    told = cli("stages", "filters.spd").stdout
+    assert cli("stages", "spd").stdout == cli("--options", "spd").stdout == told
+    assert "classes and where choose" in " ".join(told.split())
+    assert cli("--drivers").stdout == cli("stages").stdout
+    assert cli("--options", "nothing").exit_code == 2
+
+
+@pytest.mark.parametrize("name", [*_COMMANDS, "weights show", "weights import"])
+def test_no_help_shows_the_marks_of_markup(cli: Cli, name: str) -> None:
+    done = cli(*name.split(), "--help")
+    assert done.exit_code == 0
+    assert "`" not in done.stdout
+
+
+def test_several_files_are_denoised_into_a_folder(cli: Cli, save: Save, hill: Floats) -> None:
+    for name in ("a.ply", "b.ply"):
+        save(name, hill[:100])
+    refused = cli("denoise", "?.ply", "out")
+    assert refused.exit_code == 2
+    assert "out: does not exist, and 2 files need a folder" in refused.stderr
+    assert "needs the dimension 'Classification'" in cli("denoise", "a.ply", "c.ply", "--classes", "2,6").stderr
+    words = ["--mkdir", "--where", "Z > 1e9", "--dimensions", "Displacement,NoiseLevel", "-q"]
+    done = cli("denoise", "?.ply", "out", *words, "--report", "rep")
+    assert done.stderr.count("no point may move") == 2
+    assert [line for line in done.stdout.splitlines() if line.startswith("out")] == ["out/a.ply", "out/b.ply"]
+    spec = json.loads(Path("rep/b/report.json").read_text())["spec"][1]
+    assert spec["dimensions"] == ["Displacement", "NoiseLevel"]
+    assert "NoiseLevel" in _read("out/a.ply").dims
+    Path("x").mkdir()
+    save("x/a.ply", hill[:100])
+    assert "is the name of several inputs" in cli("denoise", "a.ply", "x/a.ply", "out").stderr
+
+
+def test_a_missing_folder_is_made_when_asked(cli: Cli, save: Save, hill: Floats) -> None:
+    save("in.ply", hill)
+    refused = cli("run", '["in.ply", "new/deep/out.ply"]')
+    assert refused.exit_code == 1
+    assert "folder new/deep does not exist; create it ('--mkdir' does)" in refused.stderr
+    assert cli("run", '["in.ply", "new/deep/out.ply"]', "--mkdir").exit_code == 0
+    assert len(_read("new/deep/out.ply")) == 600
+
+
+def test_validate_looks_for_the_files_that_filters_read(cli: Cli) -> None:
+    filters = [{"type": "filters.spd", "weights": "w.safetensors"}, {"type": "filters.metrics", "reference": "r.las"}]
+    spec = json.dumps(["a.las", *filters, "b.las"])
+    done = cli("validate", spec)
+    assert done.exit_code == 2
+    assert [error.split(": ")[1] for error in json.loads(done.stdout)["error_detail"]] == ["w.safetensors", "r.las"]
+
+
+def test_info_of_several_files_and_of_heads(cli: Cli, save: Save, hill: Floats) -> None:
+    for name in ("a.las", "b.las"):
+        save(name, hill)
+    told = json.loads(cli("info", "?.las", "--json", "--summary").stdout)
+    assert [(one["file"], one["points"], one["spacing"]) for one in told] == [
+        ("a.las", 600, None),
+        ("b.las", 600, None),
+    ]
+    np.testing.assert_allclose(told[0]["bounds"]["min"], hill.min(axis=0), atol=0.011)
+    assert json.loads(cli("info", "a.las", "--json").stdout)["spacing"] > 0
+    done = cli("info", "nothing.las", "a.las")
+    assert done.exit_code == 1
+    assert "nothing.las" in done.stderr
+    assert "a.las" in done.stdout

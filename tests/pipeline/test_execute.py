@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, ClassVar
@@ -12,12 +14,13 @@ import pytest
 from pydantic import Field
 
 from deburr.core.cloud import Floats, PointCloud
-from deburr.core.errors import ReadError, RunError, SpecError, WriteError
+from deburr.core.errors import DeburrWarning, ReadError, RunError, SpecError, WriteError
 from deburr.core.progress import listening
 from deburr.core.stage import Filter
 from deburr.pipeline import load, run
 from deburr.pipeline.execute import execute
 from deburr.pipeline.plan import Plan, Step
+from deburr.pipeline.summary import lines
 
 NOISE = {"type": "filters.noise", "sigma": 0.1}
 
@@ -193,3 +196,59 @@ def test_dims_that_are_no_mapping_and_a_list_that_holds_itself(hill: Floats) -> 
     endless.append(endless)
     with pytest.raises(SpecError, match="stage 1: must be an object, a file name or a stage type, not a list"):
         load(endless)
+
+
+def test_it_says_how_far_points_moved(hill: Floats) -> None:
+    shift = np.zeros((600, 3))
+    shift[:100, 2] = np.linspace(0.01, 1.0, 100)
+
+    def act(cloud: PointCloud) -> PointCloud:
+        return cloud.with_xyz(cloud.xyz + shift).note("filters.hook", {"max_displacement": 3.0})
+
+    (stage,) = execute(_hooked(act), PointCloud(hill)).report["stages"]
+    told = stage["moved"]
+    assert told["points"] == 100
+    # Of 0.01, 0.02, ... 1.00, as numpy.quantile has it: halfway from the 50th to the 51st, 0.05 from the 95th.
+    np.testing.assert_allclose([told["median"], told["p95"], told["max"]], [0.505, 0.9505, 1.0], atol=1e-8)
+    said = dict(lines(stage, "m"))
+    assert said == {"limit of movement": "3 m", "moved": "median 50.5 cm, 95 % below 95.1 cm, at most 1 m"}
+    (still,) = execute(_hooked(lambda cloud: cloud), PointCloud(hill)).report["stages"]
+    assert still["moved"] is None
+
+
+def test_the_report_has_every_option_and_every_checksum(
+    hill: Floats, save: Callable[..., Path], tmp_path: Path
+) -> None:
+    source, truth, out = save("in.ply", hill), save("truth.ply", hill), tmp_path / "out.las"
+    metrics = {"type": "filters.metrics", "reference": str(truth)}
+    report = run([str(source), {"type": "filters.spd", "noise": 0.05}, metrics, str(out)]).report
+    options = report["stages"][1]["options"]
+    assert (options["noise"], options["strength"], options["weights"]) == (0.05, 1.0, None)
+    assert options.keys() == type(load(["a.las", "filters.spd"]).stages[1]).model_fields.keys() - {"tag", "user_data"}
+    from deburr.nn.default import BUNDLED
+
+    files = {"input": source, "weights": BUNDLED, "reference": truth, "output": out}
+    assert [(one["role"], one["path"]) for one in report["files"]] == [(k, str(v)) for k, v in files.items()]
+    for one in report["files"]:
+        assert one["sha256"] == hashlib.sha256(Path(one["path"]).read_bytes()).hexdigest()
+
+
+def test_what_stages_warn_of_reaches_python(hill: Floats) -> None:
+    with pytest.warns(DeburrWarning, match=r"^stage 1 \(filters\.spd\): 3 different points are too few") as caught:
+        run(["filters.spd"], points=hill[:3])
+    assert [one.filename for one in caught] == [__file__]
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        run(["filters.outlier"], points=hill)
+
+
+@pytest.mark.parametrize(("step", "warned"), [(0.1, True), (0.001, False)])
+def test_steps_coarser_than_the_noise_are_warned_of(hill: Floats, tmp_path: Path, step: float, warned: bool) -> None:
+    writer = {"type": "writers.las", "filename": str(tmp_path / "o.las"), "scale_x": 0.001, "scale_y": 0.001}
+    report = execute(load([{"type": "filters.spd", "noise": 0.05}, {**writer, "scale_z": step}], reads=False),
+                     PointCloud(hill)).report  # fmt: skip
+    said = [warning for warning in report["stages"][-1]["warnings"] if "coarser" in warning]
+    assert len(said) == warned
+    if warned:
+        assert said[0].endswith("give the writer a finer 'scale_z'")
+        assert "rounded to 0.1, which is coarser than the noise of 0.05" in said[0]

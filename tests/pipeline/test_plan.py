@@ -132,10 +132,10 @@ def test_python_values_are_taken() -> None:
             "stage 2 (readers.ply): a reader must come first",
         ),
         (
-            ["a.ply", {"type": "readers.ply", "filename": "a"}, "b.ply"],
-            "(readers.ply): several readers are not supported",
+            ["a.ply", NOISE, {"type": "readers.ply", "filename": "a"}, "b.ply"],
+            "stage 3 (readers.ply): a reader must come first",
         ),
-        (["a.ply", "b.ply", "c.ply"], "stage 2: 'b.ply' is no stage type; a file name may stand first"),
+        (["a.ply", NOISE, "b.ply", "c.ply"], "stage 3: 'b.ply' is no stage type; a file name may stand first"),
         (
             ["a.ply", {"type": "writers.ply", "filename": "b.ply"}, "filters.outlier"],
             "(writers.ply): a writer must come last",
@@ -213,3 +213,11 @@ def test_a_file_that_does_not_exist_is_no_matter_of_the_spec() -> None:
 )
 def test_schemas_in_words(schema: dict[str, Any], said: str) -> None:
     assert words(schema, {"X": {"type": "number", "exclusiveMaximum": 2}}) == said
+
+
+def test_lists_may_be_text_with_commas() -> None:
+    spec = ["a.las", {"type": "filters.spd", "classes": "2, 6", "dimensions": "Displacement,NoiseLevel"}, "b.las"]
+    stage = load(spec, overrides={"filters.spd.classes": "2,6,9"}).as_json()[1]
+    assert (stage["classes"], stage["dimensions"]) == ([2, 6, 9], ["Displacement", "NoiseLevel"])
+    (error,) = _option("filters.spd", classes="2,low")
+    assert "not '2,low'" in error

@@ -8,9 +8,11 @@ import numpy as np
 import pytest
 
 from deburr.core.cloud import PointCloud
-from deburr.pipeline import crs
-from deburr.pipeline.picture import draw
+from deburr.pipeline import crs, load
+from deburr.pipeline.picture import as_written, draw
 from deburr.pipeline.section import choose, detail, shape_seen
+from deburr.writers.las import LasWriter
+from deburr.writers.ply import Ply as PlyWriter
 
 
 def _size(path: Path) -> tuple[int, int]:
@@ -114,3 +116,20 @@ def test_a_house_is_shown_whole() -> None:
     inside = clean[section.holds(clean)]
     assert inside[:, 2].min() == 0
     assert inside[:, 2].max() > 5.8
+
+
+def test_what_is_drawn_is_in_the_file(tmp_path: Path) -> None:
+    random = np.random.default_rng(0)
+    flat = random.uniform(0, 10, (200, 3)) + np.array([500_000, 5_400_000, 0])
+    las = tmp_path / "out.las"
+    cloud = PointCloud(flat).with_xyz(np.where(np.arange(200)[:, None] < 150, flat + 0.0123, flat))
+    for writer in (LasWriter(filename=str(las), scale_z=0.1), PlyWriter(filename=str(tmp_path / "out.ply"))):
+        written = writer.write(cloud)
+        shown = as_written(written)
+        reader = load([writer.filename]).reader
+        assert reader is not None
+        there = reader.read().xyz
+        np.testing.assert_allclose(shown.xyz[:150], there[:150], rtol=0, atol=1e-9)
+        assert np.array_equal(shown.xyz[150:], flat[150:])
+    assert as_written(cloud) is cloud
+    assert np.array_equal(as_written(cloud, written.history[-1].figures).original, flat)

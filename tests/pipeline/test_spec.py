@@ -38,7 +38,14 @@ def test_a_file_gives_its_name_to_errors(tmp_path: Path) -> None:
     ("text", "said"),
     [
         ('["a",]', "comma before the closing bracket"),
-        ('[\n "a" // why\n]', "line 2, column 6: JSON has no comments"),
+        ('[\n "a" # why\n]', "line 2, column 6: a comment begins with // here, not with #"),
+        ('[\n "a" /* why\n]', "line 2, column 6: this comment has no end; close it with */"),
+        ('["a" /*/ ]', "line 1, column 6: this comment has no end"),
+        (
+            "[" + "/* " * 100_000,
+            "line 1, column 2: this comment has no end",
+        ),  # for hours, were it searched anew from each
+        ('[\n // why\n "a" "b"]', "line 3, column 6: not JSON"),
         ("['a']", "line 1, column 2: JSON strings stand in double quotes"),
         ('["a"', "line 1, column 5: not JSON"),
         ('[{"type": "x", "noise": NaN}]', "NaN is not JSON"),
@@ -61,6 +68,18 @@ def test_a_file_gives_its_name_to_errors(tmp_path: Path) -> None:
 def test_each_fault_has_its_sentence(text: str, said: str) -> None:
     errors = _refused(text)
     assert any(said in error for error in errors), errors
+
+
+def test_comments_are_as_in_pdal() -> None:
+    text = '{ // the birds [[[\n "pipeline": ["http://a/*b.las", /* then "\n */ "c // d.las"] //'
+    assert [entry.bare for entry in parse(text + "\n}").entries] == ["http://a/*b.las", "c // d.las"]
+    nested = "[" + "/* [ */" * 200 + '"a.las"]'
+    assert parse(nested).entries[0].bare == "a.las"
+
+
+def test_other_keys_beside_the_pipeline_are_the_authors() -> None:
+    spec = {"name": "clean", "version": 1, "metadata": {"a": [1]}, "pipeline": ["a.las"]}
+    assert parse(spec) == parse(["a.las"])
 
 
 def test_brackets_in_text_are_no_nesting() -> None:

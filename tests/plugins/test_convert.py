@@ -337,7 +337,7 @@ def test_degrees_that_are_never_projected_are_said() -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ('["a.las", // comment\n"b.las"]', "line 1, column 11: JSON has no comments; remove it"),
+        ('["a.las", # comment\n"b.las"]', "line 1, column 11: a comment begins with // here, not with #"),
         ('["a.las",]', "comma before the closing bracket"),
         ('{"pipelin": []}', "has no key 'pipeline'|must be"),
         ("[]", "has no stages"),

@@ -29,7 +29,9 @@ def stages_of(prepared: Prepared, account: Account) -> list[dict[str, Any]]:
     found = []
     for number, stage in enumerate(prepared.job.filters):
         made, warnings = figures.merged(stage, [stages[number] for stages in done])
-        found.append({"type": stage.type_name, "tag": stage.tag, "figures": made, "warnings": warnings})
+        options = stage.model_dump(mode="json", by_alias=True, exclude={"tag", "user_data"})
+        one = {"type": stage.type_name, "tag": stage.tag, "options": options}
+        found.append({**one, "figures": made, "warnings": warnings})
     return found
 
 
@@ -44,8 +46,9 @@ def leave(prepared: Prepared, account: Account, folder: Path, began: datetime, s
     Raises `WriteError`.
     """
     unit = unit_of(prepared)
-    tiles = [_plain(tile) for tile in account.tiles.values()]
+    tiles = list(account.tiles.values())
     totals = batch_report.write(folder, tiles, _files(prepared, account), unit)
+    tiles = [_plain(tile) for tile in tiles]
     found = {
         "spec_file": prepared.plan.origin or None,
         "spec": prepared.plan.as_json(),
@@ -85,7 +88,7 @@ def _files(prepared: Prepared, account: Account) -> list[dict[str, Any]]:
 
 
 def _plain(tile: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in tile.items() if name not in ("stages", "pieces", "written")}
+    return {name: value for name, value in tile.items() if name not in ("stages", "pieces", "written", "displacements")}
 
 
 def virtual(account: Account, path: Path) -> Sequence[str]:

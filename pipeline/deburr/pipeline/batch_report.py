@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from deburr.core.files import replacing
-from deburr.pipeline.summary import change, length
+from deburr.core.sums import Histogram, from_json, merge
+from deburr.pipeline.summary import change, length, moved_words
 
 NAME = "tiles.csv"
 
@@ -70,6 +71,8 @@ def totals(tiles: Sequence[TileRecord], files: Sequence[FileRecord] = ()) -> dic
         "noise_after": after,
         "noise_removed": None if before is None or after is None else difference(before, after),
         "displacement_rms": _rms(done, "displacement_rms"),
+        "displacement_median": _quantile(done, 0.5),
+        "displacement_p95": _quantile(done, 0.95),
         "displacement_max": _max(done, "displacement_max"),
         "tile_seconds": round(seconds, 3),
         "peak_memory_mb": _max(tiles, "peak_memory_mb"),
@@ -82,10 +85,15 @@ def headline(total: Mapping[str, Any], unit: str) -> str:
     """What was achieved, in one line: ``848,942 points in 12 tiles: noise 2.31 cm -> 0.84 cm (-64 %)``."""
     count = f"{_many(total['points'], 'point')} in {_many(total['tiles'] - total['tiles_failed'], 'tile')}"
     failed = f"; {_many(total['tiles_failed'], 'tile')} failed" if total["tiles_failed"] else ""
+    median, p95, longest = (total.get(f"displacement_{name}") for name in ("median", "p95", "max"))
+    moved = moved_words(median, p95, longest, unit) if median and p95 and longest else ""
     if total["noise_before"] is not None:
-        return f"{count}: noise {change(total['noise_before'], total['noise_after'], unit)}{failed}"
+        noise = f"{count}: noise {change(total['noise_before'], total['noise_after'], unit)}"
+        return f"{noise}{f'; moved: {moved}' if moved else ''}{failed}"
     if total["displacement_max"]:
-        return f"{count}: moved by {length(total['displacement_rms'], unit)} RMS{failed}"
+        return (
+            f"{count}: moved by {length(total['displacement_rms'], unit)} RMS{f' ({moved})' if moved else ''}{failed}"
+        )
     return count + failed
 
 
@@ -151,6 +159,13 @@ def _sum(tiles: Iterable[TileRecord], key: str) -> Any:
 
 def _max(tiles: Iterable[TileRecord], key: str) -> float | None:
     return max((tile[key] for tile in tiles if tile.get(key) is not None), default=None)
+
+
+def _quantile(tiles: Iterable[TileRecord], share: float) -> float | None:
+    """Of the lengths by which points moved, in all tiles; None where none did, or where it was not noted."""
+    noted = [from_json({"moved": tile["displacements"]}) for tile in tiles if tile.get("displacements")]
+    found = merge(noted).get("moved")
+    return found.quantile(share) if isinstance(found, Histogram) else None
 
 
 def _rms(tiles: Sequence[TileRecord], key: str) -> float | None:

@@ -7,8 +7,10 @@ stderr. Exit codes: 0 done, 1 the run failed, 2 the spec or the command is wrong
 from __future__ import annotations
 
 import logging
+import re
 import signal
 from collections.abc import Callable
+from difflib import get_close_matches
 from importlib import import_module
 from typing import Any, NoReturn
 
@@ -45,7 +47,14 @@ class _Group(click.Group):
             return None
         command = getattr(import_module(_COMMANDS[name][0]), name.replace("-", "_"))
         assert isinstance(command, click.Command)
+        _unmark(command)
         return command
+
+    def resolve_command(self, ctx: click.Context, args: list[str]) -> Any:
+        try:
+            return super().resolve_command(ctx, args)
+        except click.UsageError as error:
+            raise click.UsageError(f"{error.message}{_HABITS.get(args[0], '')}", ctx) from None
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
@@ -62,12 +71,52 @@ class _Group(click.Group):
             _fail(ctx, str(error), error.exit_code)
         except KeyboardInterrupt:
             _fail(ctx, "interrupted; no output was left half-written", 130)
+        except click.NoSuchOption as error:
+            raise _explained(error) from None
         except (click.exceptions.Exit, click.ClickException, click.Abort, BrokenPipeError):
             raise
         except Exception as error:
             _fail(ctx, f"unexpected {type(error).__name__}: {error}; run again with --debug for the traceback", 1)
         finally:
             logging.captureWarnings(False)
+
+
+#: What PDAL's users are in the habit of, and what it is called here.
+_HABITS = {
+    "pipeline": " The command is 'pipeline run SPEC'.",
+    "translate": " Give 'pipeline denoise IN OUT', or 'pipeline run SPEC --input IN --output OUT'.",
+    "merge": " Give 'pipeline run' a list of files with 'filters.merge' behind them.",
+    "tile": " Give 'pipeline batch SPEC INPUTS --out DIR --retile SIDE'.",
+    "--validate": "the command is 'pipeline validate SPEC'",
+    "--metadata": "give '--report DIR', and see report.json in it",
+    "--stats": "give 'pipeline info FILE' alone",
+    "--all": "give 'pipeline info FILE' alone",
+    "--stream": "leave it out; '--memory SIZE' runs large files in tiles",
+    "--nostream": "leave it out; '--memory SIZE' runs large files in tiles",
+    "--progress": "leave it out; progress is shown on stderr",
+    "--log": "give '--debug', which shows the log on stderr",
+}
+
+
+def _explained(error: click.NoSuchOption) -> click.ClickException:
+    """The error with the option that was meant, if one is near: dashes, which all have in common, make none so."""
+    habit = _HABITS.get(error.option_name)
+    if habit is not None:
+        return click.UsageError(f"No such option: {error.option_name}: {habit}.", error.ctx)
+    names = {} if error.ctx is None else {n.lstrip("-"): n for p in error.ctx.command.params for n in p.opts}
+    near = get_close_matches(error.option_name.lstrip("-"), [n for n in names if len(n) > 1], n=2, cutoff=0.7)
+    return click.NoSuchOption(error.option_name, possibilities=[names[n] for n in near], ctx=error.ctx)
+
+
+def unmarked(text: str) -> str:
+    """Text without the back-quotes of reStructuredText: a terminal would show them."""
+    return re.sub(r"`{1,2}([^`]+)`{1,2}", r"\1", text)
+
+
+def _unmark(command: click.Command) -> None:
+    command.help = command.help and unmarked(command.help)
+    for one in command.commands.values() if isinstance(command, click.Group) else ():
+        _unmark(one)
 
 
 def _fail(ctx: click.Context, message: str, code: int) -> NoReturn:
@@ -108,8 +157,25 @@ def common(command: Callable[..., Any]) -> Callable[..., Any]:
     return quiet(debug(command))
 
 
+def _as_pdal(ctx: click.Context, option: click.Parameter, value: Any) -> None:
+    """PDAL's `--drivers` and `--options NAME`: what `stages` prints."""
+    if not value or ctx.resilient_parsing:
+        return
+    from deburr.pipeline.cli_stages import stages
+
+    try:
+        ctx.invoke(stages, name=None if value is True or value == "all" else value, quiet=False)
+    except DeburrError as error:
+        _fail(ctx, str(error), error.exit_code)
+    ctx.exit()
+
+
 @click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="deburr", prog_name="pipeline")
+@click.option("--drivers", is_flag=True, is_eager=True, expose_value=False, callback=_as_pdal, help="As 'stages'.")
+@click.option(
+    "--options", metavar="STAGE", is_eager=True, expose_value=False, callback=_as_pdal, help="As 'stages STAGE'."
+)
 def cli() -> None:
     """Clean LiDAR and scan point clouds by declarative JSON pipelines."""
 

@@ -3,27 +3,57 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
+from typing import Any
 
 import click
 
+from deburr.core.errors import RunError
 from deburr.pipeline.cli import common
 
 
 @click.command()
-@click.argument("file")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@click.argument("names", metavar="FILE...", nargs=-1, required=True)
+@click.option("--json", "as_json", is_flag=True, help="Print JSON; of several files, a list.")
+@click.option("--summary", is_flag=True, help="Only what the head of the file tells; its points are not read.")
 @common
-def info(file: str, as_json: bool, quiet: bool) -> None:
-    """Count, bounds, CRS, density, spacing and noise of the point cloud FILE: the noise that `denoise` would find."""
+def info(names: tuple[str, ...], as_json: bool, summary: bool, quiet: bool) -> None:
+    """Count, bounds, CRS, density, spacing and noise of the point cloud FILE: the noise that `denoise` would find.
+
+    Several files, and quoted globs, are told of one after another.
+    """
+    from deburr.pipeline.inputs import files
+
+    found: list[dict[str, Any]] = []
+    failed: list[RunError] = []
+    paths = files(names, "pipeline batch '[\"filters.spd\"]' FOLDER --out DIR")
+    for path in paths:
+        try:
+            found.append(_told(path, as_json, summary, quiet, first=not found))
+        except RunError as error:
+            if len(paths) == 1:
+                raise
+            # The others are told of all the same.
+            click.echo(str(error), err=True)
+            failed.append(error)
+    if as_json:
+        click.echo(json.dumps(found[0] if len(paths) == 1 else found, indent=2))
+    if failed:
+        raise click.exceptions.Exit(failed[0].exit_code)
+
+
+def _told(path: Path, as_json: bool, summary: bool, quiet: bool, first: bool) -> dict[str, Any]:
+    """The figures of one file, printed unless they are to be JSON."""
     from deburr.pipeline import info as module
     from deburr.pipeline.cli_progress import shown
 
     with shown(quiet):
-        found = module.info(file)
+        found = module.outlined(str(path)) if summary else module.info(str(path))
     for warning in found["warnings"]:
         click.echo(f"warning: {warning}", err=True)
-    if as_json:
-        click.echo(json.dumps(found, indent=2))
-        return
-    for name, value in module.table(found):
-        click.echo(f"{name:<26} {value}")
+    if not as_json:
+        if not first:
+            click.echo()
+        for name, value in module.table(found):
+            click.echo(f"{name:<26} {value}")
+    return found

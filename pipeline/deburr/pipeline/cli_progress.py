@@ -102,9 +102,9 @@ def _live() -> Iterator[None]:
 
 def summary(plan: Plan, report: Mapping[str, Any], quiet: bool) -> None:
     """Warnings always; figures unless quiet."""
-    for step, entry in zip(plan.steps, report["stages"], strict=True):
+    for entry in report["stages"]:
         for warning in entry["warnings"]:
-            click.echo(f"{step.where}: warning: {warning}", err=True)
+            click.echo(f"{plan.steps[entry['step'] - 1].where}: warning: {warning}", err=True)
     if quiet:
         return
     from deburr.pipeline.summary import lines, unit_of

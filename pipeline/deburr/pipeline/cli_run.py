@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import json
+import os
+import shlex
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from deburr.core.errors import SpecError
+from deburr.core.errors import SpecError, WriteError
 from deburr.pipeline.cli import common
 from deburr.pipeline.cli_overrides import OverridesCommand
 
 if TYPE_CHECKING:
     from deburr.pipeline.plan import Plan
+    from deburr.pipeline.spec import Source
 
 
 def _files(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -40,18 +44,49 @@ def _memory(command: Callable[..., Any]) -> Callable[..., Any]:
     )(command)
 
 
+def _mkdir(command: Callable[..., Any]) -> Callable[..., Any]:
+    return click.option("--mkdir", is_flag=True, help="Make the folder of the output if it is missing.")(command)
+
+
+def _spec(command: Callable[..., Any]) -> Callable[..., Any]:
+    """SPEC, which may come from stdin, as PDAL takes it."""
+    command = click.option("--stdin", "-s", is_flag=True, help="Read SPEC from stdin; so does '-' in its place.")(
+        command
+    )
+    return click.argument("spec", required=False)(command)
+
+
+def _read(spec: str | None, stdin: bool) -> Source:
+    """The JSON file, or the JSON itself."""
+    from deburr.pipeline.spec import MAX_BYTES, decode_bytes
+
+    if stdin and spec not in (None, "-"):
+        raise click.UsageError(f"--stdin reads SPEC from stdin, and '{spec}' is given too; leave out one of them")
+    if not stdin and spec is None:
+        raise click.MissingParameter(param_type="argument", param_hint="'SPEC'", ctx=click.get_current_context())
+    if spec not in (None, "-"):
+        return str(spec)
+    value = decode_bytes("stdin", sys.stdin.buffer.read(MAX_BYTES + 1))
+    if not isinstance(value, list | dict):
+        raise SpecError("stdin: must be a list of stages, or an object with 'pipeline'")
+    return value
+
+
 @click.command(cls=OverridesCommand)
-@click.argument("spec")
+@_spec
 @_files
 @_report
 @_memory
+@_mkdir
 @common
 def run(
-    spec: str,
+    spec: str | None,
+    stdin: bool,
     input: str | None,
     output: str | None,
     report: str | None,
     memory: str | None,
+    mkdir: bool,
     quiet: bool,
     overrides: dict[str, str],
 ) -> None:
@@ -60,47 +95,101 @@ def run(
     A file that does not fit into memory is cut into tiles, with the same result. Prints the paths of the files written;
     progress and a summary go to stderr.
     """
-    _execute(_plan(spec, input, output, overrides, report), report, quiet, memory)
+    _execute(_plan(_read(spec, stdin), input, output, overrides, report), report, quiet, memory, mkdir)
 
 
 @click.command()
-@click.argument("input", metavar="IN")
+@click.argument("inputs", metavar="IN...", nargs=-1, required=True)
 @click.argument("output", metavar="OUT")
 @click.option("--noise", help="Standard deviation of the noise, in the cloud's units; default: estimated.")
 @click.option("--strength", help="Share of the displacement that is applied, 0 to 1; default 1.")
 @click.option("--max-displacement", help="No point moves further, in the cloud's units.")
 @click.option("--steps", help="Ascent steps; default: the model's own.")
 @click.option("--device", help="cpu, cuda, or auto; default cpu.")
+@click.option("--classes", metavar="N,N", help="Only points of these ASPRS classes may move: 2,6.")
+@click.option("--where", metavar="CONDITION", help="Only points that meet this may move: 'Z > 3'.")
+@click.option("--dimensions", metavar="NAME,NAME", help="Add Displacement, Uncertainty, NoiseLevel.")
 @_report
 @_memory
+@_mkdir
 @common
 def denoise(
-    input: str, output: str, report: str | None, memory: str | None, quiet: bool, **options: str | None
+    inputs: tuple[str, ...],
+    output: str,
+    report: str | None,
+    memory: str | None,
+    mkdir: bool,
+    quiet: bool,
+    **options: str | None,
 ) -> None:
-    """Denoise the point cloud IN and write it as OUT: the same points, in the same order, nothing else changed."""
+    """Denoise the point cloud IN and write it as OUT: the same points, in the same order, nothing else changed.
+
+    Several files (or a quoted glob) are cleaned one by one, each without its neighbours, into the folder OUT. Tiles of
+    one area, and whole folders, are for `pipeline batch`, which sees across their borders.
+    """
     given = {name: value for name, value in options.items() if value is not None}
-    spec = [{"filename": input}, {"type": "filters.spd", **given}, {"filename": output}]
-    _execute(_plan(spec, None, None, {}, report), report, quiet, memory)
+    plans = []
+    for source, target, told in _targets(inputs, output, report, mkdir):
+        spec = [{"filename": source}, {"type": "filters.spd", **given}, {"filename": target}]
+        plans.append((_plan(spec, None, None, {}, told), told))
+    for plan, told in plans:
+        _execute(plan, told, quiet, memory, mkdir)
+
+
+def _targets(
+    inputs: tuple[str, ...], output: str, report: str | None, mkdir: bool
+) -> list[tuple[str, str, str | None]]:
+    """Of each file that ``inputs`` name: its path, its output's, the folder of its report."""
+    from deburr.pipeline.inputs import files
+
+    found = files(inputs, f"pipeline batch '[\"filters.spd\"]' {shlex.join(inputs)} --out DIR")
+    folder = Path(output)
+    if len(found) == 1 and not output.endswith(os.sep):
+        return [(str(found[0]), output, report)]
+    if not folder.is_dir() and not mkdir:
+        what = "is a file" if folder.exists() else "does not exist"
+        raise SpecError(
+            f"{output}: {what}, and {len(found)} files need a folder to go into; give an existing one, or one to be "
+            "made and --mkdir"
+        )
+    names = [path.name for path in found]
+    if twice := sorted({name for name in names if names.count(name) > 1}):
+        raise SpecError(f"{twice[0]}: is the name of several inputs, and of one file in {output}; run them apart")
+    several = len(found) > 1
+    return [
+        (str(path), str(folder / path.name), str(Path(report) / path.stem) if report and several else report)
+        for path in found
+    ]
 
 
 @click.command(cls=OverridesCommand)
-@click.argument("spec")
+@_spec
 @_files
 @_report
 @common
 def validate(
-    spec: str, input: str | None, output: str | None, report: str | None, quiet: bool, overrides: dict[str, str]
+    spec: str | None,
+    stdin: bool,
+    input: str | None,
+    output: str | None,
+    report: str | None,
+    quiet: bool,
+    overrides: dict[str, str],
 ) -> None:
     """Check the pipeline in SPEC and print the verdict as JSON: `valid`, and `error_detail` with every problem; of a
     valid one also its `stages`, and in which program each `runs_in`.
 
     Exits with 2 if the pipeline is invalid. Takes the same arguments as `run`; reads no points and writes nothing.
+    Files that filters read, such as weights and references, must be there; inputs need not.
     """
+    from deburr.pipeline.execute import missing_files
     from deburr.pipeline.report import runs_in
 
     found: dict[str, Any] = {"valid": False, "error_detail": []}
     try:
-        plan = _plan(spec, input, output, overrides, report)
+        plan = _plan(_read(spec, stdin), input, output, overrides, report)
+        if missing := missing_files(plan):
+            raise SpecError(missing)
         found |= {"valid": True, "stages": [{"type": s.type_name, "runs_in": runs_in(s)} for s in plan.stages]}
     except SpecError as error:
         found["error_detail"] = list(error.errors)
@@ -119,13 +208,33 @@ def _plan(spec: Any, input: str | None, output: str | None, overrides: dict[str,
     return plan
 
 
-def _execute(plan: Plan, report: str | None, quiet: bool, memory: str | None) -> None:
+def _folders(plan: Plan, mkdir: bool) -> None:
+    """Make the folders of the outputs, or say that this can be asked for. Raises `WriteError`."""
+    for step in plan.steps:
+        path = getattr(step.stage, "path", None)
+        if path is None or (folder := Path(path).parent).exists():
+            continue
+        if not mkdir:
+            raise WriteError(
+                f"{step.where}: {path}: folder {folder} does not exist; create it ('--mkdir' does), or choose another "
+                "output path"
+            )
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise WriteError(
+                f"{step.where}: {path}: folder {folder} cannot be made ({error.strerror}); choose another output path"
+            ) from error
+
+
+def _execute(plan: Plan, report: str | None, quiet: bool, memory: str | None, mkdir: bool) -> None:
     from deburr.pipeline import memory as amounts
     from deburr.pipeline import stream
     from deburr.pipeline.cli_progress import shown, summary
     from deburr.pipeline.execute import execute
 
     asked = None if memory is None else amounts.parse(memory)
+    _folders(plan, mkdir)
     if stream.too_large(plan, asked):
         outputs, written = [writer.filename for writer in plan.writers], _stream(plan, asked, report, quiet)
     else:

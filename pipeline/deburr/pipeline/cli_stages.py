@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 import click
 
-from deburr.pipeline.cli import common
+from deburr.pipeline.cli import common, unmarked
 
 
 @click.command()
@@ -27,12 +27,12 @@ def stages(name: str | None, as_json: bool, markdown: bool, quiet: bool) -> None
     elif markdown:
         click.echo(describe.markdown(described, options=name is not None))
     elif name is None:
-        _table([(stage.name, stage.summary) for stage in described], ("stage", "what it does"))
+        _table([(stage.name, unmarked(stage.summary)) for stage in described], ("stage", "what it does"))
         for line in describe.elsewhere():
             click.echo(line)
     else:
-        click.echo(f"{described[0].name}\n\n{described[0].text}\n")
-        rows = [(o.name, o.allowed, o.default, o.unit, o.description) for o in described[0].options]
+        click.echo(f"{described[0].name}\n\n{unmarked(described[0].text)}\n")
+        rows = [(o.name, o.allowed, o.default, o.unit, unmarked(o.description)) for o in described[0].options]
         _table(rows, ("option", "takes", "default", "unit", "what it is"))
 
 

@@ -57,7 +57,12 @@ def elsewhere() -> list[str]:
 
 
 def stage(name: str) -> Described:
-    """The stage ``name``. Raises `deburr.core.errors.SpecError` where there is none."""
+    """The stage ``name``, or the one that is called so behind its ``filters.`` or the like, if there is just one.
+
+    Raises `deburr.core.errors.SpecError` where there is none.
+    """
+    short = [one for one in stage_types() if one.partition(".")[2] == name]
+    name = short[0] if len(short) == 1 else name
     cls = stage_class(name)
     model = cls.model_json_schema()
     required = model.get("required", [])
@@ -111,7 +116,8 @@ def schema() -> dict[str, Any]:
         for inner, form in model.pop("$defs", {}).items():
             definitions[f"{name}.{inner}"] = form
         inputs = {"description": "the tag of the stage just before", "type": ["string", "array"]}
-        model["properties"] = {"type": {"const": name}, **model["properties"], "inputs": inputs}
+        others = {other: model["properties"][one] for other, one in stage_class(name).synonyms.items()}
+        model["properties"] = {"type": {"const": name}, **model["properties"], **others, "inputs": inputs}
         # A file name may also come from --input, --output, which an editor cannot know.
         model["required"] = ["type", *(option for option in model.get("required", []) if option != "filename")]
         definitions[name] = model
@@ -133,7 +139,6 @@ def schema() -> dict[str, Any]:
         "type": "object",
         "properties": {"pipeline": pipeline, "user_data": {}, "$schema": {"type": "string"}},
         "required": ["pipeline"],
-        "additionalProperties": False,
     }
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
+import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -13,14 +14,16 @@ from typing import Any
 import numpy.typing as npt
 
 from deburr.core.cloud import Floats, PointCloud
-from deburr.core.errors import ReadError, RunError, WriteError
+from deburr.core.errors import DeburrWarning, ReadError, RunError, SpecError, WriteError
 from deburr.core.files import check_folder
 from deburr.core.host import HostError
+from deburr.core.merging import merge
 from deburr.core.progress import advance
-from deburr.core.stage import Filter, Reader, Stage, Writer
+from deburr.core.stage import Filter, Outline, Reader, Stage, Writer
 from deburr.pipeline import report
+from deburr.pipeline.alike import check_alike
 from deburr.pipeline.blame import blamed
-from deburr.pipeline.plan import Plan, Step, load
+from deburr.pipeline.plan import Plan, Step, joins, load
 from deburr.pipeline.resolve import Override
 from deburr.pipeline.spec import Source
 
@@ -67,10 +70,19 @@ def run(
         Before anything is read: all that is wrong with the pipeline.
     RunError
         A file, the data or the machine stopped the run. No output is left half-written.
+
+    Warns
+    -----
+    DeburrWarning
+        When all is done: what the stages warn of, which is in the report, too.
     """
     cloud = None if points is None else given(points, dims or {})
     plan = load(source, input=input, output=output, overrides=overrides, reads=points is None)
-    return execute(plan, cloud, report_dir)
+    result = execute(plan, cloud, report_dir)
+    for entry in result.report["stages"]:
+        for warning in entry["warnings"]:
+            warnings.warn(f"{plan.steps[entry['step'] - 1].where}: {warning}", DeburrWarning, stacklevel=2)
+    return result
 
 
 def given(points: npt.ArrayLike, dims: Mapping[str, npt.ArrayLike]) -> PointCloud:
@@ -97,19 +109,69 @@ def execute(plan: Plan, cloud: PointCloud | None = None, report_dir: str | os.Pa
         check_outputs(plan)
         check_readable(plan)
         account = report.Account(plan)
+        files = [] if cloud is None else [cloud]
         number = 0
         for steps in plan.runs:
             number += len(steps)
-            stages = [step.stage for step in steps]
-            advance(f"{number}/{len(plan.steps)} {', '.join(stage.type_name for stage in stages)}", 0, 0)
-            with _blamed(steps, cloud), account.of(stages, cloud) as entry:
-                cloud = _apply(stages, cloud)
-                entry.after = cloud
-        assert cloud is not None, "load() asks for a reader where no points are given"
+            advance(f"{number}/{len(plan.steps)} {', '.join(step.stage.type_name for step in steps)}", 0, 0)
+            if isinstance(steps[0].stage, Reader):
+                files.append(_run(steps, None, account))
+                continue
+            told: list[str] = []
+            if len(files) > 1 and joins(steps[0].stage):
+                with _blamed(steps, None):
+                    merged, told = _merged(plan, files)
+                files = [merged]
+            alone = [plan.readers[i].filename for i in range(len(files))] if len(files) > 1 else [None]
+            files = [_run(steps, one, account, name) for one, name in zip(files, alone, strict=True)]
+            if len(files) > 1 and any(step.stage.scope != "point" for step in steps):
+                told = [_ALONE]
+            account.warn(told)
+        with _blamed(plan.steps[-1:], None):
+            cloud, told = _merged(plan, files)
+        account.warn(told)
         result = Result(cloud, account.as_json())
         if folder is not None:
             report.write(folder, result.cloud, result.report)
     return result
+
+
+def _run(
+    steps: Sequence[Step], cloud: PointCloud | None, account: report.Account, alone: str | None = None
+) -> PointCloud:
+    """What the ``steps``, run together, make of ``cloud``; ``alone``: the file that it is of, where there are more."""
+    stages = [step.stage for step in steps]
+    with _blamed(steps, cloud), account.of(stages, cloud, alone) as entry:
+        entry.after = _apply(stages, cloud)
+        return entry.after
+
+
+#: Said once of a stage, however many files there are.
+_ALONE = (
+    "each file is treated without the others, as in PDAL, and points near its border lack neighbours; "
+    "put 'filters.merge' behind the readers to treat all as one cloud"
+)
+
+
+def _merged(plan: Plan, files: Sequence[PointCloud]) -> tuple[PointCloud, list[str]]:
+    """One cloud of all ``files``, which must be in the same units and reference system, and warnings.
+
+    Raises `RunError`.
+    """
+    if len(files) == 1:
+        return files[0], []
+    outlines = [Outline(one.extent, one.crs, _units(one), "") for one in files]
+    try:
+        told = check_alike([(reader.filename, one) for reader, one in zip(plan.readers, outlines, strict=True)])
+    except SpecError as error:
+        raise RunError(str(error)) from error
+    merged, more = merge(files)
+    return merged, [*told, *more]
+
+
+def _units(cloud: PointCloud) -> str | None:
+    told = cloud.history[0].figures.get("units") if cloud.history else None
+    return told if isinstance(told, str) and told != "cloud units" else None
 
 
 @contextmanager
@@ -154,11 +216,19 @@ def check_needs(stage: Stage, cloud: PointCloud) -> None:
 
 def check_readable(plan: Plan) -> None:
     """Find out before the long work that a file which a filter reads is not there. Raises `ReadError`."""
-    for step in plan.steps:
-        for option in sorted(step.stage.files) if isinstance(step.stage, Filter) else ():
-            path = getattr(step.stage, option)
-            if path is not None and not os.path.exists(path):
-                raise ReadError(f"{step.where}: {path}: does not exist; check the path that '{option}' gives")
+    for problem in missing_files(plan):
+        raise ReadError(problem)
+
+
+def missing_files(plan: Plan) -> list[str]:
+    """The files which filters read and that are not there, one sentence each."""
+    return [
+        f"{step.where}: {path}: does not exist; check the path that '{option}' gives"
+        for step in plan.steps
+        if isinstance(step.stage, Filter)
+        for option, path in step.stage.reads.items()
+        if not os.path.exists(path)
+    ]
 
 
 def check_writable(path: Path) -> None:

@@ -31,6 +31,20 @@ def info(path: str) -> dict[str, Any]:
     return {"file": path, **measure(reader.read())}
 
 
+def outlined(path: str) -> dict[str, Any]:
+    """What the head of the file at ``path`` tells; the figures that points tell are None. Raises as `info`."""
+    reader = load([path]).reader
+    assert reader is not None, "a single file name is a reader"
+    told = reader.outline()
+    found = measure(PointCloud(np.zeros((0, 3)), crs=told.crs))
+    found |= {"points": told.extent.count, "points_left_out": 0}
+    found["unit"] = crs.short(told.units) if told.units else found["unit"]
+    found["dimensions"] = {name: str(kind.base) for name, kind in (told.kinds or {}).items()}
+    if told.extent.count:
+        found["bounds"] = {"min": told.extent.low.tolist(), "max": told.extent.high.tolist()}
+    return {"file": path, **found}
+
+
 def measure(cloud: PointCloud) -> dict[str, Any]:
     """The figures of ``info``, of a cloud in memory.
 

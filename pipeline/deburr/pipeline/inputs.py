@@ -58,6 +58,22 @@ def expand(words: Sequence[str], known: Sequence[Path] = ()) -> list[Path]:
     return kept
 
 
+def files(words: Sequence[str], batch: str) -> list[Path]:
+    """The files that ``words`` name: files, existing or not, and globs; a name that is a file's is no glob.
+
+    Raises `SpecError` for a folder or a virtual point cloud, with the command ``batch`` that takes them, and for a glob
+    that matches no point cloud.
+    """
+    found: list[Path] = []
+    for word in words:
+        path = Path(word)
+        if path.is_dir() or path.suffix.lower() == _VPC:
+            what = "a folder" if path.is_dir() else "a virtual point cloud"
+            raise SpecError(f"{word}: is {what}, and files are taken here; give them, or clean all of it with: {batch}")
+        found += _expanded(word) if has_magic(word) and not path.exists() else [path]
+    return found
+
+
 def identity(path: str | Path) -> tuple[int, int]:
     """What is the same for all names and links of one file."""
     state = os.stat(path)

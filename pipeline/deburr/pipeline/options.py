@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from os import PathLike
 from typing import Any
@@ -19,6 +20,10 @@ _SPOKEN = ("value_error", "assertion_error")
 
 def build(cls: type[Stage], options: Mapping[str, Any]) -> tuple[Stage | None, list[str]]:
     """The stage, or all that is wrong with its options. As in PDAL, a number may stand in quotes; true is no number."""
+    twice = [(other, one) for other, one in cls.synonyms.items() if other in options and one in options]
+    if twice:
+        return None, [f"options '{one}' and '{other}' are two names of one; remove '{other}'" for other, one in twice]
+    options = {cls.synonyms.get(name, name): value for name, value in options.items()}
     try:
         text = json.dumps(dict(options), default=_plain)
     except (TypeError, ValueError, RecursionError) as error:
@@ -50,10 +55,13 @@ def _plain(value: Any) -> Any:
 
 
 def _unquoted(options: Mapping[str, Any], error: ValidationError) -> dict[str, Any]:
-    """The refused options whose text is a number or boolean, as such; 8.0 as 8."""
+    """The refused options whose text is a number or boolean, as such; 8.0 as 8; a list with commas as a list."""
     found: dict[str, Any] = {}
     for name in {str(problem["loc"][0]) for problem in error.errors() if problem["loc"]} & set(options):
         value = options[name]
+        if isinstance(value, str) and _takes_list(error, name):
+            found[name] = _split(value)
+            continue
         if isinstance(value, str) and len(value) < 40:
             try:
                 value = json.loads(value)
@@ -64,6 +72,16 @@ def _unquoted(options: Mapping[str, Any], error: ValidationError) -> dict[str, A
         if isinstance(value, bool | int | float):
             found[name] = value
     return found
+
+
+def _takes_list(error: ValidationError, name: str) -> bool:
+    return any(problem["type"] == "list_type" and problem["loc"][:1] == (name,) for problem in error.errors())
+
+
+def _split(text: str) -> list[Any]:
+    """The parts of ``text`` between commas: whole numbers as such, all else as text."""
+    parts = [part.strip() for part in text.split(",") if part.strip()]
+    return [int(part) if re.fullmatch(r"-?\d{1,18}", part) else part for part in parts]
 
 
 def _takes_whole(error: ValidationError, name: str) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,25 @@ _DPI = 110
 
 #: Left, right, bottom, top.
 Window = tuple[float, float, float, float]
+
+
+def as_written(cloud: PointCloud, figures: Mapping[str, Any] | None = None) -> PointCloud:
+    """``cloud`` as it is in the file that was written last: points that moved are rounded to what the file can hold.
+
+    ``figures`` : of the writer; None: those in the cloud's history, if it was written at all.
+    """
+    if figures is None:
+        records = [record.figures for record in cloud.history if record.stage.startswith("writers.")]
+        figures = records[-1] if records else {}
+    xyz, gone = cloud.xyz, cloud.moved
+    if {"scale", "offset"} <= figures.keys():
+        scale, offset = np.array(figures["scale"]), np.array(figures["offset"])
+        rounded = np.rint((xyz - offset) / scale) * scale + offset
+    elif figures.get("coordinate_rounding_max"):
+        rounded = xyz.astype(np.float32).astype(np.float64)
+    else:
+        return cloud
+    return cloud.with_xyz(np.where(gone[:, None], rounded, xyz))
 
 
 def draw(cloud: PointCloud, path: Path, title: str = "") -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from itertools import groupby
 from typing import Any
 
 from deburr.core.errors import SpecError
@@ -36,8 +35,13 @@ class Plan:
         return tuple(step.stage for step in self.steps)
 
     @property
+    def readers(self) -> tuple[Reader, ...]:
+        return tuple(stage for stage in self.stages if isinstance(stage, Reader))
+
+    @property
     def reader(self) -> Reader | None:
-        return next((stage for stage in self.stages if isinstance(stage, Reader)), None)
+        """The first reader, which is the only one as a rule."""
+        return next(iter(self.readers), None)
 
     @property
     def writers(self) -> tuple[Writer, ...]:
@@ -45,9 +49,23 @@ class Plan:
 
     @property
     def runs(self) -> tuple[tuple[Step, ...], ...]:
-        """The steps, those that follow each other and are run by the same other program taken together."""
-        numbered = groupby(enumerate(self.steps), lambda one: (one[1].stage.host, one[1].stage.host is None and one[0]))
-        return tuple(tuple(step for _, step in together) for _, together in numbered)
+        """The steps, those that follow each other and are run by the same other program taken together.
+
+        Of several files, which are one cloud from the first stage on that joins them, readers and that stage begin
+        anew.
+        """
+        found: list[list[Step]] = []
+        several, whole = len(self.readers) > 1, False
+        for step in self.steps:
+            begins = several and (isinstance(step.stage, Reader) or (joins(step.stage) and not whole))
+            after_reader = several and bool(found) and isinstance(found[-1][-1].stage, Reader)
+            whole |= joins(step.stage)
+            same = bool(found) and step.stage.host is not None and step.stage.host is found[-1][-1].stage.host
+            if same and not begins and not after_reader:
+                found[-1].append(step)
+            else:
+                found.append([step])
+        return tuple(map(tuple, found))
 
     def as_json(self) -> list[dict[str, Any]]:
         """The pipeline as it runs, overrides included; itself a spec."""
@@ -106,12 +124,18 @@ def load(
     return Plan(spec.origin, tuple(steps))
 
 
+def joins(stage: Stage) -> bool:
+    """Whether several files are one cloud from ``stage`` on; before it each is run alone, as in PDAL."""
+    return isinstance(stage, Writer) or stage.type_name == "filters.merge"
+
+
 def _read_elsewhere(steps: list[Step], entries: tuple[Entry, ...]) -> None:
     """Leave the reading, too, to the program that runs all other steps: the points need not pass through here, and its
     writers find what its readers tell them."""
     behind = {step.stage.host for step in steps[1:]}
     host = behind.pop() if len(behind) == 1 else None
-    if host is None or len(steps) != len(entries) or not isinstance(steps[0].stage, Reader):
+    several = len(steps) > 1 and isinstance(steps[1].stage, Reader)
+    if host is None or several or len(steps) != len(entries) or not isinstance(steps[0].stage, Reader):
         return
     other = host.stage_class(steps[0].stage.type_name)
     stage = None if other is None else build(other, entries[0].options)[0]
@@ -160,6 +184,7 @@ def _cut(before: tuple[Stage, ...]) -> Stage | None:
 def _foreign_options(own: type[Stage], entry: Entry) -> bool:
     """Whether ``entry`` has an option that our own stage of its type has not."""
     known = {field.alias or name for name, field in own.model_fields.items()} | own.model_fields.keys()
+    known |= own.synonyms.keys()
     return bool(entry.options.keys() - known)
 
 
@@ -186,6 +211,8 @@ def _order(spec: Spec, reads: bool) -> list[Problem]:
     for place, entry in enumerate(spec.entries):
         problems = [*_misplaced(kinds, place, reads), *_linear(entry, spec.entries[:place])]
         twin = next((other for other in spec.entries[:place] if entry.tag is not None and other.tag == entry.tag), None)
+        if twin is not None and twin.label == entry.label:
+            twin = None  # files that one pattern matches
         if twin is not None:
             problems.append(f"tag '{entry.tag}' is already that of {twin.label}; choose another")
         errors += [(place, f"{spec.where(entry)}: {problem}") for problem in problems]
@@ -199,15 +226,19 @@ def _misplaced(kinds: list[str], place: int, reads: bool) -> list[str]:
         return []
     if not reads:
         return ["the points are given by the caller; remove the reader"]
-    if "readers" in kinds[:place]:
-        return ["several readers are not supported; run the pipeline once for each file"]
-    return ["a reader must come first; move it to the front"] if place else []
+    return ["a reader must come first; move it to the front"] if {*kinds[:place]} - {"readers"} else []
 
 
 def _linear(entry: Entry, before: tuple[Entry, ...]) -> list[str]:
     if not entry.inputs or (before and entry.inputs == (before[-1].tag,)):
         return []
+    if all(_is_reader(one) for one in before) and {*entry.inputs} == {one.tag for one in before}:
+        return []
     return ["'inputs' must name the stage just before: only linear pipelines are supported; remove it or reorder"]
+
+
+def _is_reader(entry: Entry) -> bool:
+    return (entry.type or "").startswith("readers.")
 
 
 def _files(steps: list[Step]) -> list[str]:

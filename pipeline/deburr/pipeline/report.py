@@ -18,9 +18,11 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from deburr.core.cloud import PointCloud
 from deburr.core.files import replacing
-from deburr.core.stage import Stage, Writer
+from deburr.core.stage import Reader, Stage, Writer
 from deburr.pipeline.plan import Plan
 
 NAME = "report.json"
@@ -37,6 +39,9 @@ class Entry:
 
     stages: Sequence[Stage]
     before: PointCloud | None
+    #: Where in the plan they stand, and the file that the points are of, where several go through it alone.
+    steps: Sequence[int] = ()
+    file: str | None = None
     after: PointCloud | None = None
     seconds: float = 0.0
     logged: list[str] = field(default_factory=list)
@@ -56,11 +61,15 @@ class Entry:
                 {
                     "type": stage.type_name,
                     "tag": stage.tag,
+                    "step": self.steps[number] + 1,
+                    "file": self.file,
+                    "options": stage.model_dump(mode="json", by_alias=True, exclude={"tag", "user_data"}),
                     "runs_in": runs_in(stage),
                     "seconds": round(self.seconds, 3) if number == last else None,
                     "points_in": len(self.before) if self.before is not None and not number else None,
                     "points_out": len(self.after) if self.after is not None and number == last else None,
                     "figures": figures,
+                    "moved": moved(self.before, self.after) if not last else None,
                     "warnings": [
                         *(warning for record in records for warning in record.warnings),
                         *(self.logged if number == last else ()),
@@ -68,6 +77,18 @@ class Entry:
                 }
             )
         return found
+
+
+def moved(before: PointCloud | None, after: PointCloud | None) -> dict[str, Any] | None:
+    """How far points went between two clouds of the same points: JSON values, cloud units; None where none went."""
+    if before is None or after is None or after.xyz is before.xyz or not np.array_equal(before.rows, after.rows):
+        return None
+    lengths = np.linalg.norm(after.xyz - before.xyz, axis=1)
+    lengths = lengths[lengths > 0]
+    if not len(lengths):
+        return None
+    median, p95, longest = (float(one) for one in np.quantile(lengths, [0.5, 0.95, 1.0]))
+    return {"points": len(lengths), "median": median, "p95": p95, "max": longest, "units": "cloud units"}
 
 
 def runs_in(stage: Stage) -> str:
@@ -83,28 +104,43 @@ class Account:
         self._entries: list[Entry] = []
         self._began = datetime.now(UTC)
         self._clock = time.perf_counter()
-        self._input = None if plan.reader is None else identity(plan.reader.filename)
+        self._read = [
+            identity(path, "input" if isinstance(stage, Reader) else option)
+            for stage in plan.stages
+            for option, path in stage.reads.items()
+        ]
 
     @contextmanager
-    def of(self, stages: Sequence[Stage], before: PointCloud | None) -> Iterator[Entry]:
-        """Time stages that run together and catch what they log as a warning."""
-        entry = Entry(stages, before)
+    def of(self, stages: Sequence[Stage], before: PointCloud | None, file: str | None = None) -> Iterator[Entry]:
+        """Time stages that run together and catch what they log as a warning; ``file``: as of `Entry`."""
+        steps = [n for n, one in enumerate(self._plan.stages) if any(one is stage for stage in stages)]
+        entry = Entry(stages, before, steps, file)
         clock = time.perf_counter()
         with _listening(entry.logged):
             yield entry
         entry.seconds = time.perf_counter() - clock
         self._entries.append(entry)
 
+    def warn(self, warnings: Sequence[str]) -> None:
+        """Add ``warnings`` to those of the last stage."""
+        self._entries[-1].logged += warnings
+
     def as_json(self) -> dict[str, Any]:
         """JSON values only: numpy's become Python's, NaN and infinity become null."""
         stages = [one for entry in self._entries for one in entry.as_json()]
+        _warn_of_scales(stages)
+        outputs = _outputs(self._plan, stages)
+        read = [one for one in self._read if one is not None]
+        written = [one for one in (identity(path, "output") for path in outputs) if one is not None]
+        inputs = [one for one in read if one["role"] == "input"]
         return dict(
             plain(
                 {
                     "spec_file": self._plan.origin or None,
                     "spec": self._plan.as_json(),
-                    "input": self._input,
-                    "outputs": _outputs(self._plan, stages),
+                    "input": inputs[0] if len(inputs) == 1 else None,
+                    "files": [*read, *written],
+                    "outputs": outputs,
                     "began": self._began.isoformat(timespec="seconds"),
                     "seconds": round(time.perf_counter() - self._clock, 3),
                     "peak_memory_mb": peak_memory_mb(),
@@ -118,10 +154,32 @@ class Account:
 def _outputs(plan: Plan, stages: Sequence[Mapping[str, Any]]) -> list[str]:
     """The files that were written. A writer of another program may leave several, or none."""
     found: list[str] = []
-    for step, entry in zip(plan.steps, stages, strict=True):
-        if isinstance(step.stage, Writer):
-            found += entry["figures"].get("files", [step.stage.filename] if step.stage.filename else [])
+    for entry in stages:
+        stage = plan.stages[entry["step"] - 1]
+        if isinstance(stage, Writer):
+            found += entry["figures"].get("files", [stage.filename] if stage.filename else [])
     return found
+
+
+def _warn_of_scales(stages: Sequence[dict[str, Any]]) -> None:
+    """Add a warning to each writer that rounds coordinates to coarser steps than the noise that was taken out."""
+    noise = [told for one in stages if one["type"] == "filters.spd" and (told := one["figures"].get("noise"))]
+    for one in stages:
+        scale = one["figures"].get("scale")
+        if noise and scale and one["type"].startswith("writers."):
+            one["warnings"] += coarse(scale, max(noise))
+
+
+def coarse(scale: Sequence[float], noise: float) -> list[str]:
+    """A warning of a LAS file whose steps, ``scale`` (x, y, z), are coarser than the ``noise``; in the same units."""
+    axes = [axis for axis, step in zip("xyz", scale, strict=True) if step > noise]
+    if not axes:
+        return []
+    named = " and ".join(f"'scale_{axis}'" for axis in axes)
+    return [
+        f"coordinates are rounded to {max(scale):.3g}, which is coarser than the noise of {noise:.3g} that was taken "
+        f"out, and undoes most of it; give the writer a finer {named}"
+    ]
 
 
 @contextmanager
@@ -139,14 +197,15 @@ def _listening(messages: list[str]) -> Iterator[None]:
         logger.removeHandler(handler)
 
 
-def identity(path: str) -> dict[str, Any] | None:
-    """Path, size in bytes and SHA-256 of a file; None for one that cannot be read, which its reader explains better."""
+def identity(path: str, role: str = "input") -> dict[str, Any] | None:
+    """Role, path, size in bytes and SHA-256 of a file; None for one that cannot be read, which its reader explains
+    better. The ``role`` is ``input``, ``output``, or the option that names the file."""
     if not os.path.isfile(path):
         return None
     try:
         with open(path, "rb") as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
-            return {"path": path, "bytes": os.fstat(file.fileno()).st_size, "sha256": digest}
+            return {"role": role, "path": path, "bytes": os.fstat(file.fileno()).st_size, "sha256": digest}
     except OSError:
         return None
 
@@ -189,11 +248,11 @@ def write(folder: Path, cloud: PointCloud, report: dict[str, Any]) -> None:
     """Write ``report.json`` and ``section.png`` into ``folder``, and ``noise.png`` where noise was found that differs
     from place to place. Raises `WriteError`."""
     from deburr.pipeline import crs, noise_map
-    from deburr.pipeline.picture import draw
+    from deburr.pipeline.picture import as_written, draw
 
     noise_map.leave(folder, [record.sums for record in cloud.history], crs.length_unit(cloud))
     with replacing(folder / PICTURE) as temporary:
-        draw(cloud, temporary)
+        draw(as_written(cloud), temporary)
     with replacing(folder / NAME) as temporary:
         temporary.write_text(json.dumps(report, indent=2, allow_nan=False) + "\n", encoding="utf-8")
 

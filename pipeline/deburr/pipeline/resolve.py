@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from glob import glob, has_magic
 from pathlib import PurePath
-from typing import Any
+from typing import Any, TypeGuard
 
 from deburr.core.errors import did_you_mean
 from deburr.core.registry import hosted, hosts, stage_types, why_unknown
@@ -54,8 +56,9 @@ def resolve(
     """
     entries = list(spec.entries)
     if input is not None:
-        if entries and _kind(entries[0], first=True) == "readers":
-            entries[0] = _renamed(entries[0], input)
+        front = _front(entries)
+        if front:
+            entries[:front] = [_renamed(entries[0], input)]
         else:
             entries.insert(0, Entry("--input", bare=input))
     if output is not None:
@@ -63,15 +66,51 @@ def resolve(
             entries[-1] = _renamed(entries[-1], output)
         else:
             entries.append(Entry("--output", bare=output))
+    alone = not reads and len(entries) == 1
+    front = 0 if alone else _front(entries)
     errors: list[Problem] = []
     typed = []
     for place, entry in enumerate(entries):
-        alone = not reads and len(entries) == 1
-        found, problem = _typed(entry, first=place == 0 and not alone, last=alone or 0 < place == len(entries) - 1)
-        typed.append(found)
-        errors += [(place, f"{spec.where(found)}: {problem}")] if problem else []
+        last = alone or 0 < place == len(entries) - 1
+        # Of a pattern, the files that it matches tell the type.
+        for one in _matching(entry) if place < front and entry.type is None else [entry]:
+            found, problem = _typed(one, first=place < front, last=last)
+            typed.append(found)
+            errors += [(place, f"{spec.where(found)}: {problem}")] if problem else []
     typed, problems = _overridden(typed, overrides)
+    # An option may have been given a pattern on the command line.
+    typed = [one for entry in typed for one in (_matching(entry) if _kind(entry) == "readers" else [entry])]
+    for place, entry in enumerate(typed):
+        if _kind(entry) == "readers" and _is_pattern(name := entry.options.get("filename")):
+            problems.append((place, f"{spec.where(entry)}: '{name}' matches no file; check the pattern"))
     return Spec(spec.origin, tuple(typed)), errors + problems
+
+
+def _front(entries: Sequence[Entry]) -> int:
+    """How many of the ``entries`` are readers that the pipeline begins with: all files in front, but for the last
+    entry, which is written, if it is a mere file."""
+    for place, entry in enumerate(entries):
+        # Behind the first, a word without an extension is meant for a stage.
+        first = place == 0 or (place < len(entries) - 1 and (not entry.bare or "." in entry.bare))
+        if _kind(entry, first=first) != "readers":
+            return place
+    return len(entries)
+
+
+def _is_pattern(name: Any) -> TypeGuard[str]:
+    """Whether ``name`` is neither an address nor the name of a file, but a pattern of such names."""
+    if not isinstance(name, str) or not has_magic(name) or "://" in name or "\0" in name:
+        return False
+    return not os.path.exists(name)
+
+
+def _matching(entry: Entry) -> list[Entry]:
+    """The reader ``entry`` for each of the files that its name, a pattern, matches, by name; as it is where it is the
+    name of a file, or matches none."""
+    name = entry.bare or entry.options.get("filename")
+    if not _is_pattern(name):
+        return [entry]
+    return [_renamed(entry, path) for path in sorted(glob(name, recursive=True))] or [entry]
 
 
 def _renamed(entry: Entry, filename: str) -> Entry:
@@ -123,7 +162,7 @@ def _elsewhere(chosen: str, at_end: bool) -> str | None:
 
 
 def _why_untyped(name: str, at_end: bool) -> str:
-    if _is_type(name) or did_you_mean(name, stage_types()):
+    if _is_type(name) or did_you_mean(name, stage_types()) or (not at_end and "." not in name):
         return why_unknown(name)
     if not at_end:
         return f"'{name}' is no stage type; a file name may stand first, to be read, or last, to be written"

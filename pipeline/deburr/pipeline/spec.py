@@ -22,6 +22,11 @@ Source = str | PathLike[str] | Sequence[Any] | Mapping[str, Any]
 
 #: A string, or all that follows a quote without an end, or else such a text is searched anew from each of its quotes.
 _STRING = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*(?:"|\\?\Z)', re.DOTALL)
+#: A string, which is left alone, or a comment as PDAL takes it: to the end of the line, or between ``/*`` and ``*/``
+#: (to the end of the text where that is missing, so that no text is searched anew from each of its beginnings).
+_STRING_OR_COMMENT = re.compile(rf"(?P<string>{_STRING.pattern})|//[^\n\r]*|/\*.*?(?:(?P<end>\*/)|\Z)", re.DOTALL)
+#: What JSON text begins with, behind comments.
+_JSON = re.compile(r"(?:\s|//[^\n\r]*[\n\r]|/\*.*?\*/)*[\[{]", re.DOTALL)
 _BRACKETS = {"[": 1, "{": 1, "]": -1, "}": -1}
 
 
@@ -66,11 +71,11 @@ def parse(source: Source) -> Spec:
 
 def decode(source: Source) -> tuple[str, Any]:
     """The file's path, or empty where there is no file, and the JSON value in ``source``. Raises `SpecError`."""
-    if isinstance(source, str) and source.lstrip()[:1] in ("[", "{"):
-        return "", _decode("the spec", source.encode("utf-8", "surrogatepass"))
+    if isinstance(source, str) and _JSON.match(source):
+        return "", decode_bytes("the spec", source.encode("utf-8", "surrogatepass"))
     if isinstance(source, str | PathLike):
         origin = str(source)
-        return origin, _decode(origin, _read(origin))
+        return origin, decode_bytes(origin, _read(origin))
     return "", source
 
 
@@ -90,8 +95,8 @@ def _read(path: str) -> bytes:
         raise SpecError(f"{path!r}: the spec cannot be read ({reason}); check its path") from error
 
 
-def _decode(origin: str, data: bytes) -> Any:
-    """The JSON value in ``data``; refuses what is too long or deep, before parsing it."""
+def decode_bytes(origin: str, data: bytes) -> Any:
+    """The JSON value in ``data``; refuses what is too long or deep, before parsing it. Raises `SpecError`."""
     if data[:4] in (b"LASF", b"ply\n", b"ply\r"):
         raise SpecError(f"{origin}: is a point cloud, not a spec; clean it with 'pipeline denoise IN OUT'")
     if len(data) > MAX_BYTES:
@@ -103,10 +108,17 @@ def _decode(origin: str, data: bytes) -> Any:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise SpecError(f"{origin}: byte {error.start} is not UTF-8; save the spec as UTF-8 text") from None
+    text = _STRING_OR_COMMENT.sub(_blanked, text)
     brackets = (_BRACKETS.get(c, 0) for c in _STRING.sub("", text))
     if max(accumulate(brackets), default=0) > MAX_DEPTH:
         raise SpecError(f"{origin}: nested deeper than {MAX_DEPTH} levels; a pipeline is a flat list of stages")
     return _loads(origin, text)
+
+
+def _blanked(found: re.Match[str]) -> str:
+    """A string as it is; of a comment, as many blanks and lines, so that errors are told where they are."""
+    endless = found[0].startswith("/*") and not found["end"]
+    return found[0] if found["string"] or endless else re.sub(r"[^\n\r]", " ", found[0])
 
 
 def _loads(origin: str, text: str) -> Any:
@@ -140,8 +152,10 @@ def _syntax(text: str, error: json.JSONDecodeError) -> str:
     ahead, before = text[error.pos :].lstrip()[:2], text[: error.pos].rstrip()[-1:]
     if not text.strip():
         return 'the file is empty; a spec is a list such as ["in.laz", "filters.spd", "out.laz"]'
-    if ahead in ("//", "/*") or ahead[:1] == "#":
-        return "JSON has no comments; remove it, or keep the text under 'user_data'"
+    if ahead == "/*":
+        return "this comment has no end; close it with */"
+    if ahead[:1] == "#":
+        return "a comment begins with // here, not with #; write it so, or remove it"
     if (before == "," and ahead[:1] in ("]", "}")) or error.msg.startswith("Illegal trailing"):
         return "comma before the closing bracket; remove it"
     if ahead[:1] == "'":
@@ -150,24 +164,21 @@ def _syntax(text: str, error: json.JSONDecodeError) -> str:
 
 
 def _entries(origin: str, value: Any) -> tuple[Entry, ...]:
-    """Take an array, or an object with ``pipeline``, apart."""
-    errors: list[str] = []
+    """Take an array, or an object with ``pipeline``, apart. Other keys of the object are the author's, as in PDAL."""
     if isinstance(value, Mapping):
-        known = ("pipeline", "user_data", "$schema")
-        for key in value:
-            if key not in known:
-                errors.append(
-                    f"{origin}: unknown key '{key}'{did_you_mean(str(key), known)}; stages go under 'pipeline'"
-                )
         if "pipeline" not in value:
-            raise SpecError([*errors, f"{origin}: has no key 'pipeline'; put the list of stages there"])
+            hints = [
+                f"{origin}: unknown key '{key}'{hint}; stages go under 'pipeline'"
+                for key in value
+                if (hint := did_you_mean(str(key), ["pipeline"]))
+            ]
+            raise SpecError([*hints, f"{origin}: has no key 'pipeline'; put the list of stages there"])
         value = value["pipeline"]
     if isinstance(value, str) or not isinstance(value, Sequence):
-        raise SpecError(
-            [*errors, f"{origin}: must be a list of stages, or an object with 'pipeline', not {show(value)}"]
-        )
+        raise SpecError(f"{origin}: must be a list of stages, or an object with 'pipeline', not {show(value)}")
     if len(value) > MAX_STAGES:
-        raise SpecError([*errors, f"{origin}: has {len(value):,} stages, more than {MAX_STAGES:,}; split the pipeline"])
+        raise SpecError(f"{origin}: has {len(value):,} stages, more than {MAX_STAGES:,}; split the pipeline")
+    errors: list[str] = []
     entries = []
     for number, item in enumerate(value, 1):
         entry, problems = _entry(f"stage {number}", item)

@@ -20,7 +20,7 @@ from deburr.core.errors import DeburrError, ReadError, SpecError, WriteError
 from deburr.core.files import replacing
 from deburr.core.progress import advance
 from deburr.pipeline import batch_out, batch_report, memory, report, scratch
-from deburr.pipeline.batch import Account, Batch, Means, View
+from deburr.pipeline.batch import Account, Batch, Means, View, outputs_of
 from deburr.pipeline.batch_plan import Prepared, checked, chunk, looked_at
 from deburr.pipeline.batch_tiles import Output
 from deburr.pipeline.blame import blamed
@@ -42,6 +42,13 @@ def too_large(plan: Plan, asked: int | None) -> bool:
     Raises `SpecError` for a pipeline that cannot be run in tiles, if memory was ``asked`` for.
     """
     if plan.reader is None:
+        return False
+    if len(plan.readers) > 1:
+        if asked is not None:
+            raise SpecError(
+                f"{plan.steps[1].where}: several files are merged in memory, whatever '--memory' says; leave it out, "
+                "or run 'pipeline batch', one output a file"
+            )
         return False
     if any(stage.host is not None for stage in plan.stages):
         if asked is not None:
@@ -106,7 +113,7 @@ def _prepared(plan: Plan, asked: int | None, folder: Path, view: Any) -> Prepare
 
 def _picture(prepared: Prepared, account: Account, folder: Path) -> None:
     """Draw a section through the tile that lost the most noise."""
-    from deburr.pipeline.picture import draw
+    from deburr.pipeline.picture import as_written, draw
 
     tiles = [tile for tile in account.tiles.values() if results_of(tile)]
     if not tiles:
@@ -119,7 +126,8 @@ def _picture(prepared: Prepared, account: Account, folder: Path) -> None:
     cloud = cloud.select(np.isin(cloud.rows, found.rows))
     dims = {name: column for name, column in found.dims.items() if name in cloud.dims}
     with replacing(folder / report.PICTURE) as temporary:
-        draw(cloud.with_xyz(found.xyz).with_dims(dims), temporary)
+        written = [one["figures"] for one in outputs_of(account)]
+        draw(as_written(cloud.with_xyz(found.xyz).with_dims(dims), written[-1] if written else {}), temporary)
 
 
 def _failed(account: Account) -> DeburrError:

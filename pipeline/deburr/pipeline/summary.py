@@ -26,11 +26,22 @@ _REPEATED = {
     "halves": {"random": "noise, by random halves"},
 }
 #: Figures that only explain others, or repeat what the summary says elsewhere.
-_LEFT_OUT = ("units", "file", "points", "noise_median", "noise_p05", "noise_p95")
+_LEFT_OUT = (
+    "units",
+    "file",
+    "points",
+    "noise_median",
+    "noise_p05",
+    "noise_p95",
+    "displacement_median",
+    "displacement_max",
+)
 #: A spread of the noise below this share is none.
 _SAME = 0.01
 #: Figures that coordinates are made of.
 _EXACT = ("scale", "offset")
+#: Figures whose names would be taken for something else.
+_LABELS = {"max_displacement": "limit of movement"}
 #: Figures that are lengths.
 _LENGTHS = ("spacing", "max_displacement", "sigma")
 
@@ -41,13 +52,21 @@ def lines(entry: Mapping[str, Any], unit: str) -> list[Line]:
     if "as_read" in figures and "now" in figures:
         return list(_measured(figures, unit))
     said = {"noise": noise(figures, unit), "evidence": evidence(figures)}
-    return [
+    found = [
         (
-            name.replace("_", " "),
+            _LABELS.get(name, name.replace("_", " ")),
             said[name] if name in said else length(value, unit) if name in _LENGTHS and value else _value(value, name),
         )
         for name, value in _flat(figures)
     ]
+    if gone := entry.get("moved"):
+        found.append(("moved", moved_words(gone["median"], gone["p95"], gone["max"], unit)))
+    return found
+
+
+def moved_words(median: float, p95: float, longest: float, unit: str) -> str:
+    """``median 2.1 cm, 95 % below 6 cm, at most 14 cm``: how far the points that moved did so."""
+    return f"median {length(median, unit)}, 95 % below {length(p95, unit)}, at most {length(longest, unit)}"
 
 
 def noise(figures: Mapping[str, Any], unit: str) -> str:

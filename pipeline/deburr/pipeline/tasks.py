@@ -13,7 +13,7 @@ import numpy as np
 from deburr.core.cloud import PointCloud
 from deburr.core.errors import RunError
 from deburr.core.stage import Reader
-from deburr.core.sums import Sum, from_json, merge, to_json
+from deburr.core.sums import Histogram, Sum, from_json, merge, to_json
 from deburr.pipeline import figures, job, ledger
 from deburr.pipeline.blame import blamed
 from deburr.pipeline.left import noise_of
@@ -122,6 +122,7 @@ def _moved(done: Done) -> dict[str, Any]:
     """How far points moved."""
     squares = np.concatenate([((piece.xyz - piece.original) ** 2).sum(axis=1) for piece in done.pieces])
     return {
+        "displacements": Histogram.of(np.sqrt(squares[squares > 0])).as_json(),
         "points": len(squares),
         "moved": int((squares > 0).sum()),
         "displacement_rms": float(np.sqrt(squares.mean())) if len(squares) else 0.0,

@@ -73,7 +73,8 @@ def convert_pdal(
 ) -> None:
     """Put the denoiser into PIPELINE, a JSON file for PDAL, at the right place, and say why there.
 
-    That is after readers and noise classification, before ground filters and rasters. All else stays as it is.
+    That is after readers and noise classification, before ground filters and rasters. All else stays as it is, but for
+    comments, which are left out.
     OPTION=VALUE are those of filters.spd, e.g. noise=0.03.
     """
     from deburr.plugins import convert, preset

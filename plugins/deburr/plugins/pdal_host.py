@@ -41,7 +41,8 @@ class Pdal(Host):
             import pdal
 
             return str(pdal.info.version), ""
-        except (ImportError, OSError, RuntimeError, ValueError) as error:
+        except (ImportError, OSError, RuntimeError, ValueError, AttributeError) as error:
+            # Any folder of that name on Python's path can be imported as `pdal`, too, and has no `info`.
             return None, " ".join(str(error).split())
 
     def version(self) -> str | None:

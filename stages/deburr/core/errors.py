@@ -19,6 +19,10 @@ class DeburrError(Exception):
     exit_code = 1
 
 
+class DeburrWarning(UserWarning):
+    """What a stage warns of, as `deburr.pipeline.run` hands it to Python's `warnings`; the command line prints it."""
+
+
 class SpecError(DeburrError):
     """A spec that cannot run. ``errors`` lists every problem found, one sentence each."""
 

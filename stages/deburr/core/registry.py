@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
+from difflib import get_close_matches
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 
@@ -72,7 +73,13 @@ def why_unknown(type_name: str) -> str:
     kind, _, name = type_name.rpartition(".")
     known = {*stage_types(), *(one for host in hosts() if host.version() is not None for one in host.types())}
     names = {one.rpartition(".")[2]: one for one in sorted(known) if not kind or one.startswith(f"{kind}.")}
-    hint = did_you_mean(name, names) and did_you_mean(type_name, names.values())
+    if kind:
+        hint = did_you_mean(name, names) and did_you_mean(type_name, names.values())
+    else:
+        # Of a bare name, that of a filter is meant, if there are a filter and others.
+        names |= {one.rpartition(".")[2]: one for one in sorted(known) if one.startswith("filters.")}
+        near = get_close_matches(name, sorted(names), n=1, cutoff=0.6)
+        hint = f"; did you mean '{names[near[0]]}'?" if near else ""
     return f"unknown stage type '{type_name}'{hint or _LIST}"
 
 

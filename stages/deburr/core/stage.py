@@ -54,7 +54,7 @@ class Stage(BaseModel):
     stage must see to treat one point: that point, a neighbourhood, or all of them (the default: a forgotten flag must
     cost speed, never correctness). ``needs``, ``gives`` and ``takes`` (away) name dimensions, ``files`` the options
     that name files which the stage reads: no writer of the same pipeline may replace them. ``host`` is the program that
-    runs it, if it is not one of deburr's own.
+    runs it, if it is not one of deburr's own. ``synonyms`` are other names that PDAL has for options, and the options.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
@@ -66,9 +66,15 @@ class Stage(BaseModel):
     takes: ClassVar[frozenset[str]] = frozenset()
     files: ClassVar[frozenset[str]] = frozenset()
     host: ClassVar[Host | None] = None
+    synonyms: ClassVar[Mapping[str, str]] = {}
 
     tag: str | None = Field(None, description="a name for this stage, for --stage.TAG.option overrides")
     user_data: Any = Field(None, description="anything; ignored")
+
+    @property
+    def reads(self) -> dict[str, str]:
+        """The files that the stage reads, each by the option that names it."""
+        return {option: path for option in sorted(self.files) if (path := getattr(self, option)) is not None}
 
     def check(self, before: tuple[Stage, ...]) -> list[str]:
         """What is wrong with this stage behind the stages ``before`` it, one sentence each. Reads no points."""

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from math import inf
+from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
 from pydantic import AfterValidator, Field
 
+from deburr import nn
 from deburr.core.cloud import NOISE_CLASSES, Bools, Dims, Extent, Floats, Ints, PointCloud
 from deburr.core.errors import RunError
 from deburr.core.horizon import Known
@@ -95,6 +97,12 @@ class Spd(Filter):
         "deviation of the noise that is left across the surface; NoiseLevel, that of the noise before (float32)",
         json_schema_extra={"unit": "cloud units"},
     )
+
+    @property
+    def reads(self) -> dict[str, str]:
+        """The weights, be they the bundled ones."""
+        bundled = KINDS[self.model].bundled and self.weights is None
+        return {"weights": str(Path(nn.__file__).with_name(f"{self.model}.safetensors"))} if bundled else super().reads
 
     def check(self, before: tuple[Stage, ...]) -> list[str]:
         """Refuse options and stages that the chosen model would ignore."""

@@ -20,6 +20,9 @@ Card = dict[str, Any]
 #: The header of a safetensors file lists its tensors; ours have a few kilobytes of it.
 MAX_HEADER = 1 << 20
 REMEDY = "give a .safetensors file of deburr"
+#: Before this version of torch, a pickle could run code although only weights were asked for: CVE-2025-32434 (before
+#: 2.6) and CVE-2026-24747 (before 2.10).
+SAFE_TORCH = "2.10"
 
 
 def save(path: str | Path, tensors: Mapping[str, Tensor], card: Card) -> None:
@@ -155,10 +158,20 @@ def _differences(wanted: Mapping[str, tuple[int, ...]], found: Mapping[str, Tens
     return "; ".join(some("missing", missing) + some("extra", extra) + some("of another shape", other))
 
 
+def check_torch(path: str | Path) -> None:
+    """Refuse to unpickle ``path`` by a torch that might run what is in it. Raises `deburr.core.errors.ReadError`."""
+    if torch.__version__ < SAFE_TORCH:
+        raise ReadError(
+            f"{path}: is a pickle, in which torch {torch.__version__} may run code (CVE-2025-32434, CVE-2026-24747); "
+            f"install torch {SAFE_TORCH} or later first"
+        )
+
+
 def _checkpoint(path: Path) -> dict[str, Tensor]:
     """The state dictionary in a torch pickle."""
     if not path.is_file():
         raise ReadError(f"{path}: checkpoint not found; check the path")
+    check_torch(path)
     try:
         with torch.serialization.safe_globals([argparse.Namespace]):
             content = torch.load(path, map_location="cpu", weights_only=True)

@@ -14,7 +14,7 @@ _PROJECTION = "LASF_Projection"
 #: All records that say what the coordinates mean: they are replaced together, or not at all.
 CRS_RECORDS = frozenset({*((_PROJECTION, n) for n in (2111, 2112, 34735, 34736, 34737)), ("liblas", 2112)})
 
-_MODEL, _GEOGRAPHIC, _PROJECTED, _LINEAR_UNIT = 1024, 2048, 3072, 3076
+_MODEL, _GEOGRAPHIC, _PROJECTED, _LINEAR_UNIT, _VERTICAL = 1024, 2048, 3072, 3076, 4096
 _USER_DEFINED = 32767
 _UNIT_CODES = {9001: "metre", 9002: "foot", 9003: "US survey foot"}
 _UNIT_FACTORS = {1.0: "metre", 0.3048: "foot", round(1200 / 3937, 9): "US survey foot"}
@@ -81,9 +81,26 @@ def _node(wkt: str, keywords: str) -> str | None:
     return None
 
 
+_CODES = re.compile(r"EPSG:(\d{1,5})(?:\+(\d{1,5}))?", re.IGNORECASE)
+
+
 def is_epsg(crs: str) -> bool:
-    """Whether ``crs`` is a code, ``EPSG:n``; anything else is taken for WKT."""
-    return re.fullmatch(r"EPSG:\d{1,5}", crs, re.IGNORECASE) is not None
+    """Whether ``crs`` is a code, ``EPSG:n``, or those of a compound, ``EPSG:n+m``; anything else is taken for WKT."""
+    return _CODES.fullmatch(crs) is not None
+
+
+def given_crs(crs: str) -> str:
+    """The ``crs`` that an option gives, as `read_crs` would tell it. Raises `ValueError`, with a reason."""
+    from deburr.readers._proj import is_proj, proj_crs
+
+    if is_proj(crs):
+        return proj_crs(crs)
+    codes = _CODES.fullmatch(crs)
+    if codes is not None and any(int(code) >= _USER_DEFINED for code in codes.groups() if code):
+        raise ValueError("a LAS file has no place for EPSG codes from 32,767 on")
+    if codes is not None or "[" in crs:
+        return crs
+    raise ValueError("it is none of them")
 
 
 def is_utf8(text: str) -> bool:
@@ -93,11 +110,19 @@ def is_utf8(text: str) -> bool:
 
 def unfit_crs(option: str, crs: str | None) -> list[str]:
     """What is wrong with the ``crs`` that an option gives, one sentence; nothing with None."""
-    if crs is not None and is_epsg(crs) and int(crs[5:]) > 65535:
-        return [f"option '{option}' is {crs}, beyond 65535, the largest code that LAS can hold; give WKT"]
-    if crs is None or is_epsg(crs) or ("[" in crs and is_utf8(crs)):
+    if crs is None:
         return []
-    return [f"option '{option}' must be EPSG:n or WKT, not {crs[:40]!r}"]
+    try:
+        if not is_utf8(crs):
+            raise ValueError("it has halves of characters")
+        given_crs(crs)
+    except ValueError as reason:
+        shown = crs[:60].encode("utf-8", "replace").decode()
+        return [
+            f"option '{option}' must be EPSG:n or WKT, EPSG:n+m (m: of the heights) or a PROJ string, not "
+            f"'{shown}' ({reason}); give the code or the WKT"
+        ]
+    return []
 
 
 def crs_records(crs: str, in_degrees: bool) -> list[Vlr]:
@@ -107,9 +132,12 @@ def crs_records(crs: str, in_degrees: bool) -> list[Vlr]:
     user = _PROJECTION.encode()
     if not is_epsg(crs):
         return [Vlr(user, 2112, crs.encode() + b"\0", b"OGC WKT")]
-    code = int(crs[5:])
+    codes = _CODES.fullmatch(crs)
+    assert codes is not None
+    code = int(codes[1])
     geographic = in_degrees and (4000 <= code < 5000 or code in _LATER_GEOGRAPHIC)
     keys = [(_MODEL, 2 if geographic else 1), (_GEOGRAPHIC if geographic else _PROJECTED, code)]
+    keys += [(_VERTICAL, int(codes[2]))] if codes[2] else []
     numbers = [1, 1, 0, len(keys), *(n for key, value in keys for n in (key, 0, 1, value))]
     return [Vlr(user, 34735, struct.pack(f"<{len(numbers)}H", *numbers), b"GeoTIFF GeoKeyDirectoryTag")]
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import io
 import struct
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, BinaryIO
 
@@ -141,6 +142,12 @@ class LasSource:
         other = [r for r in records if r.id not in known and r.id[0] != "copc" and not r.has_waveforms]
         found = ["the waveforms"] if any(r.has_waveforms for r in records) else []
         return ", ".join([*found, *([f"{len(other)} records"] if other else [])])
+
+    def joined(self, others: Sequence[LasSource]) -> tuple[LasSource, list[int], list[str]] | None:
+        """See `deburr.core.merging.Joinable`."""
+        from deburr.readers._las_join import joined
+
+        return joined([self, *others])
 
 
 def read_header(file: BinaryIO, path: str, size: int) -> tuple[Header, list[Vlr]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, BinaryIO, ClassVar
@@ -14,13 +14,15 @@ from pydantic import Field
 from deburr.core.cloud import Extent, Floats, PointCloud, kinds
 from deburr.core.errors import ReadError
 from deburr.core.stage import Outline, Reader
-from deburr.readers._las_crs import read_crs, unfit_crs, wkt_unit
+from deburr.readers._las_crs import given_crs, read_crs, unfit_crs, wkt_unit
 from deburr.readers._las_points import Layout, parse_extras
 
 if TYPE_CHECKING:
     from deburr.readers._las_header import Header, LasSource, Vlr
 
 
+#: Of options that PDAL's pipelines have, and that change nothing.
+_PDALS = "taken from PDAL's pipelines, without effect"
 _CHANNELS = "waveform fields of several scanner channels in LAZ may be misread; read a .las file"
 
 
@@ -31,18 +33,29 @@ class LasReader(Reader):
     """
 
     type_name: ClassVar[str] = "readers.las"
+    synonyms: ClassVar[Mapping[str, str]] = {"spatialreference": "override_srs"}
 
     start: int = Field(0, ge=0, description="number of points to skip at the beginning")
     count: int | None = Field(None, ge=0, description="largest number of points to read; default: all")
     all_points: bool = Field(False, description="read points behind those that the header counts, if there are any")
     nosrs: bool = Field(False, description="read no coordinate reference system; its records are still copied")
-    override_srs: str | None = Field(None, description="coordinate reference system to use instead: WKT, or EPSG:n")
+    override_srs: str | None = Field(
+        None, description="coordinate reference system to use instead: EPSG:n, EPSG:n+m, WKT or a PROJ string"
+    )
+    default_srs: str | None = Field(None, description="the same, where the file tells none")
+    compression: bool | str | None = Field(None, description=f"{_PDALS}: the file says how it is compressed")
+    threads: int | None = Field(None, ge=1, description=f"{_PDALS}: DEBURR_THREADS limits the threads")
+    fix_dims: bool = Field(True, description=f"{_PDALS}: names of dimensions are taken as they are")
+    use_eb_vlr: bool = Field(True, description=f"{_PDALS}: extra bytes are as their record says, in every version")
 
     def check(self, before: tuple[Any, ...]) -> list[str]:
         """Refuse two contradicting answers, and what is no coordinate reference system."""
-        errors = unfit_crs("override_srs", self.override_srs)
-        if self.nosrs and self.override_srs is not None:
-            errors.append("options 'nosrs' and 'override_srs' exclude each other; remove one")
+        errors = []
+        for option in ("override_srs", "default_srs"):
+            given = getattr(self, option)
+            errors += unfit_crs(option, given)
+            if self.nosrs and given is not None:
+                errors.append(f"options 'nosrs' and '{option}' exclude each other; remove one")
         return errors
 
     def read(self) -> PointCloud:
@@ -112,11 +125,17 @@ class LasReader(Reader):
             extent=extent,  # type: ignore[arg-type]  # filled in by the cloud itself
         ).note(self.type_name, figures, *warnings)
 
+    def _given(self, source: LasSource) -> str | None:
+        """The system that an option gives, if it is to be taken."""
+        given = self.override_srs or (None if source.crs else self.default_srs)
+        return None if given is None else given_crs(given)
+
     def _crs(self, source: LasSource) -> str | None:
-        return self.override_srs or source.crs
+        return self._given(source) or source.crs
 
     def _units(self, source: LasSource) -> str | None:
-        return source.units if self.override_srs is None else wkt_unit(self.override_srs)
+        given = self._given(source)
+        return source.units if given is None else wkt_unit(given)
 
     def _head(self, file: BinaryIO) -> tuple[LasSource, int, list[str]]:
         """All but the points, how many of them are to be read from ``start`` on, and warnings."""

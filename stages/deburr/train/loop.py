@@ -26,6 +26,7 @@ from deburr.nn.inputs import Scene
 from deburr.nn.layer import Sizes
 from deburr.nn.network import ScoreNetwork
 from deburr.nn.noise_network import NoiseNetwork
+from deburr.nn.weights import check_torch
 from deburr.train import level, validate
 from deburr.train.curves import Curves
 from deburr.train.fused import FusedNetwork
@@ -165,6 +166,7 @@ class Trainer:
 
     def restore(self, path: Path) -> list[dict[str, Any]]:
         """Go on from a checkpoint of `state`; returns the chain of runs before it. Raises `RunError`."""
+        check_torch(path)
         try:
             state = torch.load(path, weights_only=True, map_location=self.device)
             # Text is not compared: a checkpoint may be older than an option that its recipe does not use.

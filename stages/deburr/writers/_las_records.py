@@ -25,7 +25,7 @@ def plan_records(
 ) -> tuple[tuple[Vlr, ...], list[Vlr]]:
     """The records to write, without LASzip's, which the compressor brings, and COPC's, which a rewrite makes void."""
     source = asked.source
-    crs = writer.a_srs or asked.first.crs
+    crs = writer.crs or asked.first.crs
     vlrs, evlrs = (list(source.vlrs), list(source.evlrs)) if source is not None else ([], [])
     new_crs = crs is not None and crs != (source.crs if source is not None else None)
     stays = CRS_RECORDS | {EXTRA_BYTES, *(("LASF_Spec", n) for n in range(100, 356))}

@@ -38,6 +38,8 @@ if TYPE_CHECKING:
 
 #: The bits of the global encoding that each minor version knows.
 _GLOBAL_BITS = (0, 0, 0b1, 0b1111, 0b11111, 0b1111111)
+#: Those that tell what is in the file: waveforms inside and outside, WKT.
+_TELLING = 0b10110
 
 
 @dataclass(frozen=True)
@@ -201,6 +203,11 @@ def _header(writer: LasWriter, source: LasSource | None, forward: frozenset[str]
     for option, name in (("filesource_id", "file_source_id"), ("creation_doy",) * 2, ("creation_year",) * 2):
         if (value := getattr(writer, option)) is not None:
             setattr(header, name, value)
+    if writer.project_id is not None:
+        header.uuid = writer.project_id
+    if writer.global_encoding is not None:
+        told = header.global_encoding.value
+        header.global_encoding.value = (told & _TELLING | writer.global_encoding & ~_TELLING) & _GLOBAL_BITS[minor]
     for option, name in (("system_id", "system_bytes"), ("software_id", "software_bytes")):
         if (text := getattr(writer, option)) is not None:
             setattr(header, name, text.encode())

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
+from uuid import UUID
 
 import numpy as np
 from pydantic import BeforeValidator, Field
@@ -15,7 +16,7 @@ from deburr.core.cloud import Extent, PointCloud, Record
 from deburr.core.errors import WriteError
 from deburr.core.files import check_folder, replacing
 from deburr.core.stage import Stage, Writer
-from deburr.readers._las_crs import unfit_crs
+from deburr.readers._las_crs import given_crs, unfit_crs
 from deburr.readers._las_points import UnfitValue
 from deburr.writers._las_options import HIGHEST_FORMAT, parse_extra_dims, unknown_forward
 from deburr.writers._parts import checked
@@ -52,6 +53,7 @@ class LasWriter(Writer):
     """
 
     type_name: ClassVar[str] = "writers.las"
+    synonyms: ClassVar[Mapping[str, str]] = {"format": "dataformat_id"}
 
     forward: Annotated[str, BeforeValidator(_joined)] = Field(
         "all",
@@ -66,7 +68,9 @@ class LasWriter(Writer):
     offset_x: Number = _lattice("offset", "x")
     offset_y: Number = _lattice("offset", "y")
     offset_z: Number = _lattice("offset", "z")
-    a_srs: str | None = Field(None, description="coordinate reference system to write: WKT, or EPSG:n")
+    a_srs: str | None = Field(
+        None, description="coordinate reference system to write: EPSG:n, EPSG:n+m, WKT or a PROJ string"
+    )
     extra_dims: Annotated[str, BeforeValidator(_joined)] = Field(
         "all", description="dimensions for the extra bytes: all, or a list of Name=type"
     )
@@ -78,6 +82,15 @@ class LasWriter(Writer):
     filesource_id: int | None = Field(None, ge=0, le=65535, description="file source id")
     creation_doy: int | None = Field(None, ge=0, le=366, description="day of the year of creation")
     creation_year: int | None = Field(None, ge=0, le=65535, description="year of creation")
+    project_id: UUID | None = Field(None, description="project id (GUID); default: forwarded")
+    global_encoding: int | None = Field(
+        None,
+        ge=0,
+        le=65535,
+        description="global encoding; default: forwarded. The bits that say what is in the file (WKT, waveforms) stay",
+    )
+    major_version: Literal[1] | None = Field(None, description="LAS 1: there is no other")
+    pdal_metadata: bool = Field(False, description="a record of PDAL's own metadata, which is left out with a warning")
 
     def check(self, before: tuple[Stage, ...]) -> list[str]:
         """Refuse names that do not exist and versions that lack the point format."""
@@ -96,6 +109,11 @@ class LasWriter(Writer):
             if text is not None and len(text.encode()) > 32:
                 errors.append(f"option '{option}' must be UTF-8 of at most 32 bytes; give another")
         return errors + unfit_crs("a_srs", self.a_srs)
+
+    @property
+    def crs(self) -> str | None:
+        """What ``a_srs`` means."""
+        return None if self.a_srs is None else given_crs(self.a_srs)
 
     @property
     def compressed(self) -> bool:
@@ -129,6 +147,8 @@ class LasWriter(Writer):
             first = next(clouds)
             target = plan(self, Asked(first, extent, intact))
             self._warn_of_names(target)
+            if self.pdal_metadata:
+                target.warn("'pdal_metadata' asks for a record of PDAL's, which only PDAL can write; it was left out")
             with replacing(self.filename) as temporary, open(temporary, "wb") as file:
                 points = chain([first], clouds)
                 del first  # not to be kept while the other parts are made
