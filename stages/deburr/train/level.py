@@ -30,7 +30,7 @@ _ROUGH = 0.7
 #: nothing tells the noise, and points had better stay.
 _ON_SURFACE, _ELSEWHERE = 0.55, 0.15
 #: Weight of places where nothing tells the noise: points that should stay are harmed there.
-_HARM = 5.0
+_HARM = 3.0
 #: Share of places on readable surfaces from which on the cloud's level is theirs.
 _SURFACES = 0.3
 #: A level is right within this factor.
