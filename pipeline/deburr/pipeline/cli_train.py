@@ -22,7 +22,10 @@ def train(recipe: str, init: str | None, resume: bool, prepare: str | None, coun
 
     Prints the card of the weights that it wrote: data, chain of runs, validation table.
     """
+    from deburr.core.interrupts import whole_import
     from deburr.pipeline.cli_progress import shown
+
+    whole_import("deburr.nn.default")  # which imports torch
     from deburr.train import prepare as write_scenes
     from deburr.train import run
 
