@@ -18,8 +18,9 @@ from typing import Any, NoReturn
 
 import click
 
-from deburr.core.errors import DeburrError
+from deburr.core.errors import DeburrError, WriteError
 from deburr.core.interrupts import whole_import
+from deburr.pipeline import _streams
 
 #: The exit code of what was interrupted.
 _INTERRUPTED = 130
@@ -119,6 +120,18 @@ class _interruptible:
             raise KeyboardInterrupt
 
 
+def result(text: str, newline: bool = True) -> None:
+    """Print a result on stdout. Raises `WriteError` if it cannot be written there; a closed pipe ends the command."""
+    try:
+        click.echo(text, nl=newline)
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        _streams.drop_results()
+        reason = error.strerror or error
+        raise WriteError(f"stdout: cannot be written ({reason}); free space, or send it elsewhere") from error
+
+
 def common(command: Callable[..., Any]) -> Callable[..., Any]:
     """The options of every command: --quiet and --debug."""
 
@@ -141,6 +154,7 @@ def cli() -> None:
 
 def main() -> None:
     """The console script ``pipeline``."""
+    _streams.settle()
     try:
         cli(prog_name="pipeline")
     except SystemExit as end:
@@ -152,6 +166,10 @@ def main() -> None:
                     stream.flush()
             os._exit(_INTERRUPTED)
         raise
+    except OSError as error:  # of help, which click prints itself
+        _streams.drop_results()
+        click.echo(f"stdout: cannot be written ({error.strerror or error}); free space, or send it elsewhere", err=True)
+        sys.exit(1)
 
 
 if __name__ == "__main__":

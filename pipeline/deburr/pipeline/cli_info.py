@@ -6,7 +6,7 @@ import json
 
 import click
 
-from deburr.pipeline.cli import common
+from deburr.pipeline.cli import common, result
 
 
 @click.command()
@@ -23,7 +23,7 @@ def info(file: str, as_json: bool, quiet: bool) -> None:
     for warning in found["warnings"]:
         click.echo(f"warning: {warning}", err=True)
     if as_json:
-        click.echo(json.dumps(found, indent=2))
+        result(json.dumps(found, indent=2))
         return
     for name, value in module.table(found):
-        click.echo(f"{name:<26} {value}")
+        result(f"{name:<26} {value}")

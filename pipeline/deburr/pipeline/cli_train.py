@@ -6,7 +6,7 @@ import json
 
 import click
 
-from deburr.pipeline.cli import common
+from deburr.pipeline.cli import common, result
 
 
 @click.command()
@@ -37,4 +37,4 @@ def train(recipe: str, init: str | None, resume: bool, prepare: str | None, coun
         return
     with shown(quiet, narrate=True):
         card = run(recipe, init, resume)
-    click.echo(json.dumps(card, indent=2))
+    result(json.dumps(card, indent=2))

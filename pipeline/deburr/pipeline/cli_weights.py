@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from deburr.pipeline.cli import common
+from deburr.pipeline.cli import common, result
 
 
 def _module() -> Any:
@@ -30,7 +30,7 @@ def import_(source: str, target: str, quiet: bool) -> None:
     card = _module().import_checkpoint(source, target)
     if not quiet:
         click.echo(json.dumps(card, indent=2, default=str), err=True)
-    click.echo(target)
+    result(target)
 
 
 @weights.command()
@@ -43,4 +43,4 @@ def show(file: str, quiet: bool) -> None:
 
         file = str(BUNDLED)
     _, card = _module().read(file)
-    click.echo(json.dumps(card, indent=2, default=str))
+    result(json.dumps(card, indent=2, default=str))
