@@ -19,7 +19,7 @@ from deburr.pipeline import run
 
 #: Interrupts of each kind: in every test run, and in the long one.
 FEW, MANY = 2, 25
-_ENV = {**os.environ, "DEBURR_THREADS": "2"}
+_ENV = {**os.environ, "DEBURR_THREADS": "2", "PYTHONFAULTHANDLER": "1"}
 _OUTLIER = {"type": "filters.outlier", "mean_k": 200}
 
 
@@ -52,7 +52,11 @@ def _interrupted(make: Callable[[int], Sequence[str]], count: int, folder: Path)
         )
         time.sleep(draw.uniform(0.1, 0.9) * whole)
         process.send_signal(signal.SIGINT)
-        _, said = process.communicate(timeout=120)
+        try:
+            _, said = process.communicate(timeout=120)
+        except subprocess.TimeoutExpired:
+            process.send_signal(signal.SIGABRT)  # what each thread is at goes to stderr
+            _, said = process.communicate()
         ends.append((process.returncode, said))
     return ends
 

@@ -158,6 +158,8 @@ def main() -> None:
     try:
         cli(prog_name="pipeline")
     except SystemExit as end:
+        # What was asked for is done or given up; an interrupt that comes now must not make its end look otherwise.
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
         if end.code == _INTERRUPTED:
             # All is cleared away by now. A library that was being loaded would not survive being taken down in order,
             # and Python itself may remember the interrupt and end by the signal instead.

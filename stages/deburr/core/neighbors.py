@@ -46,7 +46,7 @@ def threads() -> int:
 
 
 class Neighbors:
-    """A search tree over points (N, 3) float64, N >= 1.
+    """A search tree over points (N, 3) float64, or (N, 2), N >= 1.
 
     Equal distances are common (real LiDAR lies on a lattice). Callers must not depend on which of two equally far
     neighbours is found: averages of distances do not, and the networks weight the last neighbour with zero.
@@ -174,7 +174,10 @@ def _crowded(points: Floats) -> bool:
     """Whether more than `_CROWD` points lie at one place; rarely also where they do not."""
     # Equal points have equal sums of their bits; zero has two signs.
     bits = np.ascontiguousarray(points + 0.0).view(np.uint64)
-    sums = np.sort(bits[:, 0] * _ODD[0] + bits[:, 1] * _ODD[1] + bits[:, 2] * _ODD[2])
+    sums = np.zeros(len(points), dtype=np.uint64)
+    for axis in range(bits.shape[1]):
+        sums += bits[:, axis] * _ODD[axis]
+    sums.sort()
     return bool((sums[_CROWD:] == sums[:-_CROWD]).any())
 
 
