@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import threading
+import time
 from math import pi, sqrt
+from typing import Any
 
 import numpy as np
 import pytest
@@ -24,8 +27,85 @@ def test_nearest_are_sorted_and_cut_to_the_points_there_are() -> None:
     assert Neighbors(points).nearest(points, 1)[1].tolist() == [[0], [1], [2]]
 
 
-def test_within_counts_the_border() -> None:
-    assert Neighbors(grid(3, 2.0)).within(np.array([[2.0, 2.0, 0.0]]), 2.0).tolist() == [5]
+def _crowd(extra: int) -> np.ndarray:
+    """A grid, and ``extra`` points more in each of two of its places, in no order; one zero is negative."""
+    points = np.concatenate([grid(12, 1.0), np.zeros((extra, 3)), np.full((extra, 3), [3.0, 3.0, 0.0])])
+    points[-1, 2] = -0.0
+    return points[np.random.default_rng(1).permutation(len(points))]
+
+
+@pytest.mark.parametrize("extra", [0, 1, 64, 5000])
+@pytest.mark.parametrize("k", [1, 17, 300])
+def test_points_at_one_place_are_found_one_by_one(extra: int, k: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DEBURR_THREADS", "2")
+    points = _crowd(extra)
+    queries = np.concatenate([points[:150], [[0.0, 0.0, 0.0], [2.9, 3.1, 0.2], [-50.0, 7.0, 1.0]]])
+    distances, rows = Neighbors(points).nearest(queries, k)
+    every = np.sqrt(((queries[:, None] - points) ** 2).sum(axis=2))
+    assert (distances == np.sort(every, axis=1)[:, :k]).all()
+    assert (np.take_along_axis(every, rows, axis=1) == distances).all()
+    assert all(len(set(row)) == len(row) for row in rows.tolist())
+
+
+def test_points_at_one_place_cost_no_more_than_one() -> None:
+    sizes = []
+    tree = Neighbors(_crowd(5000))
+    query = tree._query
+    tree._query = lambda queries, k: sizes.append((len(queries), tree._tree.n)) or query(queries, k)  # type: ignore
+    assert tree.nearest(tree.points, 17)[0].shape == (12 * 12 + 10_000, 17)
+    assert sizes == [(144, 144)]
+
+
+def test_places_are_told_with_how_many_points_they_hold() -> None:
+    for extra in (0, 3, 100):
+        tree = Neighbors(_crowd(extra))
+        distances, places, counts = tree.nearest_places(np.array([[0.0, 0.0, 0.0], [3.0, 3.0, 0.0]]), 2)
+        assert tree.different == 144
+        assert distances.tolist() == [[0.0, 1.0], [0.0, 1.0]]
+        assert places[:, 0].tolist() == [[0.0, 0.0, 0.0], [3.0, 3.0, 0.0]]
+        assert counts.tolist() == [[1 + extra, 1], [1 + extra, 1]]
+        assert tree.nearest_places(np.zeros((1, 3)), 1000)[0].shape == (1, 144)
+        # The same answers as before.
+        assert (tree.nearest(tree.points, 5)[0] == Neighbors(tree.points).nearest(tree.points, 5)[0]).all()
+
+
+def test_threads_and_pieces_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    points = np.random.default_rng(2).normal(size=(20_001, 3))
+    found = []
+    for count in ("1", "2", "5"):
+        monkeypatch.setenv("DEBURR_THREADS", count)
+        tree = Neighbors(points)
+        found.append((*tree.nearest(points, 9), tree.nearest_within(points[::-1] + 1.0, 0.5)))
+    for other in found[1:]:
+        assert all((a == b).all() for a, b in zip(found[0], other, strict=True))
+    assert (found[0][1][:, 0] == np.arange(len(points))).all()
+
+
+def test_an_interrupted_search_leaves_no_thread_behind(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DEBURR_THREADS", "4")
+    points = np.random.default_rng(3).normal(size=(50_000, 3))
+    tree, caller = Neighbors(points), threading.current_thread()
+    query, running, most = tree._query, [], []
+
+    def interrupted(queries: np.ndarray, k: int) -> Any:
+        if threading.current_thread() is caller:
+            while not most:
+                time.sleep(0.001)
+            raise KeyboardInterrupt
+        running.append(1)
+        most.append(1)
+        time.sleep(0.05)
+        found = query(queries, k)
+        running.pop()
+        return found
+
+    monkeypatch.setattr(tree, "_query", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        tree.nearest(points, 17)
+    assert not running
+    assert 1 <= len(most) <= 3, "each thread ends after the piece it was at"
+    monkeypatch.undo()
+    assert (tree.nearest(points, 1)[1][:, 0] == np.arange(len(points))).all()
 
 
 def test_spacing_of_a_grid_and_of_none() -> None:

@@ -235,3 +235,19 @@ def test_a_reference_beyond_all_measure_is_one_sentence(tmp_path: Path, away: fl
         for options in ({}, {"paired": True}):
             with pytest.raises(RunError, match=r"far\.ply lies more than 1e140 away"):
                 figures(PointCloud(grid() + np.array([here, 0, 0])), reference=str(path), **options)
+
+
+def test_neighbours_at_one_place_share_the_last_places_by_their_number() -> None:
+    # Three neighbours are asked for; 302 are equally far, 300 of them at one place, so that each counts 3/302.
+    around = np.array([[1.0, 0.0, 0.5], [0.0, 1.0, 0.5], [-1.0, 0.0, 0.5]])
+    far = np.array([[9.0, 9.0, 0.0], [9.0, -9.0, 0.0], [-9.0, 9.0, 0.0]])
+    points = np.concatenate([[[0.0, 0.0, 0.0]], np.repeat(around, [300, 1, 1], axis=0), far])
+    spread = np.repeat(around, [300, 1, 1], axis=0)
+    middle = spread.mean(axis=0)
+    normal = np.linalg.svd(spread - middle)[2][2]
+    found = local_shape(points, 3)
+    assert found.residuals[0] == pytest.approx(abs(middle @ normal), rel=1e-12)
+    assert found.residuals[1:301].tolist() == [0.0] * 300
+    again = local_shape(points[::-1], 3)
+    assert (again.residuals[::-1] == found.residuals).all()
+    assert (again.spacings[::-1] == found.spacings).all()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -332,3 +333,94 @@ def test_info_of_several_files_and_of_heads(cli: Cli, save: Save, hill: Floats) 
     assert done.exit_code == 1
     assert "nothing.las" in done.stderr
     assert "a.las" in done.stdout
+
+
+def _bare(words: list[str], folder: Path, redirected: str, **env: str) -> subprocess.CompletedProcess[str]:
+    """The command as a shell starts it, with its streams ``redirected``."""
+    line = shlex.join([sys.executable, "-m", "deburr.pipeline.cli", *words]) + " " + redirected
+    return subprocess.run(
+        line, shell=True, cwd=folder, env={**os.environ, **env}, capture_output=True, text=True, timeout=120
+    )
+
+
+@pytest.mark.parametrize("redirected", ["2>&-", "2>/dev/full", "<&- 2>&-"])
+def test_words_that_nobody_hears_stop_nothing(save: Save, hill: Floats, tmp_path: Path, redirected: str) -> None:
+    save("in.ply", hill)
+    spec = json.dumps(["in.ply", {"type": "filters.noise", "sigma": 0.1}, "out.ply"])
+    done = _bare(["run", spec], tmp_path, redirected)
+    assert (done.returncode, done.stdout) == (0, "out.ply\n")
+    assert len(_read(tmp_path / "out.ply")) == len(hill)
+    # The old stderr's number went to no file that was written.
+    assert (tmp_path / "out.ply").read_bytes().startswith(b"ply\n")
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="this system has no /dev/full")
+@pytest.mark.parametrize(
+    ("redirected", "why"), [(">/dev/full", "No space left on device"), (">&-", "Bad file descriptor")]
+)
+@pytest.mark.parametrize("words", [["schema"], ["--help"], ["stages"]])
+def test_results_that_nobody_gets_are_an_error(tmp_path: Path, words: list[str], redirected: str, why: str) -> None:
+    done = _bare(words, tmp_path, redirected)
+    assert done.returncode == 1
+    assert done.stderr == f"stdout: cannot be written ({why}); free space, or send it elsewhere\n"
+
+
+def test_a_backend_that_is_none_spoils_no_picture(save: Save, hill: Floats, tmp_path: Path) -> None:
+    save("in.ply", hill)
+    spec = json.dumps(["in.ply", "filters.outlier", "out.ply"])
+    done = _bare(["run", spec, "--report", "rep"], tmp_path, "", MPLBACKEND="junk")
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "rep/section.png").read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize(
+    ("sent", "code"), [("SIGHUP", 130), ("SIGQUIT", 130), ("SIGXCPU", 130), ("SIGINT SIGHUP SIGTERM SIGINT", 130)]
+)
+def test_whatever_ends_a_run_lets_it_clear_away(tmp_path: Path, sent: str, code: int) -> None:
+    script = """
+import sys, time
+from deburr.core.files import replacing
+from deburr.pipeline import cli
+
+class Slow(cli._Group):
+    def get_command(self, ctx, name):
+        return work
+
+@cli.click.command()
+def work():
+    with replacing("out.txt") as temporary:
+        temporary.write_text("half")
+        print("writing", flush=True)
+        try:
+            time.sleep(60)
+        finally:
+            time.sleep(0.5)
+
+cli.cli.__class__ = Slow
+sys.argv[1:] = ["run"]
+cli.main()
+"""
+    process = subprocess.Popen(
+        [sys.executable, "-c", script], cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline() == "writing\n"
+    for name in sent.split():
+        process.send_signal(signal.Signals[name])
+        time.sleep(0.05)
+    _, errors = process.communicate(timeout=30)
+    assert (process.returncode, errors) == (code, "interrupted; no output was left half-written\n")
+    assert os.listdir(tmp_path) == []
+
+
+def test_what_is_ignored_stays_ignored(tmp_path: Path) -> None:
+    script = """
+import os, signal
+signal.signal(signal.SIGHUP, signal.SIG_IGN)
+from deburr.pipeline.cli import _interruptible
+with _interruptible():
+    os.kill(os.getpid(), signal.SIGHUP)
+    print("alive")
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stdout) == (0, "alive\n")

@@ -13,7 +13,9 @@ from hypothesis import strategies as st
 
 from deburr.core.errors import SpecError
 from deburr.pipeline import load
+from deburr.pipeline.spec import Entry
 from deburr.plugins import convert, preset
+from deburr.plugins._roles import _kept
 
 SPD = {"type": "filters.spd"}
 
@@ -380,3 +382,19 @@ def test_whatever_the_chain_one_stage_is_added_and_nothing_lost(middle: list[Any
     assert found[: places[0]] + found[places[0] + 1 :] == stages
     before = [stage.get("type") for stage in found[1 : places[0]]]
     assert not {"filters.smrf", "writers.gdal", "filters.splitter"} & set(before)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a" * 100_000,
+        "Classification" * 7000,
+        "Classification[" * 7000,
+        "Classification[" + " " * 100_000,
+        "a[1" * 30_000,
+    ],
+)
+def test_long_limits_that_say_nothing_let_all_pass(text: str) -> None:
+    assert _kept("filters.range", Entry("stage 1", "filters.range", {"limits": text})) == set(range(19))
+    dropping = Entry("stage 1", "filters.range", {"limits": text + " ,Classification![7:7],Classification![18:18]"})
+    assert _kept("filters.range", dropping) == set(range(19)) - {7, 18}

@@ -185,3 +185,21 @@ def test_bytes_after_the_end_are_mentioned(tmp_path: Path) -> None:
     cloud = read(tmp_path, head + struct.pack("<3d", 1, 2, 3) + b"tail!")
     assert "5 bytes after the last element were ignored" in cloud.history[0].warnings[0]
     assert read(tmp_path, head + struct.pack("<3d", 1, 2, 3)).history[0].warnings == ()
+
+
+def test_a_header_of_very_many_properties_is_read(tmp_path: Path) -> None:
+    count = 48_000
+    names = "".join(f"property uchar p{i}\n" for i in range(count))
+    head = (
+        "ply\nformat binary_little_endian 1.0\nelement vertex 2\nproperty float x\nproperty float y\nproperty float z\n"
+    )
+    row = np.zeros(12 + count, np.uint8)
+    row[-1] = 7
+    (tmp_path / "wide.ply").write_bytes((head + names + "end_header\n").encode() + row.tobytes() * 2)
+    cloud = Ply(filename=str(tmp_path / "wide.ply")).read()
+    assert list(cloud.dims) == [f"p{i}" for i in range(count)]
+    assert cloud.dims[f"p{count - 1}"].tolist() == [7, 7]
+    twice = (head + names + "property uchar p5\nend_header\n").encode()
+    (tmp_path / "twice.ply").write_bytes(twice + row.tobytes() * 2)
+    with pytest.raises(ReadError, match="names a property twice"):
+        Ply(filename=str(tmp_path / "twice.ply")).read()

@@ -24,6 +24,6 @@ def __getattr__(name: str) -> Any:
     # The command line lies in this package too; its help must not wait for numpy and SciPy.
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from importlib import import_module
+    from deburr.core.interrupts import whole_import
 
-    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+    return getattr(whole_import(f"{__name__}.{_HOMES[name]}"), name)

@@ -65,6 +65,9 @@ def main(descriptor: int, parent: int) -> None:
     # The parent decides what an interruption means; it ends workers by SIGTERM, on which `finally` clauses run.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
+    # Who sends one of these means this process, and is told which it was.
+    for number in (signal.SIGHUP, signal.SIGQUIT, signal.SIGXCPU):
+        signal.signal(number, lambda number, _: sys.exit(128 + number))
     os.set_inheritable(descriptor, False)
     pipe = Connection(descriptor)
     # Nobody waits for an answer any more: nothing to make words about.

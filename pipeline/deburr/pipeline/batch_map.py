@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from deburr.core.cloud import Floats
-from deburr.pipeline import plan_view
+from deburr.pipeline import _drawing, plan_view
 from deburr.pipeline.batch_report import TileRecord, headline, removed, totals
 from deburr.pipeline.picture import AFTER, BEFORE, INK
 
@@ -24,6 +24,7 @@ _NAMED = 4
 
 def draw(records: Sequence[TileRecord], path: Path, unit: str) -> None:
     """Write a PNG of the tiles' boxes; ``unit`` as of `crs.unit`."""
+    _drawing.load()
     from matplotlib.figure import Figure
 
     placed = [record for record in records if record.get("box")]

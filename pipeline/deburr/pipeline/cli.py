@@ -7,17 +7,25 @@ stderr. Exit codes: 0 done, 1 the run failed, 2 the spec or the command is wrong
 from __future__ import annotations
 
 import logging
+import os
 import re
 import signal
+import sys
+import time
 from collections.abc import Callable
+from contextlib import suppress
 from difflib import get_close_matches
-from importlib import import_module
+from math import inf
 from typing import Any, NoReturn
 
 import click
 
-from deburr.core.errors import DeburrError
+from deburr.core.errors import DeburrError, WriteError
+from deburr.core.interrupts import whole_import
+from deburr.pipeline import _streams
 
+#: The exit code of what was interrupted.
+_INTERRUPTED = 130
 #: Command -> module, help line. The line stands here so that --help imports no module.
 _COMMANDS = {
     "run": ("deburr.pipeline.cli_run", "Run the pipeline of a JSON file."),
@@ -45,7 +53,7 @@ class _Group(click.Group):
     def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
         if name not in _COMMANDS:
             return None
-        command = getattr(import_module(_COMMANDS[name][0]), name.replace("-", "_"))
+        command = getattr(whole_import(_COMMANDS[name][0]), name.replace("-", "_"))
         assert isinstance(command, click.Command)
         _unmark(command)
         return command
@@ -65,12 +73,12 @@ class _Group(click.Group):
         logging.getLogger("py.warnings").addHandler(logging.NullHandler())
         logging.captureWarnings(True)
         try:
-            with _terminated_as_interrupted():
+            with _interruptible():
                 return super().invoke(ctx)
         except DeburrError as error:
             _fail(ctx, str(error), error.exit_code)
         except KeyboardInterrupt:
-            _fail(ctx, "interrupted; no output was left half-written", 130)
+            _fail(ctx, "interrupted; no output was left half-written", _INTERRUPTED)
         except click.NoSuchOption as error:
             raise _explained(error) from None
         except (click.exceptions.Exit, click.ClickException, click.Abort, BrokenPipeError):
@@ -126,21 +134,51 @@ def _fail(ctx: click.Context, message: str, code: int) -> NoReturn:
     ctx.exit(code)
 
 
-class _terminated_as_interrupted:
-    """SIGTERM ends a run as Ctrl-C does, so that temporary files are cleared away."""
+#: What ends a run as Ctrl-C does: a request, a terminal that is closed, Ctrl-\\, a limit of processor time.
+_ENDING = ("SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT", "SIGXCPU")
+#: Seconds: what comes so soon after an interrupt is the same one, and must not tear its clearing away apart.
+_SAME = 1.0
+
+
+class _interruptible:
+    """Whatever asks the process to end interrupts it, so that temporary files are cleared away.
+
+    A terminal that is closed asks several times over, and so may whoever presses Ctrl-C. What is ignored (by nohup, or
+    in the background) stays ignored.
+    """
+
+    def __init__(self) -> None:
+        self._before: dict[int, Any] = {}
+        self._last = -inf
 
     def __enter__(self) -> None:
-        def stop(*_: object) -> None:
-            raise KeyboardInterrupt
-
-        try:
-            self._old: Any = signal.signal(signal.SIGTERM, stop)
-        except ValueError:  # not in the main thread: nothing to take over
-            self._old = None
+        for name in _ENDING:
+            number = getattr(signal, name, None)
+            if number is not None and signal.getsignal(number) in (signal.SIG_DFL, signal.default_int_handler):
+                with suppress(ValueError):  # not in the main thread: nothing to take over
+                    self._before[number] = signal.signal(number, self._interrupt)
 
     def __exit__(self, *_: object) -> None:
-        if self._old is not None:
-            signal.signal(signal.SIGTERM, self._old)
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+    def _interrupt(self, *_: object) -> None:
+        now = time.monotonic()
+        same, self._last = now - self._last < _SAME, now
+        if not same:
+            raise KeyboardInterrupt
+
+
+def result(text: object, newline: bool = True) -> None:
+    """Print a result on stdout. Raises `WriteError` if it cannot be written there; a closed pipe ends the command."""
+    try:
+        click.echo(text, nl=newline)
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        _streams.drop_results()
+        reason = error.strerror or error
+        raise WriteError(f"stdout: cannot be written ({reason}); free space, or send it elsewhere") from error
 
 
 def common(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -182,7 +220,24 @@ def cli() -> None:
 
 def main() -> None:
     """The console script ``pipeline``."""
-    cli(prog_name="pipeline")
+    _streams.settle()
+    try:
+        cli(prog_name="pipeline")
+    except SystemExit as end:
+        # What was asked for is done or given up; an interrupt that comes now must not make its end look otherwise.
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        if end.code == _INTERRUPTED:
+            # All is cleared away by now. A library that was being loaded would not survive being taken down in order,
+            # and Python itself may remember the interrupt and end by the signal instead.
+            for stream in (sys.stdout, sys.stderr):
+                with suppress(OSError, ValueError, AttributeError):
+                    stream.flush()
+            os._exit(_INTERRUPTED)
+        raise
+    except OSError as error:  # of help, which click prints itself
+        _streams.drop_results()
+        click.echo(f"stdout: cannot be written ({error.strerror or error}); free space, or send it elsewhere", err=True)
+        sys.exit(1)
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from deburr.core.errors import SpecError
-from deburr.pipeline.cli import common
+from deburr.pipeline.cli import common, result
 from deburr.pipeline.cli_overrides import OverridesCommand
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ def batch(spec: str, inputs: tuple[str, ...], out: str, overrides: dict[str, str
     if options["dry_run"]:
         from deburr.pipeline.batch_dry import described
 
-        click.echo(json.dumps(described(request, prepared), indent=2))
+        result(json.dumps(described(request, prepared), indent=2))
         return
     _run(request, prepared, options, quiet)
 
@@ -166,8 +166,8 @@ def _run(request: Request, prepared: Prepared, options: dict[str, Any], quiet: b
             clear_left(_temporary(prepared, folder))
     for output in prepared.outputs:
         if account.outputs.get(output.id, {}).get("written"):
-            click.echo(str(folder / output.id))
+            result(str(folder / output.id))
     if options["vpc"]:
-        click.echo(str(target))
+        result(str(target))
     if account.errors:
         raise click.exceptions.Exit(1)

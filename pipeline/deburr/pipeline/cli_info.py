@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from deburr.core.errors import RunError
-from deburr.pipeline.cli import common
+from deburr.pipeline.cli import common, result
 
 
 @click.command()
@@ -37,7 +37,7 @@ def info(names: tuple[str, ...], as_json: bool, summary: bool, quiet: bool) -> N
             click.echo(str(error), err=True)
             failed.append(error)
     if as_json:
-        click.echo(json.dumps(found[0] if len(paths) == 1 else found, indent=2))
+        result(json.dumps(found[0] if len(paths) == 1 else found, indent=2))
     if failed:
         raise click.exceptions.Exit(failed[0].exit_code)
 
@@ -53,7 +53,7 @@ def _told(path: Path, as_json: bool, summary: bool, quiet: bool, first: bool) ->
         click.echo(f"warning: {warning}", err=True)
     if not as_json:
         if not first:
-            click.echo()
+            result("")
         for name, value in module.table(found):
-            click.echo(f"{name:<26} {value}")
+            result(f"{name:<26} {value}")
     return found

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from deburr.core.errors import SpecError, WriteError
-from deburr.pipeline.cli import common
+from deburr.pipeline.cli import common, result
 from deburr.pipeline.cli_overrides import OverridesCommand
 
 if TYPE_CHECKING:
@@ -193,7 +193,7 @@ def validate(
         found |= {"valid": True, "stages": [{"type": s.type_name, "runs_in": runs_in(s)} for s in plan.stages]}
     except SpecError as error:
         found["error_detail"] = list(error.errors)
-    click.echo(json.dumps(found, indent=2))
+    result(json.dumps(found, indent=2))
     if not found["valid"]:
         raise click.exceptions.Exit(SpecError.exit_code)
 
@@ -239,13 +239,13 @@ def _execute(plan: Plan, report: str | None, quiet: bool, memory: str | None, mk
         outputs, written = [writer.filename for writer in plan.writers], _stream(plan, asked, report, quiet)
     else:
         with shown(quiet):
-            result = execute(plan, None, report)
-        summary(plan, result.report, quiet)
+            done = execute(plan, None, report)
+        summary(plan, done.report, quiet)
         from deburr.pipeline.report import written as files
 
-        outputs, written = result.report["outputs"], [] if report is None else files(report)
+        outputs, written = done.report["outputs"], [] if report is None else files(report)
     for path in (*outputs, *written):
-        click.echo(path)
+        result(path)
 
 
 def _stream(plan: Plan, memory: int | None, report: str | None, quiet: bool) -> list[str]:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 import click
 
-from deburr.pipeline.cli import common, unmarked
+from deburr.pipeline.cli import common, result, unmarked
 
 
 @click.command()
@@ -23,15 +23,15 @@ def stages(name: str | None, as_json: bool, markdown: bool, quiet: bool) -> None
     described = describe.stages() if name is None else [describe.stage(name)]
     if as_json:
         found = [stage.as_json() for stage in described]
-        click.echo(json.dumps(found if name is None else found[0], indent=2))
+        result(json.dumps(found if name is None else found[0], indent=2))
     elif markdown:
-        click.echo(describe.markdown(described, options=name is not None))
+        result(describe.markdown(described, options=name is not None))
     elif name is None:
         _table([(stage.name, unmarked(stage.summary)) for stage in described], ("stage", "what it does"))
         for line in describe.elsewhere():
-            click.echo(line)
+            result(line)
     else:
-        click.echo(f"{described[0].name}\n\n{unmarked(described[0].text)}\n")
+        result(f"{described[0].name}\n\n{unmarked(described[0].text)}\n")
         rows = [(o.name, o.allowed, o.default, o.unit, unmarked(o.description)) for o in described[0].options]
         _table(rows, ("option", "takes", "default", "unit", "what it is"))
 
@@ -47,7 +47,9 @@ def _table(rows: Sequence[tuple[str, ...]], header: tuple[str, ...]) -> None:
     table = Table(*header, box=box.SIMPLE_HEAD, pad_edge=False)
     for row in rows:
         table.add_row(*(Text(cell) for cell in row))
-    console.print(table)
+    with console.capture() as printed:
+        console.print(table)
+    result(printed.get(), newline=False)
 
 
 @click.command()
@@ -56,4 +58,4 @@ def schema(quiet: bool) -> None:
     """Print the JSON Schema of pipelines. An editor that is told of it completes and checks stages and options."""
     from deburr.pipeline import describe
 
-    click.echo(json.dumps(describe.schema(), indent=2))
+    result(json.dumps(describe.schema(), indent=2))

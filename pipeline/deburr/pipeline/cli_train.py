@@ -6,7 +6,7 @@ import json
 
 import click
 
-from deburr.pipeline.cli import common
+from deburr.pipeline.cli import common, result
 
 
 @click.command()
@@ -22,7 +22,10 @@ def train(recipe: str, init: str | None, resume: bool, prepare: str | None, coun
 
     Prints the card of the weights that it wrote: data, chain of runs, validation table.
     """
+    from deburr.core.interrupts import whole_import
     from deburr.pipeline.cli_progress import shown
+
+    whole_import("deburr.nn.default")  # which imports torch
     from deburr.train import prepare as write_scenes
     from deburr.train import run
 
@@ -34,4 +37,4 @@ def train(recipe: str, init: str | None, resume: bool, prepare: str | None, coun
         return
     with shown(quiet, narrate=True):
         card = run(recipe, init, resume)
-    click.echo(json.dumps(card, indent=2))
+    result(json.dumps(card, indent=2))

@@ -3,10 +3,17 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import click
 
-from deburr.pipeline.cli import common
+from deburr.pipeline.cli import common, result
+
+
+def _module() -> Any:
+    from deburr.core.interrupts import whole_import
+
+    return whole_import("deburr.nn.weights")  # which imports torch
 
 
 @click.group()
@@ -20,12 +27,10 @@ def weights() -> None:
 @common
 def import_(source: str, target: str, quiet: bool) -> None:
     """Turn the published checkpoint CKPT (a torch file; nothing in it is executed) into the safetensors file OUT."""
-    from deburr.nn.weights import import_checkpoint
-
-    card = import_checkpoint(source, target)
+    card = _module().import_checkpoint(source, target)
     if not quiet:
         click.echo(json.dumps(card, indent=2, default=str), err=True)
-    click.echo(target)
+    result(target)
 
 
 @weights.command()
@@ -33,11 +38,9 @@ def import_(source: str, target: str, quiet: bool) -> None:
 @common
 def show(file: str, quiet: bool) -> None:
     """Print the card of the weights in FILE, or of the `bundled` ones: what they are and where they come from."""
-    from deburr.nn.weights import read
-
     if file == "bundled":
         from deburr.nn.default import BUNDLED
 
         file = str(BUNDLED)
-    _, card = read(file)
-    click.echo(json.dumps(card, indent=2, default=str))
+    _, card = _module().read(file)
+    result(json.dumps(card, indent=2, default=str))

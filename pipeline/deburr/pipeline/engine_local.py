@@ -7,6 +7,7 @@ survive, and take their environment only after libraries have read it.
 from __future__ import annotations
 
 import json
+import logging
 import os
 import signal
 import socket
@@ -24,6 +25,7 @@ from deburr.pipeline._machine import share
 from deburr.pipeline._worker import GRACE
 from deburr.pipeline.engine import Outcome, Queue, Task, outcome
 
+_log = logging.getLogger(__name__)
 #: After so many lost workers a task has its last try, at the end and alone.
 _ALONE_AFTER = 2
 #: So many workers in a row that die before they can do anything mean that none will.
@@ -74,6 +76,8 @@ def _gather(queue: Queue, crew: list[_Worker]) -> Iterator[Outcome]:
     pipes = {worker.pipe: worker for worker in crew if worker.task is not None and worker.pipe is not None}
     said = [pipes[pipe] for pipe in wait(list(pipes), timeout=_GLANCE) if isinstance(pipe, Connection)]
     silent = [worker for worker in pipes.values() if worker not in said and worker.dead]
+    for worker in pipes.values():
+        worker.mind_stop()
     for worker in said + silent:
         task = worker.task
         assert task is not None
@@ -105,9 +109,14 @@ class _Lost:
         if code == -signal.SIGKILL:
             self.cause = "signal 9: most likely out of memory"
             remedy = "give --memory less or fewer --workers"
-        elif code < 0:
+        elif code == 128 + signal.SIGXCPU:
+            self.cause = "signal SIGXCPU: its processor time is used up"
+            remedy = "raise the limit (ulimit -t)"
+        elif code < 0 or code > 128:
+            number = -code if code < 0 else code - 128
             known = {member.value: member.name for member in signal.Signals}
-            self.cause = f"signal {-code}, {known.get(-code, 'of this system')}: a crash"
+            what = "a crash" if code < 0 else "it was told to end"
+            self.cause = f"signal {number}, {known.get(number, 'of this system')}: {what}"
         else:
             self.cause = f"exit code {code}"
         self.sentence = f"the worker died in each of {_ALONE_AFTER + 1} tries ({self.cause}); {remedy}"
@@ -123,12 +132,24 @@ class _Worker:
         self.false_starts = 0
         self._hello, self._number, self._workers = hello, number, workers
         self._process: subprocess.Popen[bytes] | None = None
-        self._ready = False
+        self._ready = self._stopped = False
         self._begun = 0.0
 
     @property
     def dead(self) -> bool:
         return self._process is not None and self._process.poll() is not None
+
+    def mind_stop(self) -> None:
+        """Say so, once, if the process was stopped: it would be waited for without an end."""
+        stopped, process = self._stopped, self._process
+        if process is None or not hasattr(os, "waitid"):
+            return
+        with suppress(ChildProcessError):
+            states = os.WSTOPPED | os.WNOHANG | os.WNOWAIT
+            stopped = os.waitid(os.P_PID, process.pid, states) is not None
+        if stopped and not self._stopped:
+            _log.warning("%s is stopped and waited for; let it go on: kill -CONT %d", self.name, process.pid)
+        self._stopped = stopped
 
     def give(self, task: Task) -> None:
         if self._process is None:

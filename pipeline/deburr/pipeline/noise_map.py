@@ -13,7 +13,7 @@ from deburr.core.errors import WriteError
 from deburr.core.files import replacing
 from deburr.core.noise import ByPlace, noise_by_place, noise_figures
 from deburr.core.sums import Sums
-from deburr.pipeline import plan_view
+from deburr.pipeline import _drawing, plan_view
 from deburr.pipeline.picture import BEFORE
 from deburr.pipeline.summary import length, span
 
@@ -46,6 +46,7 @@ def leave(folder: Path, noted: Iterable[Sums], unit: str) -> None:
 
 def draw(found: ByPlace, path: Path, unit: str, title: str) -> None:
     """Write a PNG of the level by place; ``unit`` of lengths."""
+    _drawing.load()
     from matplotlib.colors import LinearSegmentedColormap, LogNorm, Normalize
 
     cells, levels, side = _joined(found)

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from deburr.core.cloud import Floats, PointCloud
-from deburr.pipeline import crs
+from deburr.pipeline import _drawing, crs
 from deburr.pipeline.section import DETAIL, choose, detail
 from deburr.pipeline.summary import headline
 
@@ -44,6 +44,7 @@ def as_written(cloud: PointCloud, figures: Mapping[str, Any] | None = None) -> P
 
 def draw(cloud: PointCloud, path: Path, title: str = "") -> None:
     """Write a PNG of ``cloud.original`` beside ``cloud.xyz`` in one section, and of a detail of it."""
+    _drawing.load()
     from matplotlib.figure import Figure
 
     active = cloud.active if cloud.active.any() else np.ones(len(cloud), dtype=np.bool_)

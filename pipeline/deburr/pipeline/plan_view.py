@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from deburr.core.cloud import Floats
+from deburr.pipeline import _drawing
 from deburr.pipeline.picture import INK, PALE
 
 _DPI = 110
@@ -22,6 +23,7 @@ ROOM = 2.2
 def opened(low: Floats, high: Floats, unit: str, title: str) -> tuple[Any, Any, Floats]:
     """A figure with axes for a map from ``low`` to ``high`` (2,), in the lengths ``unit``; and (2,) what is to be taken
     from x and y of all that is drawn, so that short numbers stand at the ticks."""
+    _drawing.load()
     from matplotlib.figure import Figure
 
     away = _offset(low, high)

@@ -7,7 +7,6 @@ imported: with them PDAL crashes as it ends.
 
 from __future__ import annotations
 
-import importlib
 import json
 import os
 import sys
@@ -18,6 +17,7 @@ import numpy as np
 
 from deburr.core.cloud import PointCloud
 from deburr.core.errors import SpecError
+from deburr.core.interrupts import whole_import
 from deburr.core.stage import Filter
 from deburr.filters._original import ORIGINAL
 from deburr.filters.outlier import Outlier
@@ -114,7 +114,7 @@ def load_networks() -> None:
     before = sys.getdlopenflags()
     sys.setdlopenflags(os.RTLD_NOW | os.RTLD_DEEPBIND)
     try:
-        importlib.import_module("deburr.nn.default")
+        whole_import("deburr.nn.default")
     finally:
         sys.setdlopenflags(before)
 

@@ -80,10 +80,12 @@ _ROLES = {
 } | {f"filters.{name}": Role("late", _FEATURES) for name in _MEASURES}
 
 _CHOOSERS = ("filters.range", "filters.expression", "filters.mongo", "filters.assign")
-_RANGE = re.compile(r"(\w+)\s*(!?)\s*([\[(])\s*([^:\s]*)\s*:\s*([^\])\s]*)\s*([\])])")
-_MARKS = re.compile(r"Classification\s*(?:\[[^\]]*\])?\s*=\s*(?:7|18)\b|Withheld\s*(?:\[[^\]]*\])?\s*=\s*1\b")
-_WIPES = re.compile(r"Classification\s*(?:\[\s*:\s*\])?\s*=\s*[01]\s*$")
-_DROPS = re.compile(r"Classification\s*!=\s*(?:7|18)\b|!\s*\(?\s*Classification\s*==\s*(?:7|18)\b")
+# No part is tried in more than one way (*+), nor beyond the next bracket: else long texts would take hours.
+_RANGE = re.compile(r"(?<!\w)(\w++)\s*+(!?)\s*+([\[(])\s*+([^:\s\[\]()]*+)\s*+:\s*+([^\s\[\]()]*+)\s*+([\])])")
+_OF = r"\s*+(?:\[[^\[\]]*+\]\s*+)?"
+_MARKS = re.compile(rf"Classification{_OF}=\s*+(?:7|18)\b|Withheld{_OF}=\s*+1\b")
+_WIPES = re.compile(r"Classification\s*+(?:\[\s*+:\s*+\]\s*+)?=\s*+[01]\s*+$")
+_DROPS = re.compile(r"Classification\s*+!=\s*+(?:7|18)\b|!\s*+\(?\s*+Classification\s*+==\s*+(?:7|18)\b")
 #: Ways in which other dimensions may meet an expression that are tried at most.
 _TRIES = 20_000
 _NOISE_NUMBERS, _SURFACE_NUMBERS, _ALL = {7, 18}, set(range(7)), range(19)

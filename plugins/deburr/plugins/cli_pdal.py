@@ -8,7 +8,7 @@ from typing import Literal
 
 import click
 
-from deburr.pipeline.cli import common
+from deburr.pipeline.cli import common, result
 
 
 @click.command("pdal-script")
@@ -17,7 +17,7 @@ def pdal_script(quiet: bool) -> None:
     """Print the path of the script that PDAL's filters.python runs; it is the stage's option `script`."""
     from deburr.plugins import preset
 
-    click.echo(preset.script())
+    result(preset.script())
 
 
 @click.command("pdal-preset")
@@ -47,13 +47,13 @@ def pdal_preset(options: tuple[str, ...], function: str, module: str | None, out
 def _put(text: str, output: str | None) -> None:
     """``text`` on stdout; or into the file ``output``, whose path is then on stdout."""
     if output is None:
-        click.echo(text, nl=False)
+        result(text, newline=False)
         return
     from deburr.core.files import replacing
 
     with replacing(output) as path:
         Path(path).write_text(text, encoding="utf-8")
-    click.echo(output)
+    result(output)
 
 
 @click.command("convert-pdal")
@@ -98,9 +98,9 @@ def pdal_doctor(as_json: bool, quiet: bool) -> None:
 
     checks = doctor.examine()
     if as_json:
-        click.echo(json.dumps([check.as_json() for check in checks], indent=2))
+        result(json.dumps([check.as_json() for check in checks], indent=2))
     else:
         for check in checks:
             if not quiet or check.outcome == "trouble":
-                click.echo(check)
+                result(check)
     click.get_current_context().exit(0 if doctor.healthy(checks) else 1)

@@ -11,6 +11,7 @@ from importlib.metadata import EntryPoint, entry_points
 
 from deburr.core.errors import SpecError, did_you_mean
 from deburr.core.host import Host
+from deburr.core.interrupts import whole_import
 from deburr.core.stage import Stage
 
 _KINDS = ("readers", "filters", "writers")
@@ -57,7 +58,7 @@ def stage_class(type_name: str) -> type[Stage]:
         if (found := hosted(type_name)) is not None:
             return found
         raise SpecError(why_unknown(type_name))
-    module = importlib.import_module(f"deburr.{type_name}")
+    module = whole_import(f"deburr.{type_name}")
     for member in vars(module).values():
         if isinstance(member, type) and issubclass(member, Stage) and vars(member).get("type_name") == type_name:
             return member

@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from deburr.core.cloud import Floats
 from deburr.core.errors import ReadError
+from deburr.core.interrupts import whole_import
 from deburr.core.progress import advance
 
 #: Points measured at a time.
@@ -120,10 +121,9 @@ def _open3d() -> Any:
 
         ctypes.CDLL(str(libusb_package.get_library_path()), mode=ctypes.RTLD_GLOBAL)
     try:
-        import open3d
+        return whole_import("open3d")
     except (ImportError, OSError) as error:
         raise ReadError(
             f"meshes need Open3D, which cannot be loaded ({error}); install what it names, "
             "on Debian: apt install libegl1 libgl1 libx11-6"
         ) from error
-    return open3d

@@ -69,32 +69,36 @@ def _residuals(tree: Neighbors, points: Floats, distances: Floats, rows: Indices
     out[plain] = _to_planes(points[plain], tree.points[rows[plain, 1 : near + 1]], np.ones((1, near)))
     # Twins alone span no plane, however many more of them there are: they have no residual.
     waiting = np.flatnonzero(equal & (distances[:, near] > 0))
+    # By place: any number of points may lie at one, and all of them share it.
     width = near + 2
     while len(waiting):
         left = []
         step = max(_CHUNK_VALUES // width, 1)
         for some in np.split(waiting, range(step, len(waiting), step)):
-            further, found = tree.nearest(points[some], width)
-            last = further[:, near]
-            done = (further[:, -1] > last) if width < len(tree.points) else np.ones(len(some), np.bool_)
-            offsets = tree.points[found[done]]
-            out[some[done]] = _shared(points[some[done]], offsets, further[done], near)
+            further, places, counts = tree.nearest_places(points[some], width)
+            last = distances[some, near]
+            done = (further[:, -1] > last) if width < tree.different else np.ones(len(some), np.bool_)
+            some_done = some[done]
+            out[some_done] = _shared(points[some_done], places[done], counts[done], further[done], last[done], near)
             left.append(some[~done])
-        waiting, width = np.concatenate(left), min(2 * width, len(tree.points))
+        waiting, width = np.concatenate(left), min(2 * width, tree.different)
     return out
 
 
-def _shared(points: Floats, neighbours: Floats, distances: Floats, near: int) -> Floats:
-    """`_to_planes` where neighbours (M, K, 3) are equally far: in an order that only their places decide."""
-    last = distances[:, near, None]
-    inside, border = distances < last, distances == last
-    # The first is the point itself, or its twin.
-    inside[:, 0] = border[:, 0] = False
+def _shared(points: Floats, places: Floats, counts: Indices, distances: Floats, last: Floats, near: int) -> Floats:
+    """`_to_planes` where neighbours are equally far: in an order that only their places decide.
+
+    ``places`` (M, K, 3), at ``distances`` (M, K), of ``counts`` (M, K) points each; the first is the point's own.
+    ``last`` (M,): how far neighbour ``near`` lies.
+    """
+    inside, border = counts * (distances < last[:, None]), counts * (distances == last[:, None])
+    # The point itself is none of its neighbours; its twins are.
+    inside[:, 0] -= 1
     share = (near - inside.sum(axis=1)) / np.maximum(border.sum(axis=1), 1)
     weights = inside + border * share[:, None]
-    order = np.lexsort((*neighbours.transpose(2, 0, 1), distances), axis=-1)[:, 1:]
-    neighbours = np.take_along_axis(neighbours, order[:, :, None], axis=1)
-    return _to_planes(points, neighbours, np.take_along_axis(weights, order, axis=1))
+    order = np.lexsort((*places.transpose(2, 0, 1), distances), axis=-1)
+    places = np.take_along_axis(places, order[:, :, None], axis=1)
+    return _to_planes(points, places, np.take_along_axis(weights, order, axis=1))
 
 
 def _to_planes(points: Floats, neighbours: Floats, weights: Floats) -> Floats:

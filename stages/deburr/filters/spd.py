@@ -14,6 +14,7 @@ from deburr import nn
 from deburr.core.cloud import NOISE_CLASSES, Bools, Dims, Extent, Floats, Ints, PointCloud
 from deburr.core.errors import RunError
 from deburr.core.horizon import Known
+from deburr.core.interrupts import whole_import
 from deburr.core.noise import noise_figures, noise_sums
 from deburr.core.sample import Sample
 from deburr.core.stage import Filter, Reach, Stage
@@ -22,7 +23,7 @@ from deburr.core.where import parse
 from deburr.filters._moves import displacement, movable, uncertainty_left
 from deburr.filters._original import ORIGINAL, keep_original
 from deburr.nn import level
-from deburr.nn.models import KINDS, Denoised, Kind, Seen, Settings, Surveyor, load
+from deburr.nn.models import KINDS, Denoised, Kind, Model, Seen, Settings, Surveyor, load
 from deburr.nn.points import count_distinct
 
 #: Noise given beyond this many spacings is nothing that the network was trained on; most likely it is in another unit.
@@ -161,12 +162,16 @@ class Spd(Filter):
             sure &= cloud.horizon is None or not cloud.horizon.bounded
             told = int((cloud.core & active & sure).sum())
             return level.count(np.zeros(0), none, told, False), sure
-        model = load(self.model, self.weights)
+        model = self._network()
         assert isinstance(model, Surveyor)
         sums, found = model.survey(points, self._settings(cloud, active, known, again))
         # Points that are not active tell nothing, whatever is around them.
         sure[active] = found
         return sums, sure
+
+    def _network(self) -> Model:
+        whole_import("deburr.nn.default")  # which imports torch
+        return load(self.model, self.weights)
 
     def learn(self, known: Known, sums: Sums) -> Known:
         """Both, as far as they are found by now."""
@@ -195,7 +200,7 @@ class Spd(Filter):
             # What is seen so far is nothing to work on.
             unsure = self._told(cloud, cloud.xyz, {}).settle(~active)
             return unsure.note(self.type_name, self._counts(unsure, may))
-        denoised = load(self.model, self.weights).denoise(points, self._settings(cloud, active, known, again))
+        denoised = self._network().denoise(points, self._settings(cloud, active, known, again))
         xyz = cloud.xyz.copy()
         xyz[may] = denoised.xyz[may[active]]
         done = self._told(cloud, xyz, self._columns(denoised, active, may))

@@ -162,7 +162,7 @@ class _Parser:
 
     def parse(self, lines: list[str], size: int) -> Header:
         kind, remarks = "", []
-        elements: list[tuple[str, int, list[Property]]] = []
+        elements: list[tuple[str, int, dict[str, Property]]] = []
         for self.line in lines:
             words = self.line.split()
             match words:
@@ -173,9 +173,11 @@ class _Parser:
                 case ["format", name, "1.0"] if name in FORMATS and not kind:
                     kind = name
                 case ["element", name, count] if count.isascii() and count.isdigit() and len(count) < 20:
-                    elements.append((name, int(count), []))
+                    elements.append((name, int(count), {}))
                 case ["property", *rest] if elements:
-                    elements[-1][2].append(self.property(rest, elements[-1][2]))
+                    found, known = self.property(rest), elements[-1][2]
+                    if known.setdefault(found.name, found) is not found:
+                        raise self.wrong("names a property twice")
                 case _:
                     raise self.wrong("is not understood")
         if not kind:
@@ -183,16 +185,13 @@ class _Parser:
         names = [name for name, _, _ in elements]
         if len(set(names)) < len(names):
             raise ReadError(f"{self.path}: the PLY header names an element twice; give each element its own name")
-        return Header(kind, tuple(Element(n, c, tuple(p)) for n, c, p in elements), tuple(remarks), size)
+        return Header(kind, tuple(Element(n, c, tuple(p.values())) for n, c, p in elements), tuple(remarks), size)
 
-    def property(self, words: list[str], before: list[Property]) -> Property:
+    def property(self, words: list[str]) -> Property:
         match words:
             case ["list", count, kind, name] if count in TYPES and kind in TYPES and TYPES[count][0] != "f":
-                found = Property(name, kind, count)
+                return Property(name, kind, count)
             case [kind, name] if kind in TYPES:
-                found = Property(name, kind)
+                return Property(name, kind)
             case _:
                 raise self.wrong(f"is not a property of a known type ({', '.join(TYPES)})")
-        if any(found.name == other.name for other in before):
-            raise self.wrong("names a property twice")
-        return found

@@ -87,10 +87,12 @@ def _cloud(header: Header, columns: dict[str, Columns], path: str) -> PointCloud
         xyz[:, axis] = _column(vertex.pop(names[letter]))
     _refuse_unreal(xyz, path)
     dims: dict[str, str] = {}
+    taken: set[str] = set()
     for name, column in vertex.items():
         known = DIMENSIONS.get(name.lower(), name)
         if isinstance(column, np.ndarray):
-            dims[name] = known if known not in dims.values() and (known == name or known not in vertex) else name
+            dims[name] = known if known not in taken and (known == name or known not in vertex) else name
+            taken.add(dims[name])
     lists = {name: column for name, column in vertex.items() if isinstance(column, Lists)}
     source = PlySource(header, dims, lists, columns, frozenset(wide))
     return PointCloud(xyz, {dim: _column(vertex[name]) for name, dim in dims.items()}, source=source)

@@ -1,0 +1,28 @@
+"""Matplotlib, loaded whatever the environment says of windows that no picture here needs."""
+
+from __future__ import annotations
+
+import os
+import sys
+from contextlib import suppress
+
+from deburr.core.interrupts import whole_import
+
+
+def load() -> None:
+    """Import matplotlib before anything of it is imported.
+
+    It refuses to be loaded where ``MPLBACKEND`` names no backend. One that there is stays chosen, for whoever shows
+    pictures of their own beside ours.
+    """
+    if "matplotlib" in sys.modules:
+        return
+    chosen = os.environ.pop("MPLBACKEND", None)
+    try:
+        matplotlib = whole_import("matplotlib")
+    finally:
+        if chosen is not None:
+            os.environ["MPLBACKEND"] = chosen
+    if chosen:
+        with suppress(ValueError):
+            matplotlib.rcParams["backend"] = chosen
