@@ -51,6 +51,12 @@ class _Group(click.Group):
         with formatter.section("Commands"):
             formatter.write_dl([(name, line) for name, (_, line) in _COMMANDS.items()])
 
+    def make_context(self, *args: Any, **kwargs: Any) -> click.Context:
+        try:
+            return super().make_context(*args, **kwargs)
+        except click.ClickException as error:
+            raise _shown(error) from None
+
     def invoke(self, ctx: click.Context) -> Any:
         # What libraries warn of is for --debug; what users must know, stages put into the report.
         logging.getLogger("py.warnings").addHandler(logging.NullHandler())
@@ -62,7 +68,9 @@ class _Group(click.Group):
             _fail(ctx, str(error), error.exit_code)
         except KeyboardInterrupt:
             _fail(ctx, "interrupted; no output was left half-written", 130)
-        except (click.exceptions.Exit, click.ClickException, click.Abort, BrokenPipeError):
+        except click.ClickException as error:
+            raise _shown(error) from None
+        except (click.exceptions.Exit, click.Abort, BrokenPipeError):
             raise
         except Exception as error:
             _fail(ctx, f"unexpected {type(error).__name__}: {error}; run again with --debug for the traceback", 1)
@@ -73,8 +81,20 @@ class _Group(click.Group):
 def _fail(ctx: click.Context, message: str, code: int) -> NoReturn:
     if ctx.find_root().meta.get("debug"):
         raise  # within the handler that called: the traceback is what --debug asks for
-    click.echo(message, err=True)
+    from deburr.pipeline.cli_say import say_all
+
+    say_all(message)
     ctx.exit(code)
+
+
+def _shown(error: click.ClickException) -> click.ClickException:
+    """The error, which says what was typed, without what a terminal would obey."""
+    from deburr.core.text import printable
+
+    for name, value in vars(error).items():
+        if isinstance(value, str):
+            setattr(error, name, printable(value))
+    return error
 
 
 class _terminated_as_interrupted:

@@ -7,6 +7,7 @@ import json
 import click
 
 from deburr.pipeline.cli import common
+from deburr.pipeline.cli_say import give, say
 
 
 @click.command()
@@ -21,9 +22,9 @@ def info(file: str, as_json: bool, quiet: bool) -> None:
     with shown(quiet):
         found = module.info(file)
     for warning in found["warnings"]:
-        click.echo(f"warning: {warning}", err=True)
+        say(f"warning: {warning}")
     if as_json:
         click.echo(json.dumps(found, indent=2))
         return
     for name, value in module.table(found):
-        click.echo(f"{name:<26} {value}")
+        give(f"{name:<26} {value}")

@@ -12,6 +12,7 @@ import click
 from deburr.core.errors import SpecError
 from deburr.pipeline.cli import common
 from deburr.pipeline.cli_overrides import OverridesCommand
+from deburr.pipeline.cli_say import give
 
 if TYPE_CHECKING:
     from deburr.pipeline.plan import Plan
@@ -136,7 +137,7 @@ def _execute(plan: Plan, report: str | None, quiet: bool, memory: str | None) ->
 
         outputs, written = result.report["outputs"], [] if report is None else files(report)
     for path in (*outputs, *written):
-        click.echo(path)
+        give(path)
 
 
 def _stream(plan: Plan, memory: int | None, report: str | None, quiet: bool) -> list[str]:

@@ -8,7 +8,9 @@ from collections.abc import Sequence
 
 import click
 
+from deburr.core.text import printable
 from deburr.pipeline.cli import common
+from deburr.pipeline.cli_say import give
 
 
 @click.command()
@@ -29,7 +31,7 @@ def stages(name: str | None, as_json: bool, markdown: bool, quiet: bool) -> None
     elif name is None:
         _table([(stage.name, stage.summary) for stage in described], ("stage", "what it does"))
         for line in describe.elsewhere():
-            click.echo(line)
+            give(line)
     else:
         click.echo(f"{described[0].name}\n\n{described[0].text}\n")
         rows = [(o.name, o.allowed, o.default, o.unit, o.description) for o in described[0].options]
@@ -46,7 +48,7 @@ def _table(rows: Sequence[tuple[str, ...]], header: tuple[str, ...]) -> None:
     console = Console(width=None if sys.stdout.isatty() else 160)
     table = Table(*header, box=box.SIMPLE_HEAD, pad_edge=False)
     for row in rows:
-        table.add_row(*(Text(cell) for cell in row))
+        table.add_row(*(Text(printable(cell)) for cell in row))
     console.print(table)
 
 

@@ -7,6 +7,7 @@ import json
 import click
 
 from deburr.pipeline.cli import common
+from deburr.pipeline.cli_say import give
 
 
 @click.group()
@@ -25,7 +26,7 @@ def import_(source: str, target: str, quiet: bool) -> None:
     card = import_checkpoint(source, target)
     if not quiet:
         click.echo(json.dumps(card, indent=2, default=str), err=True)
-    click.echo(target)
+    give(target)
 
 
 @weights.command()

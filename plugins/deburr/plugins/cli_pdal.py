@@ -9,6 +9,7 @@ from typing import Literal
 import click
 
 from deburr.pipeline.cli import common
+from deburr.pipeline.cli_say import give, say
 
 
 @click.command("pdal-script")
@@ -53,7 +54,7 @@ def _put(text: str, output: str | None) -> None:
 
     with replacing(output) as path:
         Path(path).write_text(text, encoding="utf-8")
-    click.echo(output)
+    give(output)
 
 
 @click.command("convert-pdal")
@@ -82,7 +83,7 @@ def convert_pdal(
     _put(convert.as_text(found.value), output)
     if not quiet:
         for reason in found.reasons:
-            click.echo(reason, err=True)
+            say(reason)
 
 
 @click.command("pdal-doctor")
@@ -101,5 +102,5 @@ def pdal_doctor(as_json: bool, quiet: bool) -> None:
     else:
         for check in checks:
             if not quiet or check.outcome == "trouble":
-                click.echo(check)
+                give(check)
     click.get_current_context().exit(0 if doctor.healthy(checks) else 1)
