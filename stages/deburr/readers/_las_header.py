@@ -18,6 +18,7 @@ import numpy as np
 from laspy.header import LAS_HEADERS_SIZE, Version
 
 from deburr.core.errors import ReadError
+from deburr.core.wkt import Units
 from deburr.readers._las_points import Layout, Records
 
 LASZIP = ("laszip encoded", 22204)
@@ -121,7 +122,7 @@ class LasSource:
     records: Records
     start: int
     crs: str | None
-    units: str | None
+    units: Units
 
 
 def read_header(file: BinaryIO, path: str, size: int) -> tuple[Header, list[Vlr]]:
