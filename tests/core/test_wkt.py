@@ -34,7 +34,8 @@ EARTH = 'DATUM["World Geodetic System 1984",ELLIPSOID["WGS 84",6378137,298.25722
 GEOCENTRIC = f'GEODCRS["WGS 84",{EARTH},CS[Cartesian,3],AXIS["(X)",geocentricX,LENGTHUNIT["metre",1]],' \
              'AXIS["(Y)",geocentricY,LENGTHUNIT["metre",1]],AXIS["(Z)",geocentricZ,LENGTHUNIT["metre",1]]]'  # fmt: skip
 GEOCCS = 'GEOCCS["WGS 84",DATUM["d",SPHEROID["WGS 84",6378137,298.257223563]],PRIMEM["Greenwich",0],UNIT["metre",1]]'
-DEGREES3 = f'GEODCRS["WGS 84",{EARTH},CS[ellipsoidal,3],AXIS["latitude",north,ANGLEUNIT["degree",0.0174532925199433]],' \
+DEGREES3 = f'GEODCRS["WGS 84",{EARTH},CS[ellipsoidal,3],AXIS["latitude",north,' \
+           'ANGLEUNIT["degree",0.0174532925199433]],' \
            'AXIS["longitude",east,ANGLEUNIT["degree",0.0174532925199433]],' \
            'AXIS["ellipsoidal height (h)",up,LENGTHUNIT["metre",1]]]'  # fmt: skip
 

@@ -51,9 +51,12 @@ def measure(cloud: PointCloud) -> dict[str, Any]:
         "estimated_noise": None,
         "warnings": [warning for record in cloud.history for warning in record.warnings],
     }
-    if not len(cloud):
+    there = cloud.located
+    if not there.all():
+        found["points_without_coordinates"] = int((~there).sum())
+    if not there.any():
         return found
-    low, high = cloud.xyz.min(axis=0), cloud.xyz.max(axis=0)
+    low, high = cloud.extent.low, cloud.extent.high
     found["bounds"] = {"min": low.tolist(), "max": high.tolist()}
     told = execute(load([_LOOK], reads=False), cloud).report["stages"][0]
     figures = told["figures"]
@@ -93,7 +96,7 @@ def table(found: Mapping[str, Any]) -> list[tuple[str, str]]:
 
     rows = [("file", found.get("file", "-")), ("points", f"{found['points']:,}"), ("CRS", found["crs"])]
     if found["points_left_out"]:
-        rows.append(("of them noise or withheld", f"{found['points_left_out']:,}"))
+        rows.append(("of them left out", f"{found['points_left_out']:,} (noise, withheld, or without coordinates)"))
     fine = found["spacing"] or 1.0
     units = {"x": unit, "y": unit, "z": found["height_unit"]}
     for axis, place in zip("xyz", range(3), strict=True):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from os import PathLike
 from typing import Any
@@ -13,6 +14,8 @@ from deburr.core.errors import did_you_mean
 from deburr.core.stage import Stage
 from deburr.pipeline.spec import show
 
+#: Numbers in quotes, and how many characters they have at most; infinite ones are refused where they are checked.
+_NUMBER, _LONGEST = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]{1,4})?"), 40
 #: pydantic's errors whose own message is the sentence that a stage's validator wrote.
 _SPOKEN = ("value_error", "assertion_error")
 
@@ -54,16 +57,23 @@ def _unquoted(options: Mapping[str, Any], error: ValidationError) -> dict[str, A
     found: dict[str, Any] = {}
     for name in {str(problem["loc"][0]) for problem in error.errors() if problem["loc"]} & set(options):
         value = options[name]
-        if isinstance(value, str) and len(value) < 40:
-            try:
-                value = json.loads(value)
-            except ValueError:
-                continue
+        if isinstance(value, str):
+            value = _number(value)
         if isinstance(value, float) and value.is_integer() and _takes_whole(error, name):
             value = int(value)
         if isinstance(value, bool | int | float):
             found[name] = value
     return found
+
+
+def _number(text: str) -> Any:
+    """The number or boolean that ``text`` is, a number as C and PDAL read it: ``.03``, ``+1.``; else the text."""
+    text = text.strip()
+    if text in ("true", "false"):
+        return text == "true"
+    if len(text) > _LONGEST or _NUMBER.fullmatch(text) is None:
+        return text
+    return int(text) if text.lstrip("+-").isdigit() else float(text)
 
 
 def _takes_whole(error: ValidationError, name: str) -> bool:

@@ -26,7 +26,7 @@ def draw(cloud: PointCloud, path: Path, title: str = "") -> None:
     """Write a PNG of ``cloud.original`` beside ``cloud.xyz`` in one section, and of a detail of it."""
     from matplotlib.figure import Figure
 
-    active = cloud.active if cloud.active.any() else np.ones(len(cloud), dtype=np.bool_)
+    active = cloud.active if cloud.active.any() else cloud.located
     before, after = cloud.original[active], cloud.xyz[active]
     if not len(before):
         figure = Figure(figsize=(6, 2))
