@@ -74,8 +74,6 @@ class Recipe(BaseModel):
         for name, (low, high) in (("solid_noise", self.solid_noise), ("landscape_noise", self.landscape_noise)):
             if low > high:
                 raise ValueError(f"option '{name}': its lowest, {low:g}, is above its highest, {high:g}; exchange them")
-        if "\0" in "".join([self.output, self.scenes or "", *self.files]) or not Path(self.output).name:
-            raise ValueError("options 'output', 'files' and 'scenes' name files; give names that a file can have")
         if self.kernels == "compiled" and self.device == "cuda":
             raise ValueError("kernels 'compiled' is for device 'cpu' alone; remove it")
         if self.scenes is not None and self.objective == "self_supervised":
@@ -104,9 +102,12 @@ def read_recipe(path: str) -> Recipe:
     if len(data) > _MOST_BYTES:
         raise SpecError(f"{path}: longer than {_MOST_BYTES // 1_000_000} MB, so no training recipe; check the path")
     try:
-        return Recipe.model_validate_json(text)
+        recipe = Recipe.model_validate_json(text)
     except ValidationError as error:
         raise SpecError([f"{path}: {_sentence(problem)}" for problem in error.errors()]) from error
+    if not Path(recipe.output).name or "\0" in "".join([recipe.output, recipe.scenes or "", *recipe.files]):
+        raise SpecError(f"{path}: options 'output', 'files' and 'scenes' name files; give names that a file can have")
+    return recipe
 
 
 def _sentence(problem: Mapping[str, Any]) -> str:
