@@ -147,7 +147,7 @@ def pdal_pipeline(data: bytes, folder: Path) -> None:
 def environment(data: bytes, folder: Path) -> None:
     if b"\0" in data:
         return
-    before = os.environ["DEBURR_THREADS"] if "DEBURR_THREADS" in os.environ else None
+    before = os.environ.get("DEBURR_THREADS")
     os.environb[b"DEBURR_THREADS"] = data
     try:
         assert 1 <= threads() <= 1000 or not data

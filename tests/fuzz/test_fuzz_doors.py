@@ -160,22 +160,26 @@ def _change(value: Any, chance: random.Random) -> None:
     return None
 
 
+def _mutated_override(chance: random.Random) -> bytes:
+    option = chance.choice((b"noise", b"classes", b"where", b"dimensions", b"steps", b"tag", b"x"))
+    nasty = mutate.as_bytes(chance.choice(mutate.NASTY))
+    return b"filters.spd." + option + b"=" + chance.choice((mutate.of_json([0.03, [2, 6]], chance), nasty))
+
+
+_OPTIONS = b'noise=0.03\x1eclasses=[2, 6]\x1ewhere=Z > 3\x1edimensions=["Displacement"]'
+_OPTION = re.compile(rb"[^\x1e=]+|=")
+
 #: Name of a door -> what makes its cases. The door is the function of that name in doors.py.
 MADE: dict[str, Callable[[random.Random], bytes]] = {
     "spec": lambda chance: mutate.of_json(SPEC, chance),
-    "override": lambda chance: b"filters.spd.%s=%s" % (
-        chance.choice((b"noise", b"classes", b"where", b"dimensions", b"steps", b"tag", b"x")),
-        mutate.of_json([0.03, [2, 6]], chance) if chance.random() < 0.5 else mutate.as_bytes(chance.choice(mutate.NASTY)),
-    ),
+    "override": _mutated_override,
     "crs_text": lambda chance: mutate.of_text(chance.choice((WKT, CONIC, GEODETIC)), chance, _WORDS),
     "ply": _mutated_ply,
     "recipe": lambda chance: mutate.of_json(RECIPE, chance),
     "checkpoint": _mutated_checkpoint,
-    "pdal_options": lambda chance: mutate.of_text(
-        b"noise=0.03\x1eclasses=[2, 6]\x1ewhere=Z > 3\x1edimensions=[\"Displacement\"]", chance, re.compile(rb"[^\x1e=]+|=")
-    ),
+    "pdal_options": lambda chance: mutate.of_text(_OPTIONS, chance, _OPTION),
     "pdal_pipeline": lambda chance: mutate.of_json(THEIRS, chance),
-}  # fmt: skip
+}
 
 
 @contextmanager
