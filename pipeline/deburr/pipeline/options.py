@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
+from functools import cache
 from os import PathLike
 from typing import Any
 
@@ -82,7 +83,7 @@ def _takes_whole(error: ValidationError, name: str) -> bool:
 
 
 def _sentences(cls: type[Stage], options: Mapping[str, Any], error: ValidationError) -> list[str]:
-    schema = cls.model_json_schema()
+    schema = _schema(cls)
     properties: dict[str, Any] = schema["properties"]
     found: dict[str, str] = {}
     for problem in error.errors():
@@ -101,6 +102,11 @@ def _sentences(cls: type[Stage], options: Mapping[str, Any], error: ValidationEr
         else:
             found.setdefault(name, f"its options cannot be read: {problem['msg']}")
     return list(found.values())
+
+
+@cache
+def _schema(cls: type[Stage]) -> dict[str, Any]:
+    return cls.model_json_schema()
 
 
 def words(schema: Mapping[str, Any], defs: Mapping[str, Any]) -> str:

@@ -89,8 +89,8 @@ class Vertices:
         return self._fit(p, column, p.name in source.wide)
 
     def _rounded(self, p: Property, rounded: Array, column: Array) -> Field:
-        away = np.abs(rounded - column, where=np.isfinite(column), out=np.zeros(len(column)))
-        self.rounding = max(self.rounding, float(away.max(initial=0.0)))
+        away = np.subtract(rounded, column, where=np.isfinite(column), out=np.zeros(len(column)))
+        self.rounding = max(self.rounding, float(np.abs(away).max(initial=0.0)))
         return Field(p, rounded)
 
     def _fit(self, p: Property, column: Array, wide: bool) -> Field:
