@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --disable-pip-version-check
 PYTEST_ARGS ?=
 
-.PHONY: demo test test-numpy1 test-pdal clean
+.PHONY: demo test test-numpy1 test-pdal fuzz clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/.installed
@@ -27,6 +27,10 @@ test-numpy1: .venv-numpy1/.installed
 # The tests on real PDAL, Debian 11's, which is fetched once into .pdal; skipped, loudly, where it is not to be had.
 test-pdal: .venv-numpy1/.installed
 	tests/pdal/run.sh "$(PYTHON)" .venv-numpy1 $(PYTEST_ARGS)
+
+# Every door through which foreign text and files enter, with 100,000 damaged inputs each; hours.
+fuzz: $(VENV)/.installed-dev
+	DEBURR_FUZZ=$${DEBURR_FUZZ:-100000} $(BIN)/python -m pytest tests/fuzz $(PYTEST_ARGS)
 
 clean:
 	rm -rf $(VENV) .venv-numpy1 .pdal out build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

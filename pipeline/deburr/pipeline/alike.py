@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
+from deburr.core import wkt
 from deburr.core.errors import SpecError
 from deburr.core.stage import Outline
 from deburr.pipeline import crs as words
@@ -19,8 +21,7 @@ _NAMED = 3
 #: Problems that are listed one by one, at most.
 _LISTED = 5
 
-_AUTHORITY = re.compile(r'(?:AUTHORITY\s*\[\s*"EPSG"\s*,\s*"(\d+)"\s*\]|\bID\s*\[\s*"EPSG"\s*,\s*(\d+)\s*\])\s*\]\s*$')
-_COMPOUND = re.compile(r'\s*(?:COMPD_CS|COMPOUNDCRS)\s*\[\s*"[^"]*"\s*,', re.IGNORECASE)
+_COMPOUND = ("COMPD_CS", "COMPOUNDCRS")
 
 
 def check_alike(outlines: Sequence[tuple[str | Path, Outline]], dims: frozenset[str] | None = None) -> list[str]:
@@ -33,17 +34,21 @@ def check_alike(outlines: Sequence[tuple[str | Path, Outline]], dims: frozenset[
     if problems:
         more = [f"and {len(problems) - _LISTED:,} more of the kind"] if len(problems) > _LISTED else []
         raise SpecError(problems[:_LISTED] + more)
-    return [*_without_system(outlines), *_lacking(outlines, dims), *_overlapping(outlines)]
+    doubts = (f"{path}: {doubt}" for path, outline in outlines for doubt in outline.doubts)
+    return [*doubts, *_without_system(outlines), *_lacking(outlines, dims), *_overlapping(outlines)]
 
 
 def _units(outlines: Sequence[tuple[str | Path, Outline]]) -> Iterator[str]:
     told = [(path, words.short(outline.units)) for path, outline in outlines if outline.units]
+    yield from _differ(told, "its unit of length is {}, and that of {} is {}")
+    heights = [(path, words.short(outline.height_units)) for path, outline in outlines if outline.height_units]
+    yield from _differ(heights, "its heights are in {}, and those of {} in {}")
+
+
+def _differ(told: Sequence[tuple[str | Path, str]], clause: str) -> Iterator[str]:
     for path, unit in told[1:]:
         if unit != told[0][1]:
-            yield (
-                f"{path}: its unit of length is {unit}, and that of {told[0][0]} is {told[0][1]}; run them apart, or "
-                "convert one of them first"
-            )
+            yield f"{path}: {clause.format(unit, *told[0])}; run them apart, or convert one of them first"
 
 
 def _systems(outlines: Sequence[tuple[str | Path, Outline]]) -> Iterator[str]:
@@ -62,44 +67,53 @@ def _systems(outlines: Sequence[tuple[str | Path, Outline]]) -> Iterator[str]:
 
 def _agree(a: str, b: str) -> bool:
     """Whether two systems are the same, as far as their codes and names tell."""
-    code = _system(a)[0]
-    return (code is not None and code == _system(b)[0]) or all(map(_same, _parts(a), _parts(b)))
+    one, other = _parts(a), _parts(b)
+    return (one[0].code is not None and one[0].code == other[0].code) or all(map(_same, one[1:], other[1:]))
 
 
-#: An EPSG code and a name, each None if it is not told.
-_System = tuple[str | None, str | None]
+def one_system(told: Iterable[str]) -> bool:
+    """Whether these are the same system told in several ways, as `check_alike` takes them."""
+    first, *others = dict.fromkeys(told) or [""]
+    return all(_agree(other, first) for other in others)
 
 
-def _parts(crs: str) -> tuple[_System, _System]:
-    """The horizontal and the vertical system."""
-    compound = _COMPOUND.match(crs)
-    if compound is None:
-        return _system(crs), (None, None)
-    depth, ends, quoted = 0, [], False
-    for at, letter in enumerate(crs[compound.end() :], compound.end()):
-        quoted ^= letter == '"'
-        depth += 0 if quoted else (letter == "[") - (letter == "]")
-        if letter == "]" and not quoted and depth == 0:
-            ends.append(at + 1)
-    if len(ends) < 2:
-        return _system(crs), (None, None)
-    return _system(crs[compound.end() : ends[0]]), _system(crs[ends[0] + 1 : ends[1]].lstrip(", "))
+@dataclass(frozen=True)
+class _System:
+    """An EPSG code and a name, each None if it is not told."""
+
+    code: str | None = None
+    name: str | None = None
 
 
-def _system(text: str) -> _System:
-    code = re.fullmatch(r"\s*EPSG:(\d+)\s*", text, re.IGNORECASE)
+def _parts(crs: str) -> tuple[_System, _System, _System]:
+    """The system, its horizontal and its vertical part; a system that is not compound is its horizontal part."""
+    code = re.fullmatch(r"\s*EPSG:([0-9]+)\s*", crs, re.IGNORECASE)
     if code:
-        return code.group(1), None
-    found = _AUTHORITY.search(text)
-    name = re.sub(r"[\s_/()]+", " ", words.name(text)).strip().lower()
-    return (found.group(1) or found.group(2)) if found else None, name
+        return _System(code.group(1)), _System(code.group(1)), _System()
+    root = wkt.parse(crs)
+    if root is None:
+        unread = _System(None, " ".join(crs.split()))
+        return unread, unread, _System()
+    node = root.inner[0]
+    parts = [part for part in node.inner if part.name not in ("AUTHORITY", "ID")] if node.name in _COMPOUND else []
+    if len(parts) < 2:
+        return _system(node), _system(node), _System()
+    return _system(node), _system(parts[0]), _system(parts[1])
+
+
+def _system(node: wkt.Node) -> _System:
+    told = node.child("AUTHORITY", "ID")
+    code = told.values[1] if told is not None and len(told.values) > 1 and told.values[0].upper() == "EPSG" else None
+    name = re.sub(r"[\s_/()]+", " ", node.values[0] if node.values else "").strip().lower()
+    # Of systems without a name nothing tells that they are the same but all that they say.
+    return _System(code, repr(node) if name in ("", "unknown", "unnamed") else name)
 
 
 def _same(a: _System, b: _System) -> bool:
-    if a[0] and b[0]:
-        return a[0] == b[0]
+    if a.code and b.code:
+        return a.code == b.code
     # What one file leaves unsaid is no contradiction, as long as it says nothing at all.
-    return a == b or (None, None) in (a, b) or (a[1] is not None and a[1] == b[1])
+    return a == b or _System() in (a, b) or (a.name is not None and a.name == b.name)
 
 
 def _shapes(outlines: Sequence[tuple[str | Path, Outline]], dims: frozenset[str] | None) -> Iterator[str]:

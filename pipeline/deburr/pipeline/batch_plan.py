@@ -61,7 +61,7 @@ def prepare(request: Request, scratch: Path) -> Prepared:
     outlines, failed = _outlines(request)
     inputs = [path for path in request.inputs if path in outlines]
     if not inputs:
-        raise RunError("\n".join(["no input can be read", *(failed.values())]))
+        raise RunError(["no input can be read", *failed.values()])
     context = [path for path in request.context if path in outlines]
     dims = looked_at(filters)
     warnings = check_alike([(path, outlines[path]) for path in (*inputs, *context)], dims)

@@ -11,6 +11,7 @@ from typing import Any
 
 from deburr.core.files import replacing
 from deburr.core.sums import Histogram, from_json, merge
+from deburr.core.text import cell, printable
 from deburr.pipeline.summary import change, length, moved_words
 
 NAME = "tiles.csv"
@@ -114,8 +115,8 @@ def _columns(unit: str) -> dict[str, Callable[[TileRecord], str]]:
         "halo": "halo",
     }
     return {
-        "tile": lambda tile: str(tile["id"]),
-        "files": lambda tile: "; ".join(map(str, tile.get("files") or ())),
+        "tile": lambda tile: cell(tile["id"]),
+        "files": lambda tile: cell("; ".join(map(printable, tile.get("files") or ()))),
         "status": lambda tile: "failed" if tile.get("error") else "done",
         "points": _whole("points"),
         "points_read": _whole("read"),
@@ -128,7 +129,7 @@ def _columns(unit: str) -> dict[str, Callable[[TileRecord], str]]:
         "attempts": _whole("attempts"),
         **boxes,
         # One row, one line: whoever greps for a tile finds its cause.
-        "error": lambda tile: " ".join(str(tile.get("error") or "").split()),
+        "error": lambda tile: cell(" ".join(str(tile.get("error") or "").split())),
     }
 
 

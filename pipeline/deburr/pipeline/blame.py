@@ -17,7 +17,7 @@ def blamed(where: str, points: int = 0) -> Iterator[None]:
         raise SpecError([f"{where}: {problem}" for problem in error.errors]) from error
     except DeburrError as error:
         kind = next(k for k in (ReadError, WriteError, RunError, DeburrError) if isinstance(error, k))
-        raise kind(f"{where}: {error}") from error
+        raise kind([f"{where}: {problem}" for problem in error.errors]) from error
     except OSError as error:
         name = f"{error.filename}: " if error.filename else ""
         raise RunError(f"{where}: {name}{error.strerror or error}; free the cause and run again") from error

@@ -20,7 +20,7 @@ from typing import Any, NoReturn
 
 import click
 
-from deburr.core.errors import DeburrError, WriteError
+from deburr.core.errors import DeburrError
 from deburr.core.interrupts import whole_import
 from deburr.pipeline import _streams
 
@@ -68,6 +68,12 @@ class _Group(click.Group):
         with formatter.section("Commands"):
             formatter.write_dl([(name, line) for name, (_, line) in _COMMANDS.items()])
 
+    def make_context(self, *args: Any, **kwargs: Any) -> click.Context:
+        try:
+            return super().make_context(*args, **kwargs)
+        except click.ClickException as error:
+            raise _shown(error) from None
+
     def invoke(self, ctx: click.Context) -> Any:
         # What libraries warn of is for --debug; what users must know, stages put into the report.
         logging.getLogger("py.warnings").addHandler(logging.NullHandler())
@@ -80,8 +86,10 @@ class _Group(click.Group):
         except KeyboardInterrupt:
             _fail(ctx, "interrupted; no output was left half-written", _INTERRUPTED)
         except click.NoSuchOption as error:
-            raise _explained(error) from None
-        except (click.exceptions.Exit, click.ClickException, click.Abort, BrokenPipeError):
+            raise _shown(_explained(error)) from None
+        except click.ClickException as error:
+            raise _shown(error) from None
+        except (click.exceptions.Exit, click.Abort, BrokenPipeError):
             raise
         except Exception as error:
             _fail(ctx, f"unexpected {type(error).__name__}: {error}; run again with --debug for the traceback", 1)
@@ -130,8 +138,20 @@ def _unmark(command: click.Command) -> None:
 def _fail(ctx: click.Context, message: str, code: int) -> NoReturn:
     if ctx.find_root().meta.get("debug"):
         raise  # within the handler that called: the traceback is what --debug asks for
-    click.echo(message, err=True)
+    from deburr.pipeline.cli_say import say_all
+
+    say_all(message)
     ctx.exit(code)
+
+
+def _shown(error: click.ClickException) -> click.ClickException:
+    """The error, which says what was typed, without what a terminal would obey."""
+    from deburr.core.text import printable
+
+    for name, value in vars(error).items():
+        if isinstance(value, str):
+            setattr(error, name, printable(value))
+    return error
 
 
 #: What ends a run as Ctrl-C does: a request, a terminal that is closed, Ctrl-\\, a limit of processor time.
@@ -167,18 +187,6 @@ class _interruptible:
         same, self._last = now - self._last < _SAME, now
         if not same:
             raise KeyboardInterrupt
-
-
-def result(text: object, newline: bool = True) -> None:
-    """Print a result on stdout. Raises `WriteError` if it cannot be written there; a closed pipe ends the command."""
-    try:
-        click.echo(text, nl=newline)
-    except BrokenPipeError:
-        raise
-    except OSError as error:
-        _streams.drop_results()
-        reason = error.strerror or error
-        raise WriteError(f"stdout: cannot be written ({reason}); free space, or send it elsewhere") from error
 
 
 def common(command: Callable[..., Any]) -> Callable[..., Any]:

@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from deburr.core.errors import SpecError
-from deburr.pipeline.cli import common, result
+from deburr.pipeline.cli import common
 from deburr.pipeline.cli_overrides import OverridesCommand
+from deburr.pipeline.cli_say import give, result
 
 if TYPE_CHECKING:
     from deburr.pipeline.batch_plan import Prepared, Request
@@ -166,8 +167,8 @@ def _run(request: Request, prepared: Prepared, options: dict[str, Any], quiet: b
             clear_left(_temporary(prepared, folder))
     for output in prepared.outputs:
         if account.outputs.get(output.id, {}).get("written"):
-            result(str(folder / output.id))
+            give(folder / output.id)
     if options["vpc"]:
-        result(str(target))
+        give(target)
     if account.errors:
         raise click.exceptions.Exit(1)

@@ -8,8 +8,7 @@ from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
-import click
-
+from deburr.pipeline.cli_say import say
 from deburr.pipeline.summary import length
 
 if TYPE_CHECKING:
@@ -135,7 +134,7 @@ class BatchView:
 
     def _say(self, line: str) -> None:
         # The live bar puts itself below what is written.
-        click.echo(line, err=True)
+        say(line)
 
 
 class _Stage:
@@ -228,6 +227,6 @@ def _bar(state: Callable[[], str]) -> Progress:
         def render(self, task: Task) -> Text:
             return Text(state())
 
-    columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(bar_width=10))
+    columns = (SpinnerColumn(), TextColumn("{task.description}", markup=False), BarColumn(bar_width=10))
     console = Console(stderr=True)
     return Progress(*columns, TextColumn("{task.percentage:>3.0f} %"), State(), console=console, transient=True)

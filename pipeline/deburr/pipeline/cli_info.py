@@ -9,7 +9,8 @@ from typing import Any
 import click
 
 from deburr.core.errors import RunError
-from deburr.pipeline.cli import common, result
+from deburr.pipeline.cli import common
+from deburr.pipeline.cli_say import give, result, say
 
 
 @click.command()
@@ -50,10 +51,10 @@ def _told(path: Path, as_json: bool, summary: bool, quiet: bool, first: bool) ->
     with shown(quiet):
         found = module.outlined(str(path)) if summary else module.info(str(path))
     for warning in found["warnings"]:
-        click.echo(f"warning: {warning}", err=True)
+        say(f"warning: {warning}")
     if not as_json:
         if not first:
             result("")
         for name, value in module.table(found):
-            result(f"{name:<26} {value}")
+            give(f"{name:<26} {value}")
     return found

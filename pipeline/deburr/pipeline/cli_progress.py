@@ -12,12 +12,16 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from deburr.core.progress import listening
+from deburr.core.text import printable
+from deburr.pipeline.cli_say import say
 
 if TYPE_CHECKING:
     from deburr.pipeline.plan import Plan
 
 #: Seconds between two plain lines: a log of a long run stays readable.
 _PAUSE = 5.0
+#: Characters of a label in a live bar, at most: what does not fit into its line is not redrawn but written anew.
+_WIDE = 100
 
 
 @contextmanager
@@ -44,7 +48,7 @@ class _Echo(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         # Warnings go into the report, and from there into the summary.
         if record.levelno != logging.WARNING:
-            click.echo(self.format(record), err=True)
+            say(self.format(record))
 
 
 @contextmanager
@@ -72,10 +76,10 @@ class _Lines:
             self._label, self._last = label, now
             # Work that is done at once needs no line of its own.
             if total == 0:
-                click.echo(label, err=True)
+                say(label)
         elif total and now - self._last >= _PAUSE:
             self._last = now
-            click.echo(f"{label}: {100 * done // total} %", err=True)
+            say(f"{label}: {100 * done // total} %")
 
 
 @contextmanager
@@ -83,12 +87,18 @@ def _live() -> Iterator[None]:
     from rich.console import Console
     from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-    columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), TextColumn("{task.percentage:>3.0f} %"))
+    columns = (
+        SpinnerColumn(),
+        TextColumn("{task.description}", markup=False),
+        BarColumn(),
+        TextColumn("{task.percentage:>3.0f} %"),
+    )
     console = Console(stderr=True)
     with Progress(*columns, TimeElapsedColumn(), TimeRemainingColumn(), console=console, transient=True) as progress:
         tasks: dict[str, Any] = {}
 
         def listener(label: str, done: int, total: int) -> None:
+            label = printable(label, _WIDE)
             if label not in tasks:
                 for task in tasks.values():
                     progress.remove_task(task)
@@ -104,7 +114,7 @@ def summary(plan: Plan, report: Mapping[str, Any], quiet: bool) -> None:
     """Warnings always; figures unless quiet."""
     for entry in report["stages"]:
         for warning in entry["warnings"]:
-            click.echo(f"{plan.steps[entry['step'] - 1].where}: warning: {warning}", err=True)
+            say(f"{plan.steps[entry['step'] - 1].where}: warning: {warning}")
     if quiet:
         return
     from deburr.pipeline.summary import lines, unit_of
@@ -113,15 +123,15 @@ def summary(plan: Plan, report: Mapping[str, Any], quiet: bool) -> None:
     for entry in report["stages"]:
         name = f"{entry['type']} {entry['tag'] or ''}"
         if entry["points_out"] is None:  # run by another program together with the next stage
-            click.echo(f"{name:<42} in {entry['runs_in']}, with the next", err=True)
+            say(f"{name:<42} in {entry['runs_in']}, with the next")
         else:
             inside = "" if entry["runs_in"] == "deburr" else f" in {entry['runs_in']}"
-            click.echo(f"{name:<42} {entry['points_out']:>12,} points {entry['seconds']:>8.2f} s{inside}", err=True)
+            say(f"{name:<42} {entry['points_out']:>12,} points {entry['seconds']:>8.2f} s{inside}")
         for words, value in lines(entry, unit):
-            click.echo(f"    {words:<38} {value}", err=True)
+            say(f"    {words:<38} {value}")
     memory = report["peak_memory_mb"]
     tail = f", at most {memory:,.0f} MB of memory" if memory else ""
-    click.echo(f"done in {report['seconds']:.1f} s{tail}", err=True)
+    say(f"done in {report['seconds']:.1f} s{tail}")
 
 
 def tiled_summary(plan: Plan, report: Mapping[str, Any], quiet: bool) -> None:
@@ -132,11 +142,11 @@ def tiled_summary(plan: Plan, report: Mapping[str, Any], quiet: bool) -> None:
     steps = [step for step in plan.steps if isinstance(step.stage, Filter)]
     for step, entry in zip(steps, report["stages"], strict=True):
         for warning in entry["warnings"]:
-            click.echo(f"{step.where}: warning: {warning}", err=True)
+            say(f"{step.where}: warning: {warning}")
         if not quiet:
-            click.echo(f"{entry['type']} {entry['tag'] or ''}", err=True)
+            say(f"{entry['type']} {entry['tag'] or ''}")
             for words, value in lines(entry, report["units"]):
-                click.echo(f"    {words:<38} {value}", err=True)
+                say(f"    {words:<38} {value}")
     for output in report["outputs"]:
         for warning in output["warnings"]:
-            click.echo(f"{output['path']}: warning: {warning}", err=True)
+            say(f"{output['path']}: warning: {warning}")

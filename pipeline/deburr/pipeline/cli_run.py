@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from deburr.core.errors import SpecError, WriteError
-from deburr.pipeline.cli import common, result
+from deburr.pipeline.cli import common
 from deburr.pipeline.cli_overrides import OverridesCommand
+from deburr.pipeline.cli_say import give, result
 
 if TYPE_CHECKING:
     from deburr.pipeline.plan import Plan
@@ -245,7 +246,7 @@ def _execute(plan: Plan, report: str | None, quiet: bool, memory: str | None, mk
 
         outputs, written = done.report["outputs"], [] if report is None else files(report)
     for path in (*outputs, *written):
-        result(path)
+        give(path)
 
 
 def _stream(plan: Plan, memory: int | None, report: str | None, quiet: bool) -> list[str]:

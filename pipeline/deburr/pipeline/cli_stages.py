@@ -8,7 +8,9 @@ from collections.abc import Sequence
 
 import click
 
-from deburr.pipeline.cli import common, result, unmarked
+from deburr.core.text import printable
+from deburr.pipeline.cli import common, unmarked
+from deburr.pipeline.cli_say import give, result
 
 
 @click.command()
@@ -29,7 +31,7 @@ def stages(name: str | None, as_json: bool, markdown: bool, quiet: bool) -> None
     elif name is None:
         _table([(stage.name, unmarked(stage.summary)) for stage in described], ("stage", "what it does"))
         for line in describe.elsewhere():
-            result(line)
+            give(line)
     else:
         result(f"{described[0].name}\n\n{unmarked(described[0].text)}\n")
         rows = [(o.name, o.allowed, o.default, o.unit, unmarked(o.description)) for o in described[0].options]
@@ -46,7 +48,7 @@ def _table(rows: Sequence[tuple[str, ...]], header: tuple[str, ...]) -> None:
     console = Console(width=None if sys.stdout.isatty() else 160)
     table = Table(*header, box=box.SIMPLE_HEAD, pad_edge=False)
     for row in rows:
-        table.add_row(*(Text(cell) for cell in row))
+        table.add_row(*(Text(printable(cell)) for cell in row))
     with console.capture() as printed:
         console.print(table)
     result(printed.get(), newline=False)

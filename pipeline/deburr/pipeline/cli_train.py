@@ -6,7 +6,8 @@ import json
 
 import click
 
-from deburr.pipeline.cli import common, result
+from deburr.pipeline.cli import common
+from deburr.pipeline.cli_say import result
 
 
 @click.command()

@@ -7,7 +7,8 @@ from typing import Any
 
 import click
 
-from deburr.pipeline.cli import common, result
+from deburr.pipeline.cli import common
+from deburr.pipeline.cli_say import give, result
 
 
 def _module() -> Any:
@@ -30,7 +31,7 @@ def import_(source: str, target: str, quiet: bool) -> None:
     card = _module().import_checkpoint(source, target)
     if not quiet:
         click.echo(json.dumps(card, indent=2, default=str), err=True)
-    result(target)
+    give(target)
 
 
 @weights.command()

@@ -55,22 +55,26 @@ def measure(cloud: PointCloud) -> dict[str, Any]:
     found: dict[str, Any] = {
         "points": len(cloud),
         "points_left_out": int(len(cloud) - cloud.active.sum()),
-        "crs": crs.name(cloud.crs),
+        "crs": crs.name(cloud.crs, crs.length_unit(cloud)),
         "unit": crs.length_unit(cloud),
+        "height_unit": crs.height_unit(cloud),
         "dimensions": {name: str(column.dtype) for name, column in cloud.dims.items()},
         "bounds": None,
         "spacing": None,
         "density_per_square_unit": None,
         "estimated_noise": None,
-        "warnings": [],
+        "warnings": [warning for record in cloud.history for warning in record.warnings],
     }
-    if not len(cloud):
+    there = cloud.located
+    if not there.all():
+        found["points_without_coordinates"] = int((~there).sum())
+    if not there.any():
         return found
-    low, high = cloud.xyz.min(axis=0), cloud.xyz.max(axis=0)
+    low, high = cloud.extent.low, cloud.extent.high
     found["bounds"] = {"min": low.tolist(), "max": high.tolist()}
     told = execute(load([_LOOK], reads=False), cloud).report["stages"][0]
     figures = told["figures"]
-    found["warnings"] = [f"{_LOOK['type']}: {warning}" for warning in told["warnings"]]
+    found["warnings"] += [f"{_LOOK['type']}: {warning}" for warning in told["warnings"]]
     found["spacing"] = figures.get("spacing")
     if found["spacing"]:
         found["density_per_square_unit"] = _density(cloud.xyz[cloud.active], found["spacing"])
@@ -107,12 +111,15 @@ def table(found: Mapping[str, Any]) -> list[tuple[str, str]]:
 
     rows = [("file", found.get("file", "-")), ("points", f"{found['points']:,}"), ("CRS", found["crs"])]
     if found["points_left_out"]:
-        rows.append(("of them noise or withheld", f"{found['points_left_out']:,}"))
+        rows.append(("of them left out", f"{found['points_left_out']:,} (noise, withheld, or without coordinates)"))
     fine = found["spacing"] or 1.0
+    units = {"x": unit, "y": unit, "z": found["height_unit"]}
     for axis, place in zip("xyz", range(3), strict=True):
         if found["bounds"] is not None:
             low, high = found["bounds"]["min"][place], found["bounds"]["max"][place]
-            rows.append((axis, f"{_place(low, fine)} to {_place(high, fine)}  ({_place(high - low, fine)} {unit})"))
+            rows.append(
+                (axis, f"{_place(low, fine)} to {_place(high, fine)}  ({_place(high - low, fine)} {units[axis]})")
+            )
     density = found["density_per_square_unit"]
     return [
         *rows,

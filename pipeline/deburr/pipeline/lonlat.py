@@ -13,12 +13,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from math import asinh, atan, cos, exp, log, pi, radians, sin, sqrt, tan
 
 import numpy as np
 
+from deburr.core import wkt
 from deburr.core.cloud import Floats
+from deburr.core.wkt import Node
 
 #: The equatorial radius, metres, of the ellipsoids of all datums that lie close to WGS 84.
 _AXIS = 6378137.0
@@ -58,8 +60,11 @@ def of(crs: str | None, plan: Floats) -> Floats | None:
     projection = parse(crs) if crs else None
     if projection is None or projection.axis != _AXIS:
         return None
-    with np.errstate(all="ignore"):
-        found = projection.inverse(np.asarray(plan, dtype=np.float64))
+    try:
+        with np.errstate(all="ignore"):
+            found = projection.inverse(np.asarray(plan, dtype=np.float64))
+    except (ValueError, ArithmeticError, TypeError):  # parameters that no projection has, some of them complex results
+        return None
     # Coordinates that are none of this CRS: better no place than a wrong one.
     fits = np.isfinite(found).all() and (np.abs(found) <= (180.0, 90.0)).all()
     return found if fits else None
@@ -67,10 +72,10 @@ def of(crs: str | None, plan: Floats) -> Floats | None:
 
 def parse(crs: str) -> Projection | None:
     """What a CRS says of its projection; None if this module does not know it."""
-    code = re.fullmatch(r"EPSG:(\d+)", crs.strip(), re.IGNORECASE)
+    code = re.fullmatch(r"EPSG:([0-9]{1,9})", crs.strip(), re.IGNORECASE)
     try:
-        return _of_code(int(code.group(1))) if code else _of_wkt(_tree(crs))
-    except (ValueError, IndexError, ZeroDivisionError, OverflowError):
+        return _of_code(int(code.group(1))) if code else _of_wkt(crs)
+    except (ValueError, IndexError, ArithmeticError):
         return None
 
 
@@ -185,50 +190,24 @@ def _of_code(code: int) -> Projection | None:
 # -- well-known text ------------------------------------------------------------------------------------------------
 
 
-@dataclass
-class _Node:
-    name: str
-    values: list[str] = field(default_factory=list)
-    inner: list[_Node] = field(default_factory=list)
-
-    def all(self, *names: str) -> Iterator[_Node]:
-        """All nodes of these names, at any depth, from the front."""
-        for node in self.inner:
-            if node.name in names:
-                yield node
-            yield from node.all(*names)
-
-    def child(self, *names: str) -> _Node | None:
-        return next((node for node in self.inner if node.name in names), None)
+def _number(node: Node, place: int = 1) -> float:
+    value = node.number(place)
+    if value is None:
+        raise ValueError(f"{node.name} has no number")
+    return value
 
 
-_TOKEN = re.compile(r'"(?:[^"]|"")*"|[\[\](),]|[^\s\[\](),"]+')
-
-
-def _tree(wkt: str) -> _Node:
-    root = _Node("")
-    path = [root]
-    word = ""
-    for token in _TOKEN.findall(wkt[:100_000]):
-        if token in "[(":
-            path[-1].values.pop()
-            path[-1].inner.append(_Node(word.upper()))
-            path.append(path[-1].inner[-1])
-        elif token in "])":
-            path.pop()
-        elif token != ",":
-            word = token.strip('"')
-            path[-1].values.append(word)
-    return root
-
-
-def _of_wkt(root: _Node) -> Projection | None:
+def _of_wkt(text: str) -> Projection | None:
+    root = wkt.parse(text)
+    system = None if root is None else wkt.main(root)
+    if root is None or system is None or wkt.geocentric(system):
+        return None
     projected = next(root.all("PROJCS", "PROJCRS", "PROJECTEDCRS"), None)
     base = next(root.all("GEOGCS", "BASEGEOGCRS", "BASEGEODCRS", "GEOGCRS", "GEODCRS", "GEOGRAPHICCRS"), None)
     body = next(base.all("SPHEROID", "ELLIPSOID"), None) if base else None
-    if base is None or body is None or any(float(zero.values[1]) for zero in base.all("PRIMEM")):
+    if base is None or body is None or any(_number(zero) for zero in base.all("PRIMEM")):
         return None
-    axis, flattening = float(body.values[1]), float(body.values[2])
+    axis, flattening = _number(body), _number(body, 2)
     if projected is None:
         return Projection("degrees", axis=axis, flattening=flattening)
     unit = _factor(projected.child("UNIT", "LENGTHUNIT"), 0) or _factor(next(_axis_units(projected), None), 1)
@@ -239,9 +218,9 @@ def _of_wkt(root: _Node) -> Projection | None:
     return _projection(method.values[0] if method else "", numbers, axis, flattening, unit)
 
 
-def _parameter(node: _Node, unit: float, angle: float) -> tuple[str, float]:
+def _parameter(node: Node, unit: float, angle: float) -> tuple[str, float]:
     """Name and value, in metres or degrees."""
-    name, value = _plain(node.values[0]), float(node.values[1])
+    name, value = _plain(node.values[0]), _number(node)
     own = node.child("ANGLEUNIT", "LENGTHUNIT", "SCALEUNIT", "UNIT")
     if "scale" in name:
         return name, value
@@ -254,13 +233,13 @@ def _plain(words: str) -> str:
     return re.sub(r"[^a-z0-9]+", "_", words.lower()).strip("_")
 
 
-def _axis_units(projected: _Node) -> Iterator[_Node]:
+def _axis_units(projected: Node) -> Iterator[Node]:
     for axis in projected.all("AXIS"):
         yield from axis.all("LENGTHUNIT", "UNIT")
 
 
-def _factor(unit: _Node | None, default: float) -> float:
-    return float(unit.values[1]) if unit is not None else default
+def _factor(unit: Node | None, default: float) -> float:
+    return _number(unit) if unit is not None else default
 
 
 def _projection(

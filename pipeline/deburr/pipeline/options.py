@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
+from functools import cache
 from os import PathLike
 from typing import Any
 
@@ -14,6 +15,8 @@ from deburr.core.errors import did_you_mean
 from deburr.core.stage import Stage
 from deburr.pipeline.spec import show
 
+#: Numbers in quotes, and how many characters they have at most; infinite ones are refused where they are checked.
+_NUMBER, _LONGEST = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]{1,4})?"), 40
 #: pydantic's errors whose own message is the sentence that a stage's validator wrote.
 _SPOKEN = ("value_error", "assertion_error")
 
@@ -62,11 +65,8 @@ def _unquoted(options: Mapping[str, Any], error: ValidationError) -> dict[str, A
         if isinstance(value, str) and _takes_list(error, name):
             found[name] = _split(value)
             continue
-        if isinstance(value, str) and len(value) < 40:
-            try:
-                value = json.loads(value)
-            except ValueError:
-                continue
+        if isinstance(value, str):
+            value = _number(value)
         if isinstance(value, float) and value.is_integer() and _takes_whole(error, name):
             value = int(value)
         if isinstance(value, bool | int | float):
@@ -84,13 +84,23 @@ def _split(text: str) -> list[Any]:
     return [int(part) if re.fullmatch(r"-?\d{1,18}", part) else part for part in parts]
 
 
+def _number(text: str) -> Any:
+    """The number or boolean that ``text`` is, a number as C and PDAL read it: ``.03``, ``+1.``; else the text."""
+    text = text.strip()
+    if text in ("true", "false"):
+        return text == "true"
+    if len(text) > _LONGEST or _NUMBER.fullmatch(text) is None:
+        return text
+    return int(text) if text.lstrip("+-").isdigit() else float(text)
+
+
 def _takes_whole(error: ValidationError, name: str) -> bool:
     kinds = {problem["type"] for problem in error.errors() if problem["loc"] and problem["loc"][0] == name}
     return any(kind.startswith("int") for kind in kinds)
 
 
 def _sentences(cls: type[Stage], options: Mapping[str, Any], error: ValidationError) -> list[str]:
-    schema = cls.model_json_schema()
+    schema = _schema(cls)
     properties: dict[str, Any] = schema["properties"]
     found: dict[str, str] = {}
     for problem in error.errors():
@@ -109,6 +119,11 @@ def _sentences(cls: type[Stage], options: Mapping[str, Any], error: ValidationEr
         else:
             found.setdefault(name, f"its options cannot be read: {problem['msg']}")
     return list(found.values())
+
+
+@cache
+def _schema(cls: type[Stage]) -> dict[str, Any]:
+    return cls.model_json_schema()
 
 
 def words(schema: Mapping[str, Any], defs: Mapping[str, Any]) -> str:

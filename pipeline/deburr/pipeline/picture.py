@@ -47,7 +47,7 @@ def draw(cloud: PointCloud, path: Path, title: str = "") -> None:
     _drawing.load()
     from matplotlib.figure import Figure
 
-    active = cloud.active if cloud.active.any() else np.ones(len(cloud), dtype=np.bool_)
+    active = cloud.active if cloud.active.any() else cloud.located
     before, after = cloud.original[active], cloud.xyz[active]
     if not len(before):
         figure = Figure(figsize=(6, 2))

@@ -59,6 +59,11 @@ def _filled(folder: Path, reader: Reader, wanted: Kinds, extent: Extent, chunk: 
         file = open(folder / "points", "wb", buffering=0)  # noqa: SIM115  # closed below
     with file:
         for part in _parts(reader, chunk):
+            if not part.located.all():
+                raise ReadError(
+                    f"{reader.filename}: has points without coordinates (NaN or infinite), which lie in no tile; leave "
+                    "them out by the reader's option 'missing': 'drop', or run the file alone with 'pipeline run'"
+                )
             records, begins = _packed(part, wanted, grid, reader.filename)
             starts.append(count + begins)
             count += len(records)

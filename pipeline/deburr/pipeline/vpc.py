@@ -43,6 +43,7 @@ from deburr.core.cloud import Floats
 from deburr.core.errors import ReadError, WriteError
 from deburr.core.files import replacing
 from deburr.pipeline import lonlat
+from deburr.pipeline.alike import one_system
 
 SUFFIX = ".vpc"
 #: Bytes: a hundred thousand files take about this much; more is no list of files.
@@ -264,7 +265,7 @@ def _warnings(
         yield f"{path}: {len(entries) - len(shown):,} of {len(entries):,} files have no points and are not listed"
     if any(entry.crs for entry in shown) and any(place is None for place in places):
         yield f"{path}: tells no CRS, since its longitudes are not known here; set the layer's CRS in QGIS"
-    if len({entry.crs for entry in shown}) > 1:
+    if len({entry.crs is None for entry in shown}) > 1 or not one_system(entry.crs for entry in shown if entry.crs):
         yield f"{path}: its files have different CRS; QGIS shows them all in that of the first"
     if any(not entry.path.name.lower().endswith(".copc.laz") for entry in shown):
         yield f"{path}: QGIS draws points of COPC files, and of other files their outlines"

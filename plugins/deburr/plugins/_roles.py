@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from deburr.core import wkt
 from deburr.core.cloud import PointCloud
 from deburr.core.where import Condition, WhereError, parse
 from deburr.pipeline import lonlat
@@ -117,7 +118,10 @@ def _next(found: Sequence[Role], place: int) -> str:
 def in_degrees(srs: Any) -> bool:
     """Whether a CRS, as PDAL's options name them, is geographic."""
     text = str(srs or "").strip()
-    if re.match(r"(?i)GEOG(CS|CRS)|GEODCRS|OGC:CRS84", text) or re.search(r"(?i)\+proj=(longlat|latlong)", text):
+    if re.match(r"(?i)OGC:CRS84", text) or re.search(r"(?i)\+proj=(longlat|latlong)", text):
+        return True
+    plan = wkt.units(text).plan
+    if plan is not None and plan.angle:
         return True
     code = re.match(r"(?i)EPSG:(\d+)", text)
     projection = lonlat.parse(f"EPSG:{code[1]}") if code else None

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from deburr.core.progress import listening
+from deburr.core.text import printable
 
 #: Work that is done within so many seconds shows no progress; between two lines of it pass so many.
 _PATIENCE, _PAUSE = 2.0, 5.0
@@ -17,7 +18,7 @@ _PATIENCE, _PAUSE = 2.0, 5.0
 def tell(stage: str, sentence: str) -> None:
     """One line on stderr, or none where the program has no stderr."""
     if sys.stderr is not None:
-        print(f"deburr ({stage}): {sentence}", file=sys.stderr, flush=True)
+        print(printable(f"deburr ({stage}): {sentence}"), file=sys.stderr, flush=True)
 
 
 def metadata(figures: Mapping[str, Any], warnings: tuple[str, ...]) -> dict[str, Any]:
@@ -63,7 +64,7 @@ class _Shown:
         self._last = now
         text = f"{label}: {100 * done // total} %"
         if self._terminal:
-            line = f"deburr ({self._stage}): {text}"
+            line = printable(f"deburr ({self._stage}): {text}")
             print(f"\r{line.ljust(self._width)}", end="", file=sys.stderr, flush=True)
             self._width = len(line)
         else:

@@ -8,7 +8,8 @@ from typing import Literal
 
 import click
 
-from deburr.pipeline.cli import common, result
+from deburr.pipeline.cli import common
+from deburr.pipeline.cli_say import give, result, say
 
 
 @click.command("pdal-script")
@@ -53,7 +54,7 @@ def _put(text: str, output: str | None) -> None:
 
     with replacing(output) as path:
         Path(path).write_text(text, encoding="utf-8")
-    result(output)
+    give(output)
 
 
 @click.command("convert-pdal")
@@ -83,7 +84,7 @@ def convert_pdal(
     _put(convert.as_text(found.value), output)
     if not quiet:
         for reason in found.reasons:
-            click.echo(reason, err=True)
+            say(reason)
 
 
 @click.command("pdal-doctor")
@@ -102,5 +103,5 @@ def pdal_doctor(as_json: bool, quiet: bool) -> None:
     else:
         for check in checks:
             if not quiet or check.outcome == "trouble":
-                result(check)
+                give(check)
     click.get_current_context().exit(0 if doctor.healthy(checks) else 1)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
+from deburr.core import text
 from deburr.core.errors import SpecError
 from deburr.pipeline.spec import Entry, Source, decode, taken_apart
 from deburr.plugins import _flow, preset
@@ -83,7 +83,7 @@ def _understood(origin: str, stages: Any) -> _Theirs:
 
 def as_text(value: Any) -> str:
     """The JSON of a pipeline, as a file."""
-    return json.dumps(value, indent=2, ensure_ascii=False) + "\n"
+    return text.as_json(value) + "\n"
 
 
 def stage(options: Mapping[str, Any], runner: Runner) -> dict[str, Any]:

@@ -55,6 +55,21 @@ class Extent:
     high: Floats
 
 
+def located(xyz: Floats) -> Bools:
+    """(N,) bool: the rows of ``xyz`` (N, 3) whose three coordinates are numbers."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        if np.isfinite(xyz.sum()):  # much faster, and nearly always true
+            return np.ones(len(xyz), dtype=np.bool_)
+    return np.asarray(np.isfinite(xyz).all(axis=1))
+
+
+def extent_of(xyz: Floats) -> Extent:
+    """The extent of ``xyz`` (N, 3): its number of points, and the bounds of those that have coordinates."""
+    there = located(xyz)
+    places = xyz if there.all() else xyz[there]
+    return Extent(len(xyz), places.min(axis=0, initial=np.inf), places.max(axis=0, initial=-np.inf))
+
+
 @dataclass(frozen=True)
 class Record:
     """What one stage did: its type, its figures (JSON values, units in their names) and its warnings.
@@ -129,8 +144,7 @@ class PointCloud:
         set_field(self, "rows", np.arange(len(xyz), dtype=np.int64) if self.rows is None else self.rows)
         set_field(self, "dims", MappingProxyType(dict(self.dims)))
         if self.extent is None:
-            low, high = (xyz.min(axis=0, initial=np.inf), xyz.max(axis=0, initial=-np.inf))
-            set_field(self, "extent", Extent(len(xyz), low, high))
+            set_field(self, "extent", extent_of(xyz))
         for name, column in [("original", self.original), ("rows", self.rows), *self.dims.items()]:
             if len(column) != len(xyz):
                 raise ValueError(f"dimension '{name}' has {len(column)} values for {len(xyz)} points")
@@ -143,12 +157,22 @@ class PointCloud:
         """(N,) bool: the points whose coordinates differ, in any bit, from those that were read."""
         if self.xyz is self.original:
             return np.zeros(len(self), dtype=np.bool_)
-        return np.asarray((self.xyz != self.original).any(axis=1))
+        differs = self.xyz != self.original
+        if not self.located.all():  # NaN is not equal to itself
+            differs &= ~(np.isnan(self.xyz) & np.isnan(self.original))
+        return np.asarray(differs.any(axis=1))
+
+    @property
+    def located(self) -> Bools:
+        """(N,) bool: the points that have coordinates; others, as of a camera's pixels without depth, have NaN or
+        infinity there."""
+        return located(self.xyz)
 
     @property
     def active(self) -> Bools:
-        """(N,) bool: the points that count: neither withheld (= deleted, ASPRS) nor of a noise class (7, 18)."""
-        keep = np.ones(len(self), dtype=np.bool_)
+        """(N,) bool: the points that count: neither withheld (= deleted, ASPRS), nor of a noise class (7, 18), nor
+        without coordinates."""
+        keep = self.located
         if "Withheld" in self.dims:
             keep &= np.asarray(self.dims["Withheld"]) == 0
         if "Classification" in self.dims:
@@ -184,8 +208,7 @@ class PointCloud:
 
     def in_crs(self, crs: str | None, xyz: Floats) -> PointCloud:
         """The same points in another coordinate reference system; they count as read at ``xyz`` (N, 3)."""
-        extent = Extent(len(xyz), xyz.min(axis=0, initial=np.inf), xyz.max(axis=0, initial=-np.inf))
-        return replace(self, xyz=xyz, original=xyz, crs=crs, extent=extent, frame=None, reprojected=True)
+        return replace(self, xyz=xyz, original=xyz, crs=crs, extent=extent_of(xyz), frame=None, reprojected=True)
 
     def with_dims(self, columns: Dims) -> PointCloud:
         """The same points with ``columns`` added or replaced."""

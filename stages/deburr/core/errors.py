@@ -12,11 +12,29 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
 
+from deburr.core.text import printable
+
+#: Problems that a message lists; ``errors`` holds all.
+_LISTED = 100
+#: Letters of a word that a known word is looked for; longer ones are no slip of the pen.
+_WORD = 100
+
 
 class DeburrError(Exception):
-    """Base of all; ``exit_code`` is what the command line returns."""
+    """Base of all; ``exit_code`` is what the command line returns.
+
+    ``errors`` lists every problem found, one sentence each, in which foreign text is printable and short.
+    """
 
     exit_code = 1
+
+    def __init__(self, errors: str | Sequence[str]) -> None:
+        self.errors: tuple[str, ...] = tuple(map(printable, (errors,) if isinstance(errors, str) else errors))
+        more = [f"and {len(self.errors) - _LISTED:,} more problems"] if len(self.errors) > _LISTED else []
+        super().__init__("\n".join([*self.errors[:_LISTED], *more]))
+
+    def __reduce__(self) -> tuple[type[DeburrError], tuple[tuple[str, ...]]]:
+        return type(self), (self.errors,)
 
 
 class DeburrWarning(UserWarning):
@@ -24,13 +42,9 @@ class DeburrWarning(UserWarning):
 
 
 class SpecError(DeburrError):
-    """A spec that cannot run. ``errors`` lists every problem found, one sentence each."""
+    """A spec that cannot run."""
 
     exit_code = 2
-
-    def __init__(self, errors: str | Sequence[str]) -> None:
-        self.errors: tuple[str, ...] = (errors,) if isinstance(errors, str) else tuple(errors)
-        super().__init__("\n".join(self.errors))
 
 
 class RunError(DeburrError):
@@ -47,5 +61,5 @@ class WriteError(RunError):
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
     """`"; did you mean 'x'?"` for the nearest known word, or an empty string."""
-    near = get_close_matches(word, sorted(known), n=1, cutoff=0.6)
+    near = get_close_matches(word, sorted(known), n=1, cutoff=0.6) if len(word) <= _WORD else []
     return f"; did you mean '{near[0]}'?" if near else ""

@@ -17,9 +17,12 @@ from scipy.spatial import cKDTree
 from deburr.core.cloud import Floats
 from deburr.core.errors import RunError
 from deburr.core.sums import Histogram
+from deburr.core.text import short
 
 Indices = npt.NDArray[np.intp]
 
+#: More threads than any machine has cores are a slip of the pen, and the system would not give them.
+_MOST_THREADS = 1000
 #: The neighbour whose distance defines the spacing.
 SPACING_K = 16
 #: Points at one place from which on places are searched instead of points.
@@ -37,9 +40,10 @@ def threads() -> int:
     """
     asked = os.environ.get("DEBURR_THREADS", "")
     if asked:
-        if not (asked.isascii() and asked.isdigit() and int(asked) > 0):
+        if not (asked.isascii() and asked.isdigit() and len(asked) <= 9 and 0 < int(asked) <= _MOST_THREADS):
             raise RunError(
-                f"DEBURR_THREADS: must be a whole number of at least 1, not '{asked[:40]}'; set it or unset it"
+                f"DEBURR_THREADS: must be a whole number from 1 to {_MOST_THREADS}, not '{short(asked, 40)}'; "
+                "set it or unset it"
             )
         return int(asked)
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -37,6 +37,8 @@ class Outline:
 
     ``kinds``: the type of each dimension's values, as `deburr.core.cloud.kinds`; None where the head does not tell.
     ``step``: how far the points may lie beyond the extent, one step of the file's lattice in x or y; cloud units.
+    ``units`` are those of x and y, ``height_units`` those of z; each None if the head does not tell. ``doubts``: what
+    its users should know, one clause each.
     """
 
     extent: Extent
@@ -45,6 +47,8 @@ class Outline:
     layout: str
     kinds: Mapping[str, np.dtype[Any]] | None = None
     step: float = 0.0
+    height_units: str | None = None
+    doubts: tuple[str, ...] = ()
 
 
 class Stage(BaseModel):

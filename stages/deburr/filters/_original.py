@@ -32,7 +32,12 @@ def kept_original(cloud: PointCloud) -> Floats:
         )
     columns = [np.asarray(cloud.dims[name]) for name in ORIGINAL]
     for name, column in zip(ORIGINAL, columns, strict=True):
-        if column.dtype.kind != "f" or column.dtype.itemsize != 8 or column.ndim != 1 or not np.isfinite(column).all():
+        if (
+            column.dtype.kind != "f"
+            or column.dtype.itemsize != 8
+            or column.ndim != 1
+            or not np.isfinite(column[cloud.located]).all()
+        ):
             raise RunError(
                 f"dimension '{name}' ({column.dtype}) does not hold the coordinates that filters.spd kept; "
                 "rename or remove it"

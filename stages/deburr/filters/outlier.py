@@ -42,8 +42,9 @@ class Outlier(Filter):
     ``statistical``: a point's d is the mean distance to its ``mean_k`` nearest neighbours, itself not counted; it is an
     outlier unless d < mean(d) + multiplier * s(d), s the sample standard deviation (n - 1) over all points.
     ``radius``: a point is an outlier unless more than ``min_k`` points, itself counted, lie nearer than ``radius``.
-    All points take part, those of a noise class too. As in PDAL, neighbours that a cloud of ``mean_k`` points or fewer
-    lacks count as distance 0, and if every point were an outlier none is flagged, with a warning.
+    All points that have coordinates take part, those of a noise class too. As in PDAL, neighbours that a cloud of
+    ``mean_k`` points or fewer lacks count as distance 0, and if every point were an outlier none is flagged, with a
+    warning.
     """
 
     model_config = ConfigDict(populate_by_name=True)
@@ -71,8 +72,9 @@ class Outlier(Filter):
 
     def run(self, cloud: PointCloud) -> PointCloud:
         """Flag the outliers and do to them what ``action`` says."""
-        found = self._look(cloud.xyz)
-        known = self._told(self._sums(found.values)) if cloud.horizon is None else cloud.horizon.known
+        there = cloud.located
+        found = self._look(cloud.xyz) if there.all() else _spread(self._look(cloud.xyz[there]), there)
+        known = self._told(self._sums(found.values[there])) if cloud.horizon is None else cloud.horizon.known
         sure = cloud.settled & sure_of(cloud, cloud.xyz, found.radii)
         flagged = sure & ~self._inside(found.values, known["threshold"])
         warnings = []
@@ -197,6 +199,13 @@ class Outlier(Filter):
         elif not flagged.any() and cloud.horizon is None:
             return cloud
         return cloud.with_dims({name: np.where(flagged, np.uint8(value), column)})
+
+
+def _spread(found: Found, there: Bools) -> Found:
+    """What was found of the points ``there`` (N,), of all N: those without coordinates are never outliers."""
+    values, radii = np.full(len(there), -inf), np.zeros(len(there))
+    values[there], radii[there] = found.values, found.radii
+    return Found(values, radii)
 
 
 def _exact(sums: Sums, name: str) -> Exact:

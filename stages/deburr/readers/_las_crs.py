@@ -7,6 +7,9 @@ import struct
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
+from deburr.core import wkt
+from deburr.core.text import short
+
 if TYPE_CHECKING:
     from deburr.readers._las_header import Vlr
 
@@ -14,24 +17,28 @@ _PROJECTION = "LASF_Projection"
 #: All records that say what the coordinates mean: they are replaced together, or not at all.
 CRS_RECORDS = frozenset({*((_PROJECTION, n) for n in (2111, 2112, 34735, 34736, 34737)), ("liblas", 2112)})
 
-_MODEL, _GEOGRAPHIC, _PROJECTED, _LINEAR_UNIT, _VERTICAL = 1024, 2048, 3072, 3076, 4096
+_MODEL, _GEOGRAPHIC, _PROJECTED, _LINEAR_UNIT = 1024, 2048, 3072, 3076
+_GEOCENTRIC_UNIT, _VERTICAL, _VERTICAL_UNIT = 2052, 4096, 4099
+_PROJECTED_MODEL, _GEOGRAPHIC_MODEL, _GEOCENTRIC_MODEL = 1, 2, 3
+#: Codes from here on are no EPSG's: "user-defined".
 _USER_DEFINED = 32767
-_UNIT_CODES = {9001: "metre", 9002: "foot", 9003: "US survey foot"}
-_UNIT_FACTORS = {1.0: "metre", 0.3048: "foot", round(1200 / 3937, 9): "US survey foot"}
+_UNITS = {9001: wkt.length("metre"), 9002: wkt.length("foot"), 9003: wkt.length("US survey foot")}
+#: Height systems in feet; what another tells of its unit is not known here.
+_VERTICAL_UNITS = {5702: 9003, 6360: 9003, 8228: 9002, 5703: 9001}
 
 
-def read_crs(records: Iterable[Vlr]) -> tuple[str | None, str | None]:
-    """The CRS (WKT, or ``EPSG:n``) and the horizontal unit that ``records`` tell; None for what they do not."""
+def read_crs(records: Iterable[Vlr]) -> tuple[str | None, wkt.Units]:
+    """The CRS (WKT, or ``EPSG:n``) and the units that ``records`` tell; None for what they do not."""
     by_id = {record.id: record.data for record in records}
     keys = _geo_keys(by_id.get((_PROJECTION, 34735), b""))
     for identity in ((_PROJECTION, 2112), ("liblas", 2112)):
-        wkt = by_id.get(identity, b"").split(b"\0")[0].decode("utf-8", "replace").strip()
-        if wkt:
-            return wkt, wkt_unit(wkt) or _key_unit(keys)
-    # Geocentric files (model 3) name the geographic CRS they belong to, which is not theirs.
-    code = None if keys.get(_MODEL) == 3 else keys.get(_PROJECTED) or keys.get(_GEOGRAPHIC)
+        text = by_id.get(identity, b"").split(b"\0")[0].decode("utf-8", "replace").strip()
+        if text:
+            return text, wkt.units(text).or_else(_key_units(keys))
+    # Geocentric files name the geographic CRS they belong to, which is not theirs.
+    code = None if keys.get(_MODEL) == _GEOCENTRIC_MODEL else keys.get(_PROJECTED) or keys.get(_GEOGRAPHIC)
     known = code is not None and 0 < code < _USER_DEFINED
-    return f"EPSG:{code}" if known else None, _key_unit(keys)
+    return f"EPSG:{code}" if known else None, _key_units(keys)
 
 
 def _geo_keys(data: bytes) -> dict[int, int]:
@@ -41,64 +48,48 @@ def _geo_keys(data: bytes) -> dict[int, int]:
     return {key: value for key, location, _, value in entries if location == 0}
 
 
-def _key_unit(keys: dict[int, int]) -> str | None:
-    if keys.get(_MODEL) == 2:
-        return "degree"
-    return _UNIT_CODES.get(keys.get(_LINEAR_UNIT, 0))
+def _key_units(keys: dict[int, int]) -> wkt.Units:
+    height = _UNITS.get(keys.get(_VERTICAL_UNIT, 0)) or _UNITS.get(_VERTICAL_UNITS.get(keys.get(_VERTICAL, 0), 0))
+    if keys.get(_MODEL) == _GEOGRAPHIC_MODEL:
+        return wkt.Units(wkt.DEGREE, height)
+    if keys.get(_MODEL) == _GEOCENTRIC_MODEL:
+        unit = _UNITS.get(keys.get(_GEOCENTRIC_UNIT, 0)) or _UNITS.get(keys.get(_LINEAR_UNIT, 0)) or wkt.METRE
+        return wkt.Units(unit, unit)
+    return wkt.Units(_UNITS.get(keys.get(_LINEAR_UNIT, 0)), height)
 
 
-def wkt_unit(wkt: str) -> str | None:
+def wkt_unit(text: str) -> str | None:
     """The unit of the horizontal axes: metre, foot, US survey foot, degree, or as the WKT names it; None if unsaid."""
-    projected = _node(wkt, r"PROJCS|PROJCRS|PROJECTEDCRS")
-    if projected is None:
-        geographic = _node(wkt, r"GEOGCS|GEOGCRS|GEOGRAPHICCRS|GEODCRS")
-        if geographic is not None:
-            return "degree"
-        projected = _node(wkt, r"GEOCCS|ENGCRS|ENGINEERINGCRS|LOCAL_CS")
-    for inner in (r"BASEGEOGCRS|BASEGEODCRS|GEOGCS", r"CONVERSION"):
-        part = _node(projected or "", inner)
-        projected = projected.replace(part, "") if projected and part else projected
-    units = re.findall(r'\b(?:LENGTH)?UNIT\s*\[\s*"([^"]*)"\s*,\s*([0-9.eE+-]+)', projected or "")
-    if not units:
-        return None
-    name, factor = str(units[-1][0]), units[-1][1]
-    try:
-        return _UNIT_FACTORS.get(round(float(factor), 9), name)
-    except ValueError:
-        return name
+    plan = wkt.units(text).plan
+    return None if plan is None else plan.name
 
 
-def _node(wkt: str, keywords: str) -> str | None:
-    """The first ``KEYWORD[...]`` with all that is inside its brackets."""
-    begin = re.search(rf"\b(?:{keywords})\s*\[", wkt)
-    if begin is None:
-        return None
-    depth = 0
-    for mark in re.finditer(r'"[^"]*"|[\[\]]', wkt[begin.start() :]):
-        depth += {"[": 1, "]": -1}.get(mark.group(), 0)
-        if depth == 0 and mark.group() == "]":
-            return wkt[begin.start() : begin.start() + mark.end()]
-    return None
-
-
-_CODES = re.compile(r"EPSG:(\d{1,5})(?:\+(\d{1,5}))?", re.IGNORECASE)
+_CODES = re.compile(r"EPSG:([0-9]{1,5})(?:\+([0-9]{1,5}))?", re.IGNORECASE)
 
 
 def is_epsg(crs: str) -> bool:
     """Whether ``crs`` is a code, ``EPSG:n``, or those of a compound, ``EPSG:n+m``; anything else is taken for WKT."""
-    return _CODES.fullmatch(crs) is not None
+    codes = _CODES.fullmatch(crs)
+    return codes is not None and all(0 < int(code) < _USER_DEFINED for code in codes.groups() if code)
 
 
 def given_crs(crs: str) -> str:
     """The ``crs`` that an option gives, as `read_crs` would tell it. Raises `ValueError`, with a reason."""
     from deburr.readers._proj import is_proj, proj_crs
 
+    if not is_utf8(crs):
+        raise ValueError("it holds letters that no text may hold")
     if is_proj(crs):
         return proj_crs(crs)
-    codes = _CODES.fullmatch(crs)
-    if codes is not None and any(int(code) >= _USER_DEFINED for code in codes.groups() if code):
-        raise ValueError("a LAS file has no place for EPSG codes from 32,767 on")
-    if codes is not None or "[" in crs:
+    if is_epsg(crs):
+        return crs
+    if _CODES.fullmatch(crs):
+        raise ValueError("a LAS file has a place for EPSG codes from 1 to 32,766")
+    if "[" in crs and wkt.parse(crs) is None:
+        raise ValueError(
+            f"it is no well-formed WKT of at most {wkt.MOST_LETTERS:,} letters and {wkt.MOST_LEVELS} levels"
+        )
+    if "[" in crs:
         return crs
     raise ValueError("it is none of them")
 
@@ -113,14 +104,11 @@ def unfit_crs(option: str, crs: str | None) -> list[str]:
     if crs is None:
         return []
     try:
-        if not is_utf8(crs):
-            raise ValueError("it has halves of characters")
         given_crs(crs)
     except ValueError as reason:
-        shown = crs[:60].encode("utf-8", "replace").decode()
         return [
             f"option '{option}' must be EPSG:n or WKT, EPSG:n+m (m: of the heights) or a PROJ string, not "
-            f"'{shown}' ({reason}); give the code or the WKT"
+            f"'{short(crs, 60)}' ({reason}); correct it, or give EPSG:n"
         ]
     return []
 

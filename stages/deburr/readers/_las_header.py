@@ -19,6 +19,7 @@ import numpy as np
 from laspy.header import LAS_HEADERS_SIZE, Version
 
 from deburr.core.errors import ReadError
+from deburr.core.wkt import Units
 from deburr.readers._las_crs import CRS_RECORDS
 from deburr.readers._las_points import Layout, Records
 
@@ -133,7 +134,7 @@ class LasSource:
     records: Records
     start: int
     crs: str | None
-    units: str | None
+    units: Units
 
     def beside_points(self) -> str:
         """What there is beside points and their CRS, as a list in words; '' if nothing."""

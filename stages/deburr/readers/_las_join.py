@@ -5,11 +5,13 @@ from __future__ import annotations
 import copy
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import reduce
 from typing import TYPE_CHECKING
 from uuid import UUID
 
 import numpy as np
 
+from deburr.core import wkt
 from deburr.core.cloud import Floats
 
 if TYPE_CHECKING:
@@ -53,7 +55,7 @@ def joined(sources: Sequence[LasSource]) -> tuple[LasSource, list[int], list[str
         records=records,
         start=0,
         crs=next((one.crs for one in sources if one.crs), None),
-        units=next((one.units for one in sources if one.units), None),
+        units=reduce(wkt.Units.or_else, [one.units for one in sources]),
     )
     return found, steps, warnings
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import re
 from contextlib import suppress
 from itertools import islice
 from typing import IO, Any
@@ -119,6 +121,22 @@ def _row_at(data: bytes, at: int, element: Element, order: str, path: str) -> np
     return np.dtype(fields)
 
 
+#: How C libraries of other systems write what is no number: ``-nan(ind)``, ``1.#QNAN0``.
+_NO_NUMBER = re.compile(rb"([+-]?)(?:(nan)(?:\([a-z0-9_]*\))?|1\.?#(qnan|snan|ind|inf)0*)", re.IGNORECASE)
+
+
+def _number(word: bytes) -> float:
+    """The number that ``word`` is. Raises ValueError."""
+    found = _NO_NUMBER.fullmatch(word)
+    if found is not None:
+        return math.copysign(
+            math.inf if (found[3] or b"").lower() == b"inf" else math.nan, -1 if found[1] == b"-" else 1
+        )
+    if b"_" in word:  # Python's own way to write 1_000
+        raise ValueError(word)
+    return float(word)
+
+
 class _Text:
     """Reads one element's lines. Numbers are parsed as float64, which holds every PLY integer exactly."""
 
@@ -147,7 +165,7 @@ class _Text:
             raise truncated(self.path, self.element, start + len(lines))
         words = b" ".join(lines).split()
         # NumPy gives every word the room of the longest one, which a damaged file could make huge.
-        if len(words) == wanted * width and max(map(len, words)) <= 64:
+        if len(words) == wanted * width and max(map(len, words)) <= 64 and not any(b"_" in line for line in lines):
             with suppress(ValueError):  # the loop below finds the row to blame
                 return np.array(words, dtype=np.bytes_).astype(np.float64).reshape(wanted, width)
         return np.array([self._numbers(line, start + number, width) for number, line in enumerate(lines)])
@@ -157,7 +175,7 @@ class _Text:
         if width is not None and len(words) != width:
             raise self._wrong(row, f"has {len(words)} values instead of {width}")
         try:
-            return [float(word) for word in words]
+            return [_number(word) for word in words]
         except ValueError:
             raise self._wrong(row, f"is not made of numbers ({line.strip()[:40].decode('latin-1')!r})") from None
 

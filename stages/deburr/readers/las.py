@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Any, BinaryIO, ClassVar
 import numpy as np
 from pydantic import Field
 
+from deburr.core import wkt
 from deburr.core.cloud import Extent, Floats, PointCloud, kinds
 from deburr.core.errors import ReadError
 from deburr.core.stage import Outline, Reader
-from deburr.readers._las_crs import given_crs, read_crs, unfit_crs, wkt_unit
+from deburr.readers._las_crs import given_crs, read_crs, unfit_crs
 from deburr.readers._las_points import Layout, parse_extras
 
 if TYPE_CHECKING:
@@ -72,7 +73,8 @@ class LasReader(Reader):
             columns = kinds({name: source.layout.get(source.records, name) for name in source.layout.names})
             step = float(np.abs(source.header.scales[:2]).max())
             extent, layout = extent_of(file, source, wanted), layout_of(source)
-            return Outline(extent, self._crs(source), self._units(source), layout, columns, step)
+            plan, height, doubts = self._told(source)
+            return Outline(extent, self._crs(source), plan, layout, columns, step, height, doubts)
 
     def parts(self, size: int) -> Iterator[PointCloud]:
         """What `read` gives, ``size`` points at a time; of no points, one empty cloud.
@@ -109,13 +111,16 @@ class LasReader(Reader):
 
     def _cloud(self, source: LasSource, extent: Extent | None, warnings: list[str]) -> PointCloud:
         n = len(source.records)
-        figures = {
+        plan, height, _ = self._told(source)
+        figures: dict[str, Any] = {
             "file": self.filename,
             "points": n,
             "las_version": f"1.{source.header.minor}",
             "point_format": source.layout.format,
-            "units": self._units(source),
+            "units": plan,
         }
+        if height is not None:
+            figures["height_units"] = height
         return PointCloud(
             xyz=_world(source),
             dims={name: source.layout.get(source.records, name) for name in source.layout.names},
@@ -133,9 +138,12 @@ class LasReader(Reader):
     def _crs(self, source: LasSource) -> str | None:
         return self._given(source) or source.crs
 
-    def _units(self, source: LasSource) -> str | None:
+    def _told(self, source: LasSource) -> tuple[str | None, str | None, tuple[str, ...]]:
+        """The units of x and y, and of heights, and what must be said of them."""
         given = self._given(source)
-        return source.units if given is None else wkt_unit(given)
+        told = source.units if given is None else wkt.units(given)
+        plan, height = (None if unit is None else unit.name for unit in (told.plan, told.height))
+        return plan, height, tuple(filter(None, [wkt.apart(told)]))
 
     def _head(self, file: BinaryIO) -> tuple[LasSource, int, list[str]]:
         """All but the points, how many of them are to be read from ``start`` on, and warnings."""
@@ -146,10 +154,11 @@ class LasReader(Reader):
         header, vlrs = read_header(file, path, size)
         evlrs = read_evlrs(file, path, header, size)
         layout, warning = _layout(header, vlrs, evlrs, path)
-        crs, units = (None, None) if self.nosrs else read_crs([*vlrs, *evlrs])
+        crs, units = (None, wkt.Units()) if self.nosrs else read_crs([*vlrs, *evlrs])
         none = np.empty(0, dtype=layout.dtype)
         source = LasSource(path, header, tuple(vlrs), tuple(evlrs), layout, none, 0, crs, units)
-        warnings = [f"{path}: {text}" for text in (warning, recount(file, source, self.all_points)) if text]
+        told = (warning, recount(file, source, self.all_points), *self._told(source)[2])
+        warnings = [f"{path}: {text}" for text in told if text]
         start = min(self.start, header.point_count)
         left = header.point_count - start
         return replace(source, start=start), left if self.count is None else min(self.count, left), warnings

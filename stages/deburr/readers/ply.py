@@ -3,18 +3,25 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from decimal import Decimal
 from io import BytesIO
-from typing import IO, ClassVar
+from typing import IO, ClassVar, Literal
 
 import numpy as np
 import numpy.typing as npt
+from pydantic import Field
 
-from deburr.core.cloud import Floats, PointCloud
+from deburr.core.cloud import Bools, PointCloud, extent_of
 from deburr.core.errors import ReadError
 from deburr.core.stage import Reader
 from deburr.readers._ply import DIMENSIONS, MAX_HEADER, Array, Columns, Header, Lists, PlySource, parse_header
 from deburr.readers._ply_body import read_element
+
+_FATE = {
+    "keep": "they stay as they are, as withheld points do; option 'missing': 'drop' leaves them out",
+    "drop": "they are left out",
+}
 
 
 class Ply(Reader):
@@ -23,10 +30,15 @@ class Ply(Reader):
     ``x``, ``y``, ``z`` become the coordinates; every other property becomes a dimension of its own type. Names that
     PDAL knows get PDAL's spelling (``red``: ``Red``, ``nx``: ``NormalX``), the others keep theirs; writers.ply gives
     all of them their old names back. Lists, faces, comments and all else are carried along for writers.ply.
-    PLY knows no coordinate system, so the cloud has none.
+    PLY knows no coordinate system, so the cloud has none. Points without coordinates, as cameras make of pixels without
+    depth, are treated as withheld ones: they stay as they are, and nobody looks at them.
     """
 
     type_name: ClassVar[str] = "readers.ply"
+
+    missing: Literal["keep", "drop"] = Field(
+        "keep", description="what becomes of points whose coordinates are NaN or infinite: they stay as they are, or go"
+    )
 
     def read(self) -> PointCloud:
         """Read ``filename``. Raises `deburr.core.errors.ReadError`."""
@@ -44,6 +56,12 @@ class Ply(Reader):
             ) from error
         cloud = _cloud(header, columns, path)
         warnings = [f"{path}: {left} bytes after the last element were ignored"] if left else []
+        there = cloud.located
+        if not there.all():
+            warnings.append(f"{path}: {_unlocated(there)}; {_FATE[self.missing]}")
+            cloud = (
+                replace(cloud.select(there), extent=extent_of(cloud.xyz[there])) if self.missing == "drop" else cloud
+            )
         return cloud.note(self.type_name, {"points": len(cloud), "format": header.format}, *warnings)
 
 
@@ -85,7 +103,6 @@ def _cloud(header: Header, columns: dict[str, Columns], path: str) -> PointCloud
     xyz = np.empty((header.vertex.count, 3))
     for axis, letter in enumerate("xyz"):
         xyz[:, axis] = _column(vertex.pop(names[letter]))
-    _refuse_unreal(xyz, path)
     dims: dict[str, str] = {}
     taken: set[str] = set()
     for name, column in vertex.items():
@@ -123,10 +140,9 @@ def _decimals(value: float) -> int:
     return max(-int(Decimal(repr(value)).as_tuple().exponent), 0)
 
 
-def _refuse_unreal(xyz: Floats, path: str) -> None:
-    real = np.isfinite(xyz).all(axis=1)
-    if not real.all():
-        raise ReadError(
-            f"{path}: {int((~real).sum())} of {len(xyz)} points have NaN or infinite coordinates, the first in row "
-            f"{int(real.argmin())} (counted from 0); remove those points, then run again"
-        )
+def _unlocated(there: Bools) -> str:
+    count = int((~there).sum())
+    return (
+        f"{count:,} of {len(there):,} points have no coordinates (NaN or infinite), the first in row "
+        f"{int(there.argmin())} (counted from 0)"
+    )

@@ -9,7 +9,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from itertools import islice
 from pathlib import Path
-from pickle import UnpicklingError
 from typing import Any
 
 import numpy as np
@@ -28,6 +27,7 @@ from deburr.nn.network import ScoreNetwork
 from deburr.nn.noise_network import NoiseNetwork
 from deburr.nn.weights import check_torch
 from deburr.train import level, validate
+from deburr.train.checkpoint import load_optimizer, read_state, seal
 from deburr.train.curves import Curves
 from deburr.train.fused import FusedNetwork
 from deburr.train.prepared import Prepared, passed
@@ -162,26 +162,25 @@ class Trainer:
     def save(self, checkpoint: Path, chain: list[dict[str, Any]]) -> None:
         """Write all that a resumed run needs. Raises `WriteError`."""
         with replacing(checkpoint) as temporary:
-            torch.save(self.state(chain), temporary)
+            torch.save(seal(self.state(chain)), temporary)
 
     def restore(self, path: Path) -> list[dict[str, Any]]:
         """Go on from a checkpoint of `state`; returns the chain of runs before it. Raises `RunError`."""
         check_torch(path)
+        state = read_state(path, self.networks.state_dict(), self.device)
         try:
-            state = torch.load(path, weights_only=True, map_location=self.device)
             # Text is not compared: a checkpoint may be older than an option that its recipe does not use.
             same = Recipe.model_validate_json(state["recipe"]) == self.recipe
-            self.points, self.running = int(state["points"]), dict(state["running"])
-        except (OSError, RuntimeError, EOFError, KeyError, TypeError, ValueError, UnpicklingError) as error:
+        except ValueError as error:
             raise RunError(f"{path}: no checkpoint of a training run; start without --resume") from error
         if not same:
             raise RunError(f"{path}: belongs to another recipe; restore that recipe, or start without --resume")
+        load_optimizer(path, self.optimizer, state["optimizer"])
         self.networks.load_state_dict(state["networks"])
         self.average = state["average"]
-        self.optimizer.load_state_dict(state["optimizer"])
-        self.step, self.seconds = int(state["step"]), float(state["seconds"])
-        chain: list[dict[str, Any]] = json.loads(state["chain"])
-        return chain
+        self.points, self.running = state["points"], dict(state["running"])
+        self.step, self.seconds = state["step"], state["seconds"]
+        return list(state["chain"])
 
     def model(self, average: bool = False) -> Default:
         """A copy of the networks as they are now, or of their average, on the processor."""

@@ -232,7 +232,10 @@ def _forget(header: Header, fields: set[str]) -> None:
 def check_finite(path: str, *bounds: float) -> None:
     """Refuse coordinates whose ``bounds`` are not numbers. Raises `WriteError`."""
     if not all(map(isfinite, bounds)):
-        raise WriteError(f"{path}: some coordinates are not finite, which LAS cannot store; remove those points")
+        raise WriteError(
+            f"{path}: some coordinates are not finite, which LAS cannot store; remove those points (of PLY, "
+            "the reader's option 'missing': 'drop' does), or write PLY"
+        )
 
 
 def _axes(writer: LasWriter, asked: Asked, forward: frozenset[str], warnings: list[str]) -> tuple[Axis, Axis, Axis]:

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from deburr.core.cloud import PointCloud
+from deburr.core.cloud import PointCloud, located
 from deburr.core.errors import WriteError
 from deburr.readers._ply import PROPERTIES, TYPES, Array, Lists, PlySource, Property
 
@@ -53,9 +53,9 @@ class Vertices:
 
     def fields(self) -> list[Field]:
         """Every property, in the order of the source. Raises `WriteError` for a column that PLY cannot hold."""
-        if not np.isfinite(self.cloud.xyz).all():
+        if not (self.cloud.located | ~located(self.cloud.original)).all():
             raise WriteError(
-                f"{self.path}: some coordinates are not finite, which no reader takes; remove those points"
+                f"{self.path}: some coordinates are not finite, though they were read so; remove those points"
             )
         if self.source is None:
             fields = [Field(Property(letter, "double"), self.cloud.xyz[:, axis]) for axis, letter in enumerate("xyz")]
@@ -79,11 +79,19 @@ class Vertices:
         if p.dtype == np.float32 and p.name not in source.wide:
             with np.errstate(over="ignore"):
                 rounded = column.astype(np.float32)
-            if not np.isfinite(rounded).all():
+            if not np.array_equal(np.isfinite(rounded), np.isfinite(column)):
                 return self._fit(p, column, False)
-            self.rounding = max(self.rounding, float(np.abs(rounded - column).max(initial=0.0)))
-            return Field(p, rounded)
+            return self._rounded(p, rounded, column)
+        if p.dtype.kind in "iu" and column is not self.cloud.original and located(self.cloud.xyz).all():
+            whole, limits = np.rint(column), np.iinfo(p.dtype)
+            if len(whole) and limits.min <= whole.min() and whole.max() <= limits.max:
+                return self._rounded(p, whole.astype(p.dtype), column)
         return self._fit(p, column, p.name in source.wide)
+
+    def _rounded(self, p: Property, rounded: Array, column: Array) -> Field:
+        away = np.subtract(rounded, column, where=np.isfinite(column), out=np.zeros(len(column)))
+        self.rounding = max(self.rounding, float(np.abs(away).max(initial=0.0)))
+        return Field(p, rounded)
 
     def _fit(self, p: Property, column: Array, wide: bool) -> Field:
         """``column`` in the declared type where that changes no value, otherwise in a type that holds it."""

@@ -1,0 +1,141 @@
+"""The checkpoint of a training run as a file: sealed when it is written, and looked through before anything is used."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from deburr.core.errors import RunError
+
+State = dict[str, Any]
+
+#: What a checkpoint holds, and the type of each. ``digest`` is missing from older ones.
+_TYPES = {
+    "recipe": str, "chain": str, "networks": Mapping, "average": Mapping, "optimizer": Mapping, "step": int,
+    "seconds": float, "points": int, "running": Mapping, "digest": str,
+}  # fmt: skip
+_OLDER = frozenset({"digest"})
+
+log = logging.getLogger(__name__)
+
+
+class _Unfit(ValueError):
+    """What is wrong with a checkpoint, in a clause."""
+
+
+def seal(state: State) -> State:
+    """``state`` with the digest of all that it holds: a zip file's own checksums are not looked at by torch."""
+    return {**state, "digest": _digest(state)}
+
+
+def read_state(path: Path, networks: Mapping[str, Tensor], device: torch.device) -> State:
+    """The state in a checkpoint, whose networks have the names, shapes and types of ``networks``. Raises `RunError`.
+
+    Nothing in the file is executed. ``chain`` is a list of objects, all numbers are finite, tensors of weights too.
+    """
+    try:
+        # A damaged pickle can raise nearly any error from inside torch; none of them is ours to let through.
+        state = torch.load(path, weights_only=True, map_location=device)
+        _check(state, networks)
+        state["chain"] = _chain(state["chain"])
+    except Exception as error:
+        log.debug("%s: %s", path, error)
+        why = f" ({error})" if isinstance(error, _Unfit) else ""
+        raise RunError(f"{path}: no checkpoint of a training run, or a damaged one{why}; start without --resume") from (
+            error
+        )
+    return dict(state)
+
+
+def _check(state: Any, networks: Mapping[str, Tensor]) -> None:
+    if not isinstance(state, dict) or not _TYPES.keys() - _OLDER <= state.keys() <= _TYPES.keys():
+        raise _Unfit("it holds something else")
+    for name, value in state.items():
+        if not isinstance(value, _TYPES[name]) or isinstance(value, bool):
+            raise _Unfit(f"'{name}' is of type {type(value).__name__}")
+    if "digest" in state and state["digest"] != _digest({k: v for k, v in state.items() if k != "digest"}):
+        raise _Unfit("its digest is not that of what it holds")
+    for name in ("networks", "average"):
+        _check_weights(name, state[name], networks)
+    figures = {**state["running"], "step": state["step"], "seconds": state["seconds"], "points": state["points"]}
+    for name, value in figures.items():
+        if not isinstance(name, str) or isinstance(value, bool) or not isinstance(value, int | float):
+            raise _Unfit(f"figure '{name}' is no number")
+        if not math.isfinite(value) or value < 0 or value > 1e18:
+            raise _Unfit(f"figure '{name}' is {value:.3g}")
+
+
+def _check_weights(name: str, found: Mapping[Any, Any], wanted: Mapping[str, Tensor]) -> None:
+    if found.keys() != wanted.keys():
+        raise _Unfit(f"'{name}' holds other tensors than the network has")
+    for key, tensor in wanted.items():
+        other = found[key]
+        if not isinstance(other, Tensor) or other.shape != tensor.shape or other.dtype != tensor.dtype:
+            raise _Unfit(f"'{key}' in '{name}' does not fit the network")
+        if other.is_floating_point() and not bool(torch.isfinite(other).all()):
+            raise _Unfit(f"'{key}' in '{name}' holds NaN or infinite values")
+
+
+def load_optimizer(path: Path, optimizer: torch.optim.Optimizer, state: Mapping[str, Any]) -> None:
+    """Let ``optimizer`` go on from ``state``, which must fit its parameters and settings. Raises `RunError`."""
+    damaged = RunError(f"{path}: a damaged checkpoint (its optimiser does not fit the network); start without --resume")
+    own = optimizer.state_dict()["param_groups"]
+    try:
+        for group, found in zip(own, state["param_groups"], strict=True):
+            if any(found[name] != value for name, value in group.items() if name != "lr" and name in found):
+                raise damaged
+        optimizer.load_state_dict(dict(state))
+        for group in optimizer.param_groups:
+            for parameter in group["params"]:
+                if not all(_fits(value, parameter) for value in optimizer.state.get(parameter, {}).values()):
+                    raise damaged
+    except (ValueError, KeyError, TypeError, AttributeError, IndexError, RuntimeError) as error:
+        raise damaged from error
+
+
+def _fits(value: Any, parameter: Tensor) -> bool:
+    """Whether ``value`` is a count, or goes with each value of ``parameter``."""
+    shaped = isinstance(value, Tensor) and (value.dim() == 0 or value.shape == parameter.shape)
+    return shaped and bool(torch.isfinite(value).all())
+
+
+def _chain(text: str) -> list[dict[str, Any]]:
+    chain = json.loads(text)
+    if not isinstance(chain, list) or not all(isinstance(link, dict) for link in chain):
+        raise _Unfit("'chain' is no list of runs")
+    return chain
+
+
+def _digest(value: Any) -> str:
+    found = hashlib.sha256()
+    _add(found, value)
+    return found.hexdigest()
+
+
+def _add(found: Any, value: Any) -> None:
+    """Take ``value`` in: containers by their items in order, tensors by type, shape and bytes, the rest as text."""
+    if isinstance(value, Mapping):
+        found.update(b"{")
+        for key, item in value.items():
+            found.update(repr(key).encode() + b":")
+            _add(found, item)
+        found.update(b"}")
+    elif isinstance(value, list | tuple):
+        found.update(b"[")
+        for item in value:
+            _add(found, item)
+        found.update(b"]")
+    elif isinstance(value, Tensor):
+        array = value.detach().cpu().contiguous()
+        found.update(f"{array.dtype} {tuple(array.shape)};".encode())
+        found.update(array.reshape(-1).view(torch.uint8).numpy().tobytes())
+    else:
+        found.update(repr(value).encode("utf-8", "backslashreplace") + b";")

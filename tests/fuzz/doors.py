@@ -1,0 +1,158 @@
+"""The doors through which foreign text enters, each a function of bytes, and what must hold of all that it lets in.
+
+A door takes the bytes of one case and a folder, and either returns or raises one of deburr's own errors. Whatever it
+returns it has checked first: what was let in means the same on the way out.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import math
+import os
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from deburr.core import wkt
+from deburr.core.neighbors import threads
+from deburr.pipeline import crs, load, lonlat
+from deburr.pipeline.alike import one_system
+from deburr.pipeline.resolve import Override
+from deburr.plugins import preset
+from deburr.plugins.convert import as_text, convert
+from deburr.readers._las_crs import read_crs, unfit_crs
+from deburr.readers._las_header import Vlr
+from deburr.readers.ply import Ply
+from deburr.train.checkpoint import seal
+from deburr.train.loop import Trainer
+from deburr.train.recipe import Recipe, read_recipe
+from deburr.writers._ply_fields import Vertices, others
+from deburr.writers.ply import Ply as Writer
+
+Door = Callable[[bytes, Path], None]
+
+
+def spec(data: bytes, folder: Path) -> None:
+    path = folder / "spec.json"
+    path.write_bytes(data)
+    plan = load(path)
+    again = load(plan.as_json())
+    assert again.as_json() == plan.as_json()
+
+
+def override(data: bytes, folder: Path) -> None:
+    name, _, value = data.decode("utf-8", "surrogateescape").partition("=")
+    change = Override.from_name(name or "filters.spd.noise", value)
+    load(["a.las", {"type": "filters.spd", "tag": "t"}, "b.las"], overrides=[change])
+
+
+def crs_text(data: bytes, folder: Path) -> None:
+    _, told = read_crs([Vlr(b"LASF_Projection", 2112, data + b"\0"), Vlr(b"LASF_Projection", 34735, data)])
+    text = data.decode("utf-8", "replace")
+    for unit in (told.plan, told.height, wkt.units(text).plan):
+        assert unit is None or (unit.name.isprintable() and len(unit.name) <= 40 and "$" not in unit.name)
+        assert unit is None or unit.metres is None or 0 < unit.metres < math.inf
+    name = crs.name(text)
+    assert name.isprintable()
+    assert len(name) <= 80
+    assert crs.unit(text).isprintable()
+    assert one_system([text, text])
+    one_system([text, 'PROJCS["x",UNIT["metre",1]]'])
+    place = lonlat.of(text, np.array([[5e5, 5.6e6], [0.0, 0.0]]))
+    assert place is None or (np.isfinite(place).all() and (np.abs(place) <= (180, 90)).all())
+    assert all(len(problem) < 300 for problem in unfit_crs("a_srs", text))
+
+
+def ply(data: bytes, folder: Path) -> None:
+    path = folder / "in.ply"
+    path.write_bytes(data)
+    cloud = Ply(filename=str(path)).read()
+    writer, kind = Writer(filename=str(folder / "out.ply")), cloud.source.header.format  # type: ignore[attr-defined]
+    fields = Vertices(cloud, kind == "ascii", str(path)).fields()
+    written = b"".join(writer._blocks(cloud, kind, fields, others(cloud, str(path))[0]))
+    Path(writer.filename).write_bytes(written)
+    again = Ply(filename=writer.filename).read()
+    assert len(again) == len(cloud)
+    assert again.xyz.tobytes() == cloud.xyz.tobytes() or np.array_equal(again.xyz, cloud.xyz, equal_nan=True)
+    assert again.dims.keys() == cloud.dims.keys()
+    for name, column in cloud.dims.items():
+        assert np.array_equal(again.dims[name], column, equal_nan=column.dtype.kind == "f"), name
+
+
+def recipe(data: bytes, folder: Path) -> None:
+    path = folder / "recipe.json"
+    path.write_bytes(data)
+    found = read_recipe(str(path))
+    assert Recipe.model_validate_json(found.model_dump_json()) == found
+
+
+_RECIPE = Recipe(output="x.safetensors", steps=3, channels=8, heads=1, layers=1)
+
+
+@cache
+def trainer() -> Trainer:
+    return Trainer(_RECIPE)
+
+
+@cache
+def sealed() -> bytes:
+    """The checkpoint of a run that has made one step."""
+    own = trainer()
+    for parameter in own.networks.parameters():
+        parameter.grad = torch.full_like(parameter, 0.5)
+    own.optimizer.step()
+    own.step, own.seconds, own.points, own.running = 1, 2.5, 100, {"score": 1.25}
+    return packed(seal(own.state([{"steps": 3}])))
+
+
+def packed(state: Any) -> bytes:
+    stream = io.BytesIO()
+    torch.save(state, stream)
+    return stream.getvalue()
+
+
+def checkpoint(data: bytes, folder: Path) -> None:
+    path = folder / "x.ckpt"
+    path.write_bytes(data)
+    own = trainer()
+    own.restore(path)
+    assert own.step >= 0
+    assert all(math.isfinite(value) for value in own.running.values())
+    assert all(bool(torch.isfinite(value).all()) for value in own.average.values())
+    for parameter in own.networks.parameters():
+        parameter.grad = torch.zeros_like(parameter)
+    own.optimizer.step()
+
+
+def pdal_options(data: bytes, folder: Path) -> None:
+    text = data.decode("utf-8", "replace")
+    words = tuple(text.split("\x1e")) if "\x1e" in text else (text,)
+    preset.options("denoise", preset.parse_options(words))
+
+
+def pdal_pipeline(data: bytes, folder: Path) -> None:
+    path = folder / "theirs.json"
+    path.write_bytes(data)
+    found = convert(path, {"noise": 0.1})
+    assert json.loads(as_text(found.value)) == json.loads(json.dumps(found.value))
+    again = convert(found.value, {"noise": 0.1})
+    assert not again.changed
+
+
+def environment(data: bytes, folder: Path) -> None:
+    if b"\0" in data:
+        return
+    before = os.environ.get("DEBURR_THREADS")
+    os.environb[b"DEBURR_THREADS"] = data
+    try:
+        assert 1 <= threads() <= 1000 or not data
+    finally:
+        if before is None:
+            del os.environ["DEBURR_THREADS"]
+        else:
+            os.environ["DEBURR_THREADS"] = before

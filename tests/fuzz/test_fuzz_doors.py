@@ -1,0 +1,349 @@
+"""Whatever comes in through a door is let in whole and meant so, or refused in a sentence: in time, in memory.
+
+``DEBURR_FUZZ`` says how many cases each door gets (`make fuzz`: 100,000). Case ``n`` of a door is the same everywhere.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import io
+import json
+import os
+import random
+import re
+import resource
+import signal
+import struct
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import cache, partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from deburr.core.errors import DeburrError
+
+
+def _tool(name: str) -> Any:
+    spec = importlib.util.spec_from_file_location(f"fuzz_{name}", Path(__file__).with_name(f"{name}.py"))
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+doors, mutate = _tool("doors"), _tool("mutate")
+
+CASES = int(os.environ.get("DEBURR_FUZZ", "2000"))
+#: Cases of a door that are worth as much time as those of others: torch takes 30 ms to read a checkpoint.
+COSTS = {"checkpoint": 8}
+#: Places that a nasty value is put into behind a door, each time others: all see a part of the values.
+PLACES = 3
+#: Seconds that a case may take, and MB that a door's cases may take besides what was taken before.
+LONGEST, MOST = 10, 1000
+#: Characters of what is said.
+SAID = 220_000
+
+SPEC = {
+    "pipeline": [
+        {"type": "readers.las", "filename": "a.las", "count": 5, "override_srs": "EPSG:25832"},
+        {"type": "filters.outlier", "method": "statistical", "mean_k": 8, "multiplier": 2.5, "tag": "cut"},
+        {"type": "filters.noise", "kind": "gaussian", "sigma": 0.03, "seed": 1},
+        {"type": "filters.spd", "noise": "auto", "classes": [2, 6], "where": "Z > 3 && Classification == 2",
+         "dimensions": ["Displacement"], "strength": ".5", "user_data": {"a": [1, 2]}},
+        {"type": "filters.metrics", "neighbors": 16},
+        {"type": "writers.las", "filename": "b.laz", "scale_x": 0.001, "offset_x": "auto", "forward": "all"},
+    ]
+}  # fmt: skip
+RECIPE = {
+    "output": "x.safetensors", "seed": 1, "steps": 6000, "landscape_share": 0.5, "scan_share": 0.1, "most": 4000,
+    "solid_noise": [0.05, 2.0], "networks": ["score", "noise"], "learning_rate": 2e-4, "objective": "self_supervised",
+    "files": ["a/*.laz"], "noise": 0.5, "channels": 48, "threads": 2,
+}  # fmt: skip
+THEIRS = {
+    "pipeline": [
+        "a.las",
+        {"type": "readers.las", "filename": "b.las", "tag": "B"},
+        {"type": "filters.merge", "inputs": ["B"]},
+        {"type": "filters.outlier", "method": "radius", "radius": 1.5, "min_k": 4},
+        {"type": "filters.range", "limits": "Classification![7:7],Z[0:100]"},
+        {"type": "filters.smrf", "where": "Classification != 7"},
+        {"type": "writers.gdal", "filename": "d.tif", "resolution": 0.5},
+    ]
+}
+WKT = (
+    b'COMPD_CS["mixed",PROJCS["WGS 84 / UTM zone 32N",GEOGCS["WGS 84",DATUM["WGS_1984",SPHEROID["WGS 84",6378137,'
+    b'298.257223563]],PRIMEM["Greenwich",0],UNIT["degree",0.0174532925199433]],PROJECTION["Transverse_Mercator"],'
+    b'PARAMETER["latitude_of_origin",0],PARAMETER["central_meridian",9],PARAMETER["scale_factor",0.9996],'
+    b'PARAMETER["false_easting",500000],PARAMETER["false_northing",0],UNIT["metre",1],AUTHORITY["EPSG","32632"]],'
+    b'VERT_CS["NAVD88",VERT_DATUM["NAVD88",2005],UNIT["US survey foot",0.304800609601219]]]'
+)
+CONIC = (
+    b'PROJCRS["L",BASEGEODCRS["R",DATUM["R",ELLIPSOID["GRS 1980",6378137,298.257222101,LENGTHUNIT["metre",1.0]]]],'
+    b'CONVERSION["L",METHOD["Lambert Conic Conformal (2SP)",ID["EPSG",9802]],PARAMETER["Latitude of false origin",46.5,'
+    b'ANGLEUNIT["degree",0.0174532925199433]],PARAMETER["Longitude of false origin",3,ANGLEUNIT["degree",'
+    b'0.0174532925199433]],PARAMETER["Latitude of 1st standard parallel",49,ANGLEUNIT["degree",0.0174532925199433]],'
+    b'PARAMETER["Latitude of 2nd standard parallel",44,ANGLEUNIT["degree",0.0174532925199433]],PARAMETER["Easting at '
+    b'false origin",700000,LENGTHUNIT["metre",1.0]]],CS[Cartesian,2],AXIS["e",east,LENGTHUNIT["metre",1.0]],'
+    b'AXIS["n",north,LENGTHUNIT["metre",1.0]]]'
+)
+GEODETIC = (
+    b'GEODCRS["WGS 84",DATUM["W",ELLIPSOID["WGS 84",6378137,298.257223563,LENGTHUNIT["metre",1]]],'
+    b'CS[Cartesian,3],AXIS["(X)",geocentricX,LENGTHUNIT["metre",1]],ID["EPSG",4978]]'
+)
+_WORDS = re.compile(rb'"[^"]*"|[\[\](),]|[^\s\[\](),"]+')
+_LINES = re.compile(rb"[^\n]*\n|[^\s]+")
+
+
+def _ply(kind: str) -> bytes:
+    head = (
+        f"ply\nformat {kind} 1.0\ncomment made by hand\nelement vertex 5\nproperty double x\nproperty double y\n"
+        "property float z\nproperty uchar red\nproperty short label\nelement face 2\n"
+        "property list uchar int vertex_indices\nend_header\n"
+    )
+    rows = [(i + 0.25, 2.0 * i, i / 4, 10 * i, -i) for i in range(5)]
+    faces = [(3, 0, 1, 2), (4, 0, 1, 2, 3)]
+    if kind == "ascii":
+        return (head + "".join(" ".join(map(str, row)) + "\n" for row in (*rows, *faces))).encode()
+    order = "<" if "little" in kind else ">"
+    body = b"".join(struct.pack(f"{order}ddfBh", *row) for row in rows)
+    return head.encode() + body + b"".join(struct.pack(f"{order}B{face[0]}i", *face) for face in faces)
+
+
+PLY = [_ply(kind) for kind in ("ascii", "binary_little_endian", "binary_big_endian")]
+
+
+def _mutated_ply(chance: random.Random) -> bytes:
+    base = chance.choice(PLY)
+    at = base.index(b"end_header\n") + len(b"end_header\n")
+    head, body = base[:at], base[at:]
+    if chance.random() < 0.7:
+        head = mutate.of_text(head, chance, _LINES)
+    if chance.random() < 0.5:
+        body = mutate.of_text(body, chance, _LINES) if base is PLY[0] else mutate.of_bytes(body, chance)
+    return head + body
+
+
+def _mutated_checkpoint(chance: random.Random) -> bytes:
+    """Bytes of the file changed, or values of what it holds; of these, half sealed again."""
+    base: bytes = doors.sealed()
+    if chance.random() < 0.5:
+        return bytes(mutate.of_bytes(base, chance))
+    state = _copied(_state())
+    for _ in range(chance.choice((1, 1, 2))):
+        _change(state, chance)
+    if isinstance(state, dict) and chance.random() < 0.7:
+        state.pop("digest", None)
+        state = doors.seal(state)
+    return bytes(doors.packed(state))
+
+
+@cache
+def _state() -> dict[str, Any]:
+    return dict(torch.load(io.BytesIO(doors.sealed()), weights_only=True))
+
+
+def _copied(value: Any) -> Any:
+    """The same containers anew, with the same tensors."""
+    if isinstance(value, dict):
+        return {key: _copied(item) for key, item in value.items()}
+    return [_copied(item) for item in value] if isinstance(value, list) else value
+
+
+def _change(value: Any, chance: random.Random) -> None:
+    """Change one entry somewhere in nested dictionaries and lists."""
+    keys = list(value) if isinstance(value, dict) else list(range(len(value)))
+    if not keys:
+        return
+    key = chance.choice(keys)
+    found = value[key]
+    if isinstance(found, dict | list) and found and chance.random() < 0.8:
+        return _change(found, chance)
+    tensors = (torch.zeros(0), torch.zeros(3, 3), torch.full((2,), torch.nan), torch.tensor(1), torch.tensor(torch.inf))
+    if isinstance(value, dict) and chance.random() < 0.2:
+        del value[key]
+    elif isinstance(found, torch.Tensor) and chance.random() < 0.5:
+        value[key] = chance.choice(
+            (found.to(torch.float64), found[..., None], found * torch.nan, found.reshape(-1)[:1])
+        )
+    else:
+        value[key] = chance.choice((*tensors, *mutate.NASTY))
+    return None
+
+
+def _mutated_override(chance: random.Random) -> bytes:
+    option = chance.choice((b"noise", b"classes", b"where", b"dimensions", b"steps", b"tag", b"x"))
+    nasty = mutate.as_bytes(chance.choice(mutate.NASTY))
+    return b"filters.spd." + option + b"=" + chance.choice((mutate.of_json([0.03, [2, 6]], chance), nasty))
+
+
+_OPTIONS = b'noise=0.03\x1eclasses=[2, 6]\x1ewhere=Z > 3\x1edimensions=["Displacement"]'
+_OPTION = re.compile(rb"[^\x1e=]+|=")
+
+#: Name of a door -> what makes its cases. The door is the function of that name in doors.py.
+MADE: dict[str, Callable[[random.Random], bytes]] = {
+    "spec": lambda chance: mutate.of_json(SPEC, chance),
+    "override": _mutated_override,
+    "crs_text": lambda chance: mutate.of_text(chance.choice((WKT, CONIC, GEODETIC)), chance, _WORDS),
+    "ply": _mutated_ply,
+    "recipe": lambda chance: mutate.of_json(RECIPE, chance),
+    "checkpoint": _mutated_checkpoint,
+    "pdal_options": lambda chance: mutate.of_text(_OPTIONS, chance, _OPTION),
+    "pdal_pipeline": lambda chance: mutate.of_json(THEIRS, chance),
+}
+
+
+@contextmanager
+def _watched(what: str) -> Iterator[None]:
+    """One case: an error of deburr's own that can be shown, or none; and within `LONGEST` seconds."""
+
+    def late(*_: object) -> None:
+        raise AssertionError(f"{what}: takes more than {LONGEST} s")
+
+    before = signal.signal(signal.SIGALRM, late)
+    signal.setitimer(signal.ITIMER_REAL, LONGEST)
+    try:
+        yield
+    except DeburrError as error:
+        said = str(error)
+        assert said, what
+        assert len(said) <= SAID, what
+        assert all(line.isprintable() for line in said.split("\n")), what
+        assert all(len(line) <= 2000 for line in said.split("\n")), what
+    except (Exception, RecursionError) as error:
+        raise AssertionError(f"{what}: {type(error).__name__}: {str(error)[:300]}") from error
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+
+
+def _memory() -> float:
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
+@pytest.mark.parametrize("name", MADE)
+def test_mutated_input(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    door, make = getattr(doors, name), MADE[name]
+    before = _memory()
+    for number in range(CASES // COSTS.get(name, 1)):
+        data = make(random.Random(f"{name} {number}"))
+        with _watched(f"case {number} of {name}"):
+            door(data, tmp_path)
+    assert _memory() - before < MOST
+
+
+def _turn(number: int, places: Sequence[Callable[[], bytes]]) -> Iterator[tuple[int, bytes]]:
+    """Some of the places, by turns."""
+    for place in {(PLACES * number + i) % len(places) for i in range(PLACES)}:
+        yield place, places[place]()
+
+
+def _everywhere(name: str, value: Any) -> Sequence[Callable[[], bytes]]:
+    """What puts ``value`` into each of the places that a door has for it."""
+    raw = mutate.as_bytes(value)
+    return [lambda: raw, *_inside(name, value, raw)]
+
+
+def _inside(name: str, value: Any, raw: bytes) -> Iterator[Callable[[], bytes]]:
+    bases: dict[str, Any] = {"spec": SPEC, "recipe": RECIPE, "pdal_pipeline": THEIRS}
+    if name in bases:
+        base = bases[name]
+        places: list[tuple[Any, ...]] = [(key,) for key in base]
+        if "pipeline" in base:
+            places = [("pipeline", i) for i in range(len(base["pipeline"]))]
+            places += [(*place, key) for place in places for key in _keys(base["pipeline"][place[1]])]
+        for place in places:
+            yield partial(_placed, base, place, value)
+        if isinstance(value, str):
+            yield partial(_placed, base, ("pipeline", 1, value) if "pipeline" in base else (value,), value)
+    elif name == "crs_text":
+        for old in (b'"mixed"', b"6378137", b'"metre",1', b"9]", b'"WGS 84 / UTM zone 32N"', b"PROJCS", b'"32632"'):
+            yield partial(WKT.replace, old, raw)
+            yield partial(WKT.replace, old, b'"' + raw + b'"')
+    elif name == "ply":
+        for old in (
+            b"vertex 5",
+            b"5\n",
+            b" red",
+            b"made by hand",
+            b"double x",
+            b"ascii",
+            b"face",
+            b"0.25",
+            b" uchar int",
+        ):
+            yield partial(PLY[0].replace, old, raw, 1)
+    elif name in ("override", "pdal_options"):
+        for option in (b"noise", b"classes", b"where", b"dimensions", b"steps", b"device", b"weights"):
+            yield partial(bytes.join, b"", ((b"filters.spd." if name == "override" else b""), option, b"=", raw))
+        yield partial(bytes.join, b"", (raw, b"=1"))
+    elif name == "checkpoint":
+        base = _state()
+        for key in base:
+            yield partial(doors.packed, {**base, key: value})
+            if key != "digest":
+                changed = {k: v for k, v in base.items() if k != "digest"} | {key: value}
+                yield partial(_sealed, changed)
+
+
+def _keys(stage: Any) -> list[str]:
+    return list(stage) if isinstance(stage, dict) else []
+
+
+def _sealed(state: dict[str, Any]) -> bytes:
+    return bytes(doors.packed(doors.seal(state)))
+
+
+def _placed(base: Any, place: tuple[Any, ...], value: Any) -> bytes:
+    """The JSON of ``base`` with ``value`` at ``place``."""
+    found = json.loads(json.dumps(base))
+    inner = found
+    for key in place[:-1]:
+        inner = inner[key]
+    inner[place[-1]] = value
+    return json.dumps(found).encode()
+
+
+@pytest.mark.parametrize("name", [*MADE, "environment"])
+def test_nasty_values_in_every_place(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    before = _memory()
+    for number, value in enumerate(mutate.NASTY):
+        for place, data in _turn(number, _everywhere(name, value)):
+            with _watched(f"value {number} ({str(value)[:40]!r}) in place {place} of {name}"):
+                getattr(doors, name)(data, tmp_path)
+    assert _memory() - before < MOST
+
+
+def test_there_are_about_two_hundred_nasty_values() -> None:
+    assert len(mutate.NASTY) >= 200
+
+
+def test_a_checkpoint_is_taken_only_as_it_was_written(tmp_path: Path) -> None:
+    """Every byte of the file that is turned is noticed, or was of no matter."""
+    base = doors.sealed()
+    own = doors.trainer()
+    path = tmp_path / "x.ckpt"
+    path.write_bytes(base)
+    own.restore(path)
+    wanted = {name: value.clone() for name, value in own.average.items()}
+    taken = 0
+    for number in range(100):
+        chance = random.Random(number)
+        data = bytearray(base)
+        data[chance.randrange(len(data))] ^= 1 << chance.randrange(8)
+        path.write_bytes(data)
+        try:
+            own.restore(path)
+        except DeburrError:
+            continue
+        taken += 1
+        assert all(torch.equal(own.average[name], value) for name, value in wanted.items())
+        assert (own.step, own.seconds, own.points, own.running) == (1, 2.5, 100, {"score": 1.25})
+    assert taken < 100
