@@ -142,7 +142,7 @@ def check_outputs(plan: Plan) -> None:
     for step in plan.steps:
         if isinstance(step.stage, Writer) and step.stage.path is not None:
             with blamed(step.where):
-                check_writable(Path(os.path.realpath(step.stage.path)))
+                check_writable(Path(os.path.abspath(step.stage.path)))
 
 
 def check_needs(stage: Stage, cloud: PointCloud) -> None:

@@ -18,6 +18,7 @@ import numpy.typing as npt
 
 from deburr.core.cloud import Extent, Floats, PointCloud
 from deburr.core.errors import ReadError, RunError
+from deburr.core.files import private
 from deburr.pipeline.buckets import Buckets, Kinds, Records, record_type
 from deburr.pipeline.fileref import FileRef
 from deburr.pipeline.unpack import CELLS, CHUNK, unpack, writing
@@ -261,8 +262,8 @@ def _alone(place: Path, path: str) -> Iterator[None]:
     import fcntl
 
     with writing(place, path):
-        place.parent.mkdir(exist_ok=True)
-        lock = open(place.with_name(f".lock-{place.name}"), "wb")  # noqa: SIM115  # closed below, which unlocks it
+        place.parent.mkdir(mode=0o700, exist_ok=True)
+        lock = open(place.with_name(f".lock-{place.name}"), "wb", opener=private)  # noqa: SIM115  # closed below
     with lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX)
