@@ -57,8 +57,12 @@ def test_a_failure_leaves_the_old_file_alone(tmp_path: Path, error: BaseExceptio
 
 
 def test_nothing_written_is_an_error_too(tmp_path: Path) -> None:
-    with pytest.raises(WriteError, match="cannot be written"), replacing(tmp_path / "a"):
-        pass
+    (tmp_path / "old").write_text("old")
+    for name in ("a", "old"):
+        with pytest.raises(WriteError, match="cannot be written"), replacing(tmp_path / name):
+            pass
+    assert (tmp_path / "old").read_text() == "old"
+    assert os.listdir(tmp_path) == ["old"]
 
 
 def test_a_very_long_name_still_has_a_temporary_one(tmp_path: Path) -> None:

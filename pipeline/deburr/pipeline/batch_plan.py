@@ -12,8 +12,9 @@ import numpy as np
 from deburr.core.errors import DeburrError, RunError, SpecError
 from deburr.core.stage import Filter, Outline, Stage
 from deburr.filters._original import ORIGINAL
-from deburr.pipeline import cutting, memory
+from deburr.pipeline import batch_map, batch_report, cutting, memory, noise_map, report
 from deburr.pipeline.alike import check_alike
+from deburr.pipeline.apart import check_apart, read_by
 from deburr.pipeline.batch_tiles import Output
 from deburr.pipeline.fileref import FileRef
 from deburr.pipeline.inputs import kind_of
@@ -24,13 +25,15 @@ from deburr.pipeline.resolve import Override, resolve
 from deburr.pipeline.spec import Source, parse
 from deburr.pipeline.store import Store
 
+#: In the folder of outputs: the ledger.
+LEDGER = "ledger.jsonl"
 #: Points of a file that are held at a time when it is written, at most.
 _CHUNK = 1_000_000
 
 
 @dataclass(frozen=True)
 class Request:
-    """What was asked for; see `pipeline batch --help`."""
+    """What was asked for; see `pipeline batch --help`. ``lists`` are the virtual point clouds that named inputs."""
 
     spec: Source
     inputs: Sequence[Path]
@@ -42,6 +45,8 @@ class Request:
     memory: int | None = None
     workers: int = 1
     overrides: Sequence[Override] = ()
+    lists: Sequence[Path] = ()
+    vpc: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,7 +90,22 @@ def prepare(request: Request, scratch: Path) -> Prepared:
             Output(name.name, _writers(plan), (numbers[path],))
             for name, plan, path in zip(names, plans, inputs, strict=True)
         ]
+    _check_apart(request, plans[0], outputs)
     return Prepared(plans[0], job, outputs, failed, warnings)
+
+
+def left_in(folder: Path, vpc: bool) -> list[Path]:
+    """The files that a batch leaves in ``folder`` beside its outputs; with ``vpc``, the virtual point cloud too."""
+    names = [report.NAME, batch_report.NAME, batch_map.NAME, noise_map.NAME]
+    return [folder / name for name in [*names, *([f"{folder.resolve().name}.vpc"] if vpc else [])]]
+
+
+def _check_apart(request: Request, plan: Plan, outputs: Sequence[Output]) -> None:
+    """Raise `SpecError` where the batch would overwrite what it reads."""
+    reads = dict.fromkeys([*request.inputs, *request.context], "an input") | read_by(plan)
+    reads |= dict.fromkeys(request.lists, "the list of inputs")
+    written = [one["writer"]["filename"] for output in outputs for one in output.writers]
+    check_apart(reads, [*written, *left_in(request.out, request.vpc), request.out / LEDGER])
 
 
 def _plan(request: Request, path: Path, output: Path | None = None) -> Plan:

@@ -19,8 +19,8 @@ from deburr.pipeline.cli_overrides import OverridesCommand
 if TYPE_CHECKING:
     from deburr.pipeline.batch_plan import Prepared, Request
 
-#: In the folder of outputs: what is needed in between, and the ledger.
-_SCRATCH, _LEDGER = ".deburr", "ledger.jsonl"
+#: In the folder of outputs: what is needed in between.
+_SCRATCH = ".deburr"
 #: In the ledger: how much memory a run took. The share of free memory that one takes, and what it may be at most when
 #: it goes on another time.
 _MEMORY, _SHARE, _STILL = "memory", 0.8, 0.9
@@ -74,6 +74,7 @@ def _request(
     from deburr.pipeline.batch_plan import Request
     from deburr.pipeline.inputs import expand
     from deburr.pipeline.resolve import Override
+    from deburr.pipeline.vpc import SUFFIX
 
     for name in ("retile", "tile"):
         if options[name] is not None and not 0 < options[name] < math.inf:
@@ -95,6 +96,8 @@ def _request(
         None if options["memory"] is None else memory.parse(options["memory"], options["workers"]),
         options["workers"],
         [Override.from_name(name, value) for name, value in overrides.items()],
+        [Path(word) for word in (*inputs, *options["context"]) if Path(word).suffix.lower() == SUFFIX],
+        options["vpc"],
     )
 
 
@@ -106,12 +109,13 @@ def _as_before(request: Request, shared: bool) -> Request:
     """
     from deburr.core.neighbors import threads
     from deburr.pipeline import memory
+    from deburr.pipeline.batch_plan import LEDGER
     from deburr.pipeline.ledger import Ledger
 
     if request.memory is not None:
         return request
     free = memory.available() // (threads() if shared else 1)
-    path = request.out / _LEDGER
+    path = request.out / LEDGER
     before = None if not path.is_file() else Ledger(path).get(_MEMORY, str(request.workers))
     kept = None if before is None or before["bytes"] > _STILL * free else int(before["bytes"])
     return replace(request, memory=kept or int(_SHARE * free))
@@ -119,17 +123,17 @@ def _as_before(request: Request, shared: bool) -> Request:
 
 def _temporary(prepared: Prepared, folder: Path) -> list[Path]:
     """All files that a run writes beside temporary ones."""
-    from deburr.pipeline import batch_map, batch_report, noise_map, report
+    from deburr.pipeline.batch_plan import left_in
 
     written = [Path(one["writer"]["filename"]) for output in prepared.outputs for one in output.writers]
-    left = [folder / name for name in (report.NAME, batch_report.NAME, batch_map.NAME, noise_map.NAME)]
-    return [*written, *left, folder / f"{folder.resolve().name}.vpc"]
+    return [*written, *left_in(folder, vpc=True)]
 
 
 def _run(request: Request, prepared: Prepared, options: dict[str, Any], quiet: bool) -> None:
     from deburr.core.files import clear_left
     from deburr.pipeline import batch_out
     from deburr.pipeline.batch import Batch, Means, clear
+    from deburr.pipeline.batch_plan import LEDGER
     from deburr.pipeline.cli_batch_view import BatchView
     from deburr.pipeline.ledger import Ledger
     from deburr.pipeline.scratch import make_folder, needed
@@ -138,7 +142,7 @@ def _run(request: Request, prepared: Prepared, options: dict[str, Any], quiet: b
     folder = request.out
     make_folder(folder)
     said = needed(prepared, folder / _SCRATCH)
-    with Ledger(folder / _LEDGER) as ledger, BatchView(batch_out.unit_of(prepared), quiet) as view:
+    with Ledger(folder / LEDGER) as ledger, BatchView(batch_out.unit_of(prepared), quiet) as view:
         for warning in prepared.warnings:
             view.warn(warning)
         view.note(said)

@@ -19,6 +19,7 @@ from deburr.core.host import HostError
 from deburr.core.progress import advance
 from deburr.core.stage import Filter, Reader, Stage, Writer
 from deburr.pipeline import report
+from deburr.pipeline.apart import check_run
 from deburr.pipeline.blame import blamed
 from deburr.pipeline.plan import Plan, Step, load
 from deburr.pipeline.resolve import Override
@@ -91,8 +92,10 @@ def given(points: npt.ArrayLike, dims: Mapping[str, npt.ArrayLike]) -> PointClou
 
 
 def execute(plan: Plan, cloud: PointCloud | None = None, report_dir: str | os.PathLike[str] | None = None) -> Result:
-    """Run ``plan`` on ``cloud``, or on what its reader reads. Raises `RunError`."""
+    """Run ``plan`` on ``cloud``, or on what its reader reads. Raises `RunError`, and `SpecError` where what is read
+    would be overwritten."""
     folder = None if report_dir is None else Path(report_dir)
+    check_run(plan, folder)
     with _report_folder(folder):
         check_outputs(plan)
         check_readable(plan)

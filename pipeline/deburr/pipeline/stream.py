@@ -20,6 +20,7 @@ from deburr.core.errors import DeburrError, ReadError, SpecError, WriteError
 from deburr.core.files import private, replacing
 from deburr.core.progress import advance
 from deburr.pipeline import batch_out, batch_report, memory, report, scratch
+from deburr.pipeline.apart import check_run
 from deburr.pipeline.batch import Account, Batch, Means, View
 from deburr.pipeline.batch_plan import Prepared, checked, chunk, looked_at
 from deburr.pipeline.batch_tiles import Output
@@ -68,6 +69,7 @@ def run(plan: Plan, asked: int | None, view: View, report_dir: Path | None) -> d
     """Run ``plan`` in tiles within ``asked`` bytes of memory; returns the report. Raises `RunError`."""
     began, clock = datetime.now(UTC), time.monotonic()
     assert plan.reader is not None
+    check_run(plan, report_dir)
     check_outputs(plan)
     if report_dir is not None:
         scratch.make_folder(report_dir)

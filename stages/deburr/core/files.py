@@ -62,11 +62,10 @@ def replacing(path: str | Path) -> Iterator[Path]:
     temporary = target.with_name(f".{target.stem[:80]}.{secrets.token_hex(6)}{target.suffix}")
     try:
         mode = _handed_on(target)
-        # From the first byte on no more is open to others than in the end.
-        os.close(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666 if mode is None else mode))
+        empty = None if mode is None else _made(temporary, mode)
         yield temporary
         with open(temporary, "rb+") as written:
-            if not os.fstat(written.fileno()).st_size:
+            if _same(os.fstat(written.fileno()), empty):
                 raise OSError(0, "nothing was written")
             os.fsync(written.fileno())
         if mode is not None:
@@ -80,6 +79,24 @@ def replacing(path: str | Path) -> Iterator[Path]:
     finally:
         with suppress(OSError):
             temporary.unlink(missing_ok=True)
+
+
+def _made(path: Path, mode: int) -> os.stat_result:
+    """An empty new file, so that from the first byte on no more is open to others than in the end."""
+    made = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
+    try:
+        return os.fstat(made)
+    finally:
+        os.close(made)
+
+
+def _same(found: os.stat_result, empty: os.stat_result | None) -> bool:
+    """Whether ``found`` is the ``empty`` file still, which nobody has written to."""
+    return empty is not None and (found.st_ino, found.st_size, found.st_mtime_ns) == (
+        empty.st_ino,
+        0,
+        empty.st_mtime_ns,
+    )
 
 
 def _handed_on(target: Path) -> int | None:
