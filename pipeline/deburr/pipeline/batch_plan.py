@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -58,6 +58,16 @@ class Prepared:
     outputs: Sequence[Output]
     failed: Mapping[str, str] = field(default_factory=dict)
     warnings: Sequence[str] = ()
+
+    def without(self, errors: Mapping[int, str]) -> Prepared:
+        """As if the files with these numbers, which cannot be read for the reasons given, were not there."""
+        store = self.job.store
+        gone = {file.path: errors[file.number] for file in store.files if file.number in errors}
+        left = [file for file in store.files if file.number not in errors]
+        job = replace(self.job, store=Store(left, store.folder, store.dims, store.chunk))
+        kept = [replace(one, files=tuple(n for n in one.files if n not in errors)) for one in self.outputs]
+        outputs = [output for output in kept if output.files]
+        return replace(self, job=job, outputs=outputs, failed={**self.failed, **gone})
 
 
 def prepare(request: Request, scratch: Path) -> Prepared:

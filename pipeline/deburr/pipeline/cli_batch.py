@@ -155,8 +155,12 @@ def _run(request: Request, prepared: Prepared, options: dict[str, Any], quiet: b
             view.note(f"nothing failed in the run before in {folder}; nothing is done again")
             return
         means = Means(request.workers, options["scheduler"], ledger, options["retry_failed"])
-        account = Batch(prepared, folder / _SCRATCH, means, view).run(request.tile)
+        batch = Batch(prepared, folder / _SCRATCH, means, view)
+        account = batch.run(request.tile)
+        prepared = batch.prepared
         report = batch_out.leave(prepared, account, folder, began, time.monotonic() - clock)
+        for warning in batch_out.warnings_of(account):
+            view.warn(warning)
         for stage in report["stages"]:
             for warning in stage["warnings"]:
                 view.warn(f"{stage['type']}: {warning}")

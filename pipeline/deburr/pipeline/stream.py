@@ -77,7 +77,8 @@ def run(plan: Plan, asked: int | None, view: View, report_dir: Path | None) -> d
     clear_left(beside.parent)
     with _folder(beside, [writer.filename for writer in plan.writers]) as folder:
         prepared = _prepared(plan, asked, folder, view)
-        account = Batch(prepared, folder, Means(keep=True), view).run()
+        batch = Batch(prepared, folder, Means(keep=True), view)
+        account, prepared = batch.run(), batch.prepared
         if account.errors:
             raise _failed(account)
         if report_dir is not None:
