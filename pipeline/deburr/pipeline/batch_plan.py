@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -27,6 +28,8 @@ from deburr.pipeline.store import Store
 
 #: In the folder of outputs: the ledger.
 LEDGER = "ledger.jsonl"
+#: Tiles of a file that may hold hardly any points, and points that each tile beyond these should hold on average.
+_FEW_TILES, _POINTS_A_TILE = 1000, 16
 #: Points of a file that are held at a time when it is written, at most.
 _CHUNK = 1_000_000
 
@@ -72,8 +75,11 @@ class Prepared:
 
 def prepare(request: Request, scratch: Path) -> Prepared:
     """Read the heads of all files and decide. Raises `SpecError` with what cannot be run, `RunError` if no file can."""
-    filters, places = checked(_plan(request, request.inputs[0]))
     outlines, failed = _outlines(request)
+    first = next((path for path in request.inputs if _is_text(path)), None)
+    if first is None:
+        raise RunError("\n".join(["no input can be read", *(failed.values())]))
+    filters, places = checked(_plan(request, first))
     inputs = [path for path in request.inputs if path in outlines]
     if not inputs:
         raise RunError("\n".join(["no input can be read", *(failed.values())]))
@@ -223,6 +229,10 @@ def _outlines(request: Request) -> tuple[dict[Path, Outline], dict[str, str]]:
     found: dict[Path, Outline] = {}
     failed: dict[str, str] = {}
     for path in (*request.inputs, *request.context):
+        if not _is_text(path):
+            shown = os.fsencode(path).decode("utf-8", "backslashreplace")
+            failed[shown] = f"{shown}: its name is not UTF-8 text, which reports and lists are made of; rename it"
+            continue
         reader = _plan(request, path).reader
         assert reader is not None
         try:
@@ -230,6 +240,14 @@ def _outlines(request: Request) -> tuple[dict[Path, Outline], dict[str, str]]:
         except DeburrError as error:
             failed[str(path)] = f"{reader.type_name}: {error}"
     return found, failed
+
+
+def _is_text(path: Path) -> bool:
+    try:
+        str(path).encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _ref(plan: Plan, number: int, outline: Outline, context: bool) -> FileRef:
@@ -252,7 +270,8 @@ def _check_side(request: Request, store: Store) -> None:
     for file in store.files:
         if not file.context and file.extent.count:
             side = request.retile or 0.0
-            cutting.check_side(file.low, np.maximum(file.high, file.low + side), request.tile)
+            high = np.maximum(file.high, file.low + side)
+            cutting.check_side(file.low, high, request.tile, _FEW_TILES + file.extent.count // _POINTS_A_TILE)
 
 
 def _check_layouts(inputs: Sequence[Path], outlines: Mapping[Path, Outline]) -> None:

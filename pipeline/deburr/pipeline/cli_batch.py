@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 import time
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -21,9 +22,24 @@ if TYPE_CHECKING:
 
 #: In the folder of outputs: what is needed in between.
 _SCRATCH = ".deburr"
+#: Processes at most: no machine has more cores than a good part of this.
+_WORKERS = 4096
 #: In the ledger: how much memory a run took. The share of free memory that one takes, and what it may be at most when
 #: it goes on another time.
 _MEMORY, _SHARE, _STILL = "memory", 0.8, 0.9
+
+
+class _Whole(click.ParamType[int]):
+    """A whole number; Python itself refuses thousands of digits with an error of its own."""
+
+    name = "integer"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        if isinstance(value, int):
+            return value
+        if re.fullmatch(r"\s*[+-]?[0-9]{1,18}\s*", str(value)) is None:
+            self.fail(f"{str(value)[:40]!r} is no whole number of at most 18 digits; give one such as 2", param, ctx)
+        return int(value)
 
 
 @click.command(cls=OverridesCommand)
@@ -31,7 +47,7 @@ _MEMORY, _SHARE, _STILL = "memory", 0.8, 0.9
 @click.argument("inputs", nargs=-1, required=True)
 @click.option("--out", metavar="DIR", required=True, help="Folder for the outputs; made if it is missing.")
 @click.option("--context", metavar="FILE", multiple=True, help="Read only for what lies around the inputs; repeatable.")
-@click.option("--workers", default=1, show_default=True, help="Processes that share the cores.")
+@click.option("--workers", type=_Whole(), default=1, show_default=True, help="Processes that share the cores.")
 @click.option("--scheduler", metavar="ADDRESS", help="Work on this Dask cluster: tcp://host:8786.")
 @click.option(
     "--memory",
@@ -79,8 +95,8 @@ def _request(
     for name in ("retile", "tile"):
         if options[name] is not None and not 0 < options[name] < math.inf:
             raise SpecError(f"--{name} {options[name]:g}: must be a length above 0, in the cloud's units")
-    if options["workers"] < 1:
-        raise SpecError(f"--workers {options['workers']}: must be at least 1")
+    if not 1 <= options["workers"] <= _WORKERS:
+        raise SpecError(f"--workers {options['workers']}: must be at least 1 and at most {_WORKERS:,}")
     found = expand(inputs)
     context = expand(options["context"], found) if options["context"] else []
     # Workers elsewhere have other working folders.

@@ -56,7 +56,13 @@ class FileRef:
 
     def check(self) -> None:
         """Raise `ReadError` if the file is not in the state any more that this was told of."""
-        if self.stamp is not None and stamp(self.path) != self.stamp:
+        try:
+            state = _state(os.stat(self.path))
+        except OSError as error:
+            raise ReadError(
+                f"{self.path}: cannot be read ({error.strerror}); check the path and its permissions"
+            ) from error
+        if self.stamp is not None and state != self.stamp:
             raise ReadError(f"{self.path}: was changed while it was worked on; run again when nothing writes to it")
 
     @property
@@ -94,7 +100,10 @@ def stamp(path: str | os.PathLike[str]) -> tuple[int, ...] | None:
     The last of them cannot be set, as the time of the content can: programs that copy files set that.
     """
     try:
-        found = os.stat(path)
+        return _state(os.stat(path))
     except OSError:
         return None
+
+
+def _state(found: os.stat_result) -> tuple[int, ...]:
     return found.st_size, found.st_mtime_ns, found.st_ctime_ns

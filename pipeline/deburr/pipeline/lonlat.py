@@ -58,8 +58,11 @@ def of(crs: str | None, plan: Floats) -> Floats | None:
     projection = parse(crs) if crs else None
     if projection is None or projection.axis != _AXIS:
         return None
-    with np.errstate(all="ignore"):
-        found = projection.inverse(np.asarray(plan, dtype=np.float64))
+    try:
+        with np.errstate(all="ignore"):
+            found = projection.inverse(np.asarray(plan, dtype=np.float64))
+    except (ValueError, ZeroDivisionError, OverflowError):
+        return None  # parameters that no projection has, such as an infinite latitude
     # Coordinates that are none of this CRS: better no place than a wrong one.
     fits = np.isfinite(found).all() and (np.abs(found) <= (180.0, 90.0)).all()
     return found if fits else None
@@ -202,6 +205,8 @@ class _Node:
         return next((node for node in self.inner if node.name in names), None)
 
 
+#: How deep the parts of a CRS lie in each other, at most.
+_DEEPEST = 40
 _TOKEN = re.compile(r'"(?:[^"]|"")*"|[\[\](),]|[^\s\[\](),"]+')
 
 
@@ -211,6 +216,8 @@ def _tree(wkt: str) -> _Node:
     word = ""
     for token in _TOKEN.findall(wkt[:100_000]):
         if token in "[(":
+            if len(path) > _DEEPEST:
+                raise ValueError("nested deeper than any CRS is")
             path[-1].values.pop()
             path[-1].inner.append(_Node(word.upper()))
             path.append(path[-1].inner[-1])
