@@ -6,9 +6,11 @@ import shutil
 from collections import Counter
 from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol
+
+import numpy as np
 
 from deburr.core.errors import RunError
 from deburr.core.sums import merge
@@ -26,6 +28,8 @@ from deburr.pipeline.tasks import results_of, still_there, sums_of
 from deburr.pipeline.tiles import Core, Work
 
 _DO = "deburr.pipeline.tasks:do"
+#: Files that a warning names, at most.
+_NAMED = 3
 #: Folders in scratch: unpacked points, what surveys counted, results of tiles.
 _POINTS, _SUMS, _PIECES = "points", "sums", "pieces"
 _LEFT = (
@@ -40,6 +44,7 @@ class View(Protocol):
     def stage(self, name: str, total_tiles: int, total_points: int) -> None: ...
     def resumed(self, tiles: int, points: int) -> None: ...
     def done(self, record: Mapping[str, Any]) -> None: ...
+    def note(self, sentence: str) -> None: ...
     def failed(self, id: str, error: str, points: int = 0) -> None: ...
     def warn(self, sentence: str) -> None: ...
 
@@ -70,25 +75,87 @@ class Account:
     skipped: int = 0
 
 
+class _Unreadable(Exception):
+    """Files that proved unreadable in the middle of the work, by number, and why."""
+
+    def __init__(self, errors: Mapping[int, str]) -> None:
+        super().__init__()
+        self.errors = errors
+
+
 class Batch:
-    """One run of a prepared batch. ``scratch``: a folder for what is needed in between, on a disk all workers see."""
+    """One run of a batch. ``scratch``: a folder for what is needed in between, on a disk all workers see.
+
+    ``prepared`` is what is worked on: files that prove unreadable are left out of it, and all else is done as if they
+    were not there.
+    """
 
     def __init__(self, prepared: Prepared, scratch: Path, means: Means, view: View) -> None:
-        self._prepared, self._scratch, self._means, self._view = prepared, scratch, means, view
-        self._job = prepared.job
-        self._past = Past(self._job, means.ledger)
+        self.prepared, self._scratch, self._means, self._view = prepared, scratch, means, view
+        self._gone: list[FileRef] = []
+        self._take(prepared)
+
+    def _take(self, prepared: Prepared) -> None:
+        self.prepared, self._job = prepared, prepared.job
+        self._past = Past(self._job, self._means.ledger)
         self.account = Account(errors=dict(prepared.failed))
 
     def run(self, side: float | None = None) -> Account:
         """Do everything that is not done already. Raises `RunError` where nothing can go on."""
-        for path, error in self._prepared.failed.items():
+        for path, error in self.prepared.failed.items():
             self._view.failed(path, error)
             self._past.mark(path, error)
         make_scratch(self._scratch, (_POINTS, _SUMS, _PIECES))
-        self._short = is_short(self._prepared, self._scratch)
+        while True:
+            try:
+                self._run(side)
+                break
+            except _Unreadable as found:
+                self._leave_out(found.errors)
+        self._tell_of_borders()
+        return self.account
+
+    def _leave_out(self, errors: Mapping[int, str]) -> None:
+        """Go on without files that cannot be read. Raises `RunError` if none is left."""
+        gone = [file for file in self._job.store.files if file.number in errors]
+        for file in gone:
+            self._view.failed(file.path, errors[file.number], file.extent.count)
+            self._past.mark(file.path, errors[file.number])
+        self._gone += gone
+        left = self.prepared.without(errors)
+        if all(file.context for file in left.job.store.files):
+            raise RunError("no input can be read; see the failures above")
+        self._take(left)
+
+    def _tell_of_borders(self) -> None:
+        """Warn of outputs that would be other ones if a file beside them could be read."""
+        told = []
+        for file in self._gone:
+            beside = dict.fromkeys(
+                path
+                for tile in self.account.tiles.values()
+                if tile.get("halo") is not None and _meets(file, _around(tile["box"], tile["halo"]))
+                for path in tile["files"]
+            )
+            if beside:
+                names = ", ".join(Path(path).name for path in [*beside][:_NAMED])
+                more = f" and {len(beside) - _NAMED:,} more" if len(beside) > _NAMED else ""
+                told.append(
+                    f"{file.path}: could not be read, and {names}{more} beside it were cleaned as if nothing lay "
+                    "there: mend or replace it, and run again for borders without a seam"
+                )
+        for sentence in told:
+            self._view.warn(sentence)
+        self.prepared = replace(self.prepared, warnings=[*self.prepared.warnings, *told])
+
+    def _run(self, side: float | None) -> None:
+        self._short = is_short(self.prepared, self._scratch)
         self._setup = {"job": str(self._job.save(self._scratch))}
-        self._unpack()
-        tiles = batch_tiles.tiles(self._job, self._prepared.outputs, side)
+        # Those first that could not be read the last time: all else depends on whether they can be now.
+        doubtful = [file.number for file in self._job.store.files if self._past.had_failed(file.path)]
+        self._unpack({*doubtful})
+        self._unpack({file.number for file in batch_tiles.large(self._job)})
+        tiles = batch_tiles.tiles(self._job, self.prepared.outputs, side)
         passes = Passes(self._job.filters, self._job.places)
         remembered = self._past.known(self._means.only_failed)
         if remembered is not None:
@@ -100,19 +167,31 @@ class Batch:
         self._write(tiles)
         for file in self._job.store.files:
             self._past.mark(file.path, None)
-        return self.account
 
-    def _unpack(self) -> None:
-        files = batch_tiles.large(self._job)
-        tasks: list[dict[str, Any]] = [
-            {"id": f"unpack-{file.number}", "kind": "unpack", "file": file.number} for file in files
-        ]
-        points = {task["id"]: file.extent.count for task, file in zip(tasks, files, strict=True)}
-        if tasks:
-            self._view.stage("unpacking", len(tasks), sum(points.values()))
-            with closing(self._done(tasks)) as outcomes:
-                for outcome in outcomes:
-                    self._tell(outcome, points)
+    def _unpack(self, numbers: set[int]) -> None:
+        """Unpack the files that are not yet. Raises `_Unreadable` with all that cannot be read, each by its own fault:
+        what has not been worked on yet need not be done again."""
+        store = self._job.store
+        files = [file for file in store.files if file.number in numbers and not store.is_unpacked(file.number)]
+        if not files:
+            return
+        tasks = [{"id": file.path, "kind": "unpack", "file": file.number} for file in files]
+        points = {file.path: file.extent.count for file in files}
+        self._view.stage("unpacking", len(tasks), sum(points.values()))
+        unread: dict[int, str] = {}
+        number = {file.path: file.number for file in files}
+        with closing(self._done(tasks)) as outcomes:
+            for outcome in outcomes:
+                if outcome.record is not None and "unread" not in outcome.record:
+                    self._view.done({"points": points[outcome.id], **outcome.record})
+                elif outcome.record is not None:
+                    unread[outcome.record["unread"]] = outcome.record["error"]
+                elif outcome.died:
+                    # Nothing else was done meanwhile by that worker: it is the file that it did not survive.
+                    unread[number[outcome.id]] = f"{outcome.id}: cannot be read: {outcome.error}"
+                # What else went wrong (a full disk, say) is no fault of the file's, and is met again by its tiles.
+        if unread:
+            raise _Unreadable(unread)
 
     def _survey(self, passes: Passes, tiles: Sequence[Tile]) -> None:
         number = 0
@@ -142,15 +221,15 @@ class Batch:
                 if points:
                     parts.append((f"{x:g}_{y:g}", core, points))
         return [
-            {"id": f"survey-{number}-{name}", "kind": "survey", "surveyor": len(work.stages), "points": points,
-             "known": [*work.known, work.asked], "core": core_as_json(core),
+            {"id": f"survey-{number}-{name}", "shown": name, "kind": "survey", "surveyor": len(work.stages),
+             "points": points, "known": [*work.known, work.asked], "core": core_as_json(core),
              "halo": self._halo(work, core), "folder": str(self._scratch / _SUMS)}
             for name, core, points in parts
         ]  # fmt: skip
 
     def _clean(self, work: Work, tiles: Sequence[Tile]) -> None:
         parts = Counter(tile.output for tile in tiles)
-        alone = {output.id: output for output in self._prepared.outputs if parts[output.id] == 1}
+        alone = {output.id: output for output in self.prepared.outputs if parts[output.id] == 1}
         tasks = [
             {"id": tile.id, "kind": "clean", "known": list(work.known), "points": tile.points,
              "core": core_as_json(tile.core), "halo": self._halo(work, tile.core),
@@ -173,7 +252,7 @@ class Batch:
         """Put the outputs of several tiles together."""
         pieces = _by_output(tiles)
         tasks = []
-        for output in self._prepared.outputs:
+        for output in self.prepared.outputs:
             parts = pieces.get(output.id, [])
             lost = [tile.id for tile in parts if self.account.tiles[tile.id]["error"]]
             if len(parts) < 2 or lost:
@@ -188,17 +267,20 @@ class Batch:
         self, output: Output, parts: Sequence[Tile], records: Mapping[str, Mapping[str, Any]]
     ) -> dict[str, Any]:
         """The task to write an output of the results that the ``records`` of its tiles name."""
-        folders = [results_of(records[tile.id]) for tile in parts]
+        folders = [
+            {tile.core.files[place]: folder for place, folder in results_of(records[tile.id]).items()} for tile in parts
+        ]
         sources = [[number, [one[number] for one in folders if number in one]] for number in output.files]
-        return {"id": f"write-{output.id}", "kind": "write", "output": list(output.writers), "sources": sources,
-                "points": sum(tile.points for tile in parts), "may_be_empty": output.may_be_empty,
+        return {"id": f"write-{output.id}", "shown": output.id, "kind": "write", "sources": sources,
+                "output": list(output.writers), "may_be_empty": output.may_be_empty,
+                "points": sum(tile.points for tile in parts),
                 "of": [[records[tile.id][name] for name in ("key", "near")] for tile in parts]}  # fmt: skip
 
     def _spare(self, tasks: Sequence[dict[str, Any]], tiles: Sequence[Tile]) -> None:
         """Mark the tiles whose results stand in an output already: these need not be in scratch any more."""
         by_id = {task["id"]: task for task in tasks}
         pieces = _by_output(tiles)
-        for output in self._prepared.outputs:
+        for output in self.prepared.outputs:
             parts = pieces.get(output.id, [])
             before = {tile.id: self._past.before(by_id[tile.id]) for tile in parts} if len(parts) > 1 else {}
             records = {id_: record for id_, record in before.items() if record is not None}
@@ -218,8 +300,7 @@ class Batch:
         points = {task["id"]: int(task["points"]) for task in tasks}
         by_id = {task["id"]: task for task in tasks}
         records: dict[str, dict[str, Any]] = {}
-        waiting = []
-        self._view.stage(name, len(tasks), sum(points.values()))
+        waiting, left = [], []
         for task in tasks:
             before = self._past.before(task)
             if before is not None and (task.get("spared") or still_there(before)):
@@ -228,21 +309,31 @@ class Batch:
                 # Named by all that it depends on: what another spec left there is not taken for it.
                 waiting.append({**task, "name": self._past.name(task)})
             else:
-                self.account.errors[task["id"]] = _LEFT
-                self._view.failed(task["id"], _LEFT, points[task["id"]])
+                left.append(task)
+        # What the last pass over the points has read is not read again; where space is short, nor kept in between.
+        spent = () if self._means.keep else ("clean", "survey") if self._short else ("clean",)
+        reading = [task for task in waiting if "core" in task]
+        spare = Footprint(self._job.store, [task for task in reading if task["kind"] in spent])
+        check_room(self._scratch, spare.most())
+        if not self._short:
+            self._unpack(Footprint(self._job.store, reading).files)
+        # How many points a tile has is known when it is read; before, it is guessed a little too high.
+        whole = sum(file.extent.count for file in self._job.store.files if not file.context)
+        self._view.stage(name, len(tasks), min(sum(points.values()), whole))
+        for task in left:
+            self.account.errors[task["id"]] = _LEFT
+            self._view.failed(str(task.get("shown", task["id"])), _LEFT, points[task["id"]])
         self.account.skipped += len(records)
         self.account.tasks += len(waiting)
         if records:
             self._view.resumed(len(records), sum(points[id_] for id_ in records))
-        # What the last pass over the points has read is not read again; where space is short, nor kept in between.
-        spent = () if self._means.keep else ("clean", "survey") if self._short else ("clean",)
-        spare = Footprint(self._job.store, [task for task in waiting if task["kind"] in spent])
-        check_room(self._scratch, spare.most())
         with closing(self._done(waiting)) as outcomes:
             for outcome in outcomes:
                 task = by_id[outcome.id]
                 spare.done(outcome.id)
-                if self._tell(outcome, points) and outcome.record is not None:
+                if outcome.record is not None and "unread" in outcome.record:
+                    raise _Unreadable({outcome.record["unread"]: outcome.record["error"]})
+                if self._tell(outcome, task) and outcome.record is not None:
                     records[outcome.id] = self._past.add(task, outcome.record)
                 self._past.mark(outcome.id, outcome.error)
         return records
@@ -251,12 +342,13 @@ class Batch:
         means = self._means
         yield from engine.run(tasks, _DO, setup=self._setup, workers=means.workers, scheduler=means.scheduler)
 
-    def _tell(self, outcome: engine.Outcome, points: Mapping[str, int]) -> bool:
+    def _tell(self, outcome: engine.Outcome, task: Mapping[str, Any]) -> bool:
+        shown, points = str(task.get("shown", outcome.id)), int(task["points"])
         if outcome.error is None and outcome.record is not None:
-            self._view.done({"points": points[outcome.id], **outcome.record})
+            self._view.done({"points": points, **outcome.record, "id": shown})
             return True
         self.account.errors[outcome.id] = outcome.error or "failed"
-        self._view.failed(outcome.id, outcome.error or "failed", points[outcome.id])
+        self._view.failed(shown, outcome.error or "failed", points)
         return False
 
     def _wanted(self, task: Mapping[str, Any]) -> bool:
@@ -272,6 +364,12 @@ class Batch:
     def _paths(self, numbers: Iterable[int]) -> list[str]:
         wanted = set(numbers)
         return [file.path for file in self._job.store.files if file.number in wanted]
+
+
+def _around(box: Sequence[float], halo: float) -> Core:
+    """The box of a tile, low x, low y, high x, high y, and what lies around it within ``halo``."""
+    low, high = np.array(box[:2]), np.array(box[2:])
+    return Core(low - halo, high + halo, ())
 
 
 def _meets(file: FileRef, core: Core) -> bool:

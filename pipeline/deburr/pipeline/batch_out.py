@@ -35,6 +35,11 @@ def stages_of(prepared: Prepared, account: Account) -> list[dict[str, Any]]:
     return found
 
 
+def warnings_of(account: Account) -> list[str]:
+    """What readers and writers had to say while outputs were written, each sentence once."""
+    return [*dict.fromkeys(warning for one in outputs_of(account) for warning in one["warnings"])]
+
+
 def _done(account: Account) -> list[Any]:
     """What the stages noted in each tile that was done."""
     return [tile["stages"] for tile in account.tiles.values() if tile.get("stages")]
@@ -54,7 +59,7 @@ def leave(prepared: Prepared, account: Account, folder: Path, began: datetime, s
         "spec": prepared.plan.as_json(),
         "inputs": [file.path for file in prepared.job.store.files if not file.context],
         "context": [file.path for file in prepared.job.store.files if file.context],
-        "outputs": [{k: v for k, v in one.items() if k != "mtime_ns"} for one in outputs_of(account)],
+        "outputs": [{k: v for k, v in one.items() if k not in ("mtime_ns", "ctime_ns")} for one in outputs_of(account)],
         "began": began.isoformat(timespec="seconds"),
         "seconds": round(seconds, 3),
         "units": unit,
@@ -63,7 +68,7 @@ def leave(prepared: Prepared, account: Account, folder: Path, began: datetime, s
         "failed": [{"id": id_, "error": error} for id_, error in account.errors.items()],
         "tasks_done": account.tasks,
         "tasks_resumed": account.skipped,
-        "warnings": list(prepared.warnings),
+        "warnings": [*prepared.warnings, *warnings_of(account)],
         "versions": report.versions(),
     }
     with replacing(folder / batch_map.NAME) as temporary:

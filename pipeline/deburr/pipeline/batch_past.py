@@ -11,8 +11,9 @@ from typing import Any
 import numpy as np
 
 import deburr.nn
-from deburr.pipeline import ledger, report
-from deburr.pipeline.fileref import FileRef
+from deburr.core.errors import ReadError
+from deburr.core.noise import is_by_place
+from deburr.pipeline import fileref, ledger, report
 from deburr.pipeline.job import Job, as_json, core_of
 from deburr.pipeline.ledger import Ledger
 
@@ -20,22 +21,28 @@ from deburr.pipeline.ledger import Ledger
 class Past:
     """The ledger of a batch, by what each result depended on; without a ledger, nothing was done.
 
-    A result holds as long as its filters, the figures they were told, the files nearby and this version are the same.
+    A result holds as long as its filters, the figures they were told, the content of the files nearby and this version
+    are the same, whichever other files there are.
     """
 
     def __init__(self, job: Job, ledger_: Ledger | None) -> None:
         self._job, self._ledger = job, ledger_
         self._base = self._identity()
-        # Taken once, before anything is read: a file that changes meanwhile must not pass for what was read.
-        self._files = [_seen(file) for file in job.store.files]
-        self._all_files = ledger.key_of(self._base, self._files)
-        self._places = {file.number: place for place, file in enumerate(job.store.files)}
-        self._bounds = np.array([[file.low, file.high] for file in job.store.files])
+        self._files = sorted(job.store.files, key=lambda file: file.number)
+        # By the state they were in before anything was read: one that changes meanwhile must not pass for what was.
+        states = [[os.path.abspath(file.path), file.stamp, file.context] for file in self._files]
+        self._all_files = ledger.key_of(self._base, states)
+        self._paths = {file.number: os.path.abspath(file.path) for file in self._files}
+        self._places = {file.number: place for place, file in enumerate(self._files)}
+        self._bounds = np.array([[file.low, file.high] for file in self._files]).reshape(-1, 2, 2)
+        extent = job.store.extent
+        self._extent = [extent.low.tolist(), extent.high.tolist()] if extent.count else None
+        self._contents: dict[int, str] = {}
 
     def _identity(self) -> Any:
         """All that every result depends on: the filters, the weights and other files they read, this version."""
         files = [
-            ledger.identity(path)
+            [os.path.abspath(path), ledger.digest(path)]
             for stage in self._job.filters
             for option in sorted(stage.files)
             if (path := getattr(stage, option)) is not None
@@ -47,11 +54,14 @@ class Past:
         return [version("deburr"), filters, files, None if bundled is None else bundled["sha256"]]
 
     def key(self, task: Mapping[str, Any]) -> str:
-        """What the result of a task depends on."""
+        """What the result of a task depends on, but for the files nearby."""
         if task["kind"] == "write":
             return ledger.key_of(self._base, "write", _placed(task["output"]), task["of"])
         asked = [task.get(name) for name in ("kind", "known", "surveyor")] + [_placed(task.get("output"))]
-        return ledger.key_of(self._base, asked, task["core"])
+        core = task["core"]
+        # By their paths: which number a file has depends on the others.
+        files = [self._paths[number] for number in core["files"]]
+        return ledger.key_of(self._base, asked, core["low"], core["high"], files)
 
     def _near(self, task: Mapping[str, Any], record: Mapping[str, Any]) -> str:
         """The files that a tile was made of: its own, and all within the halo that it was found to need."""
@@ -59,15 +69,42 @@ class Past:
             return ""
         core, halo = core_of(task["core"]), float(record["halo"])
         meet = (self._bounds[:, 0] <= core.high + halo) & (self._bounds[:, 1] >= core.low - halo)
-        near, mine = set(np.flatnonzero(np.all(meet, axis=1)).tolist()), (self._places[n] for n in core.files)
-        return ledger.key_of([self._files[place] for place in sorted(near.union(mine))])
+        near = set(np.flatnonzero(np.all(meet, axis=1)).tolist()).union(self._places[n] for n in core.files)
+        seen = [[self._files[place].context, self._content(place)] for place in sorted(near)]
+        return ledger.key_of([[os.path.abspath(self._files[place].path) for place in sorted(near)], seen])
+
+    def _content(self, place: int) -> str:
+        """The SHA-256 of a file as it was when this run began; of one that has changed since, what no file has.
+
+        Files are not read for this where the ledger tells it of one in the same state.
+        """
+        if place in self._contents:
+            return self._contents[place]
+        file = self._files[place]
+        path, state = os.path.abspath(file.path), None if file.stamp is None else list(file.stamp)
+        before = None if self._ledger is None else self._ledger.get("input", path)
+        if before is not None and before["stamp"] == state:
+            found = str(before["sha256"])
+        else:
+            try:
+                found = ledger.digest(path)
+            except ReadError:
+                found = ""
+            if not found or fileref.stamp(path) != file.stamp:
+                found = f"changed since {state}"
+            else:
+                self._note(path, "input", {"stamp": state, "sha256": found})
+        self._contents[place] = found
+        return found
 
     def before(self, task: Mapping[str, Any]) -> dict[str, Any] | None:
         """The record of the task in an earlier run, if all that it depends on is as it was."""
         if self._ledger is None:
             return None
         found = self._ledger.get(task["kind"], self.key(task))
-        return found if found is not None and found.get("near") == self._near(task, found) else None
+        if found is None or found["near"] != self._near(task, found):
+            return None
+        return None if "extent" in found and found["extent"] != self._extent else found
 
     def had_failed(self, id: str) -> bool:
         found = None if self._ledger is None else self._ledger.get("failed", id)
@@ -85,7 +122,11 @@ class Past:
     def add(self, task: Mapping[str, Any], record: Mapping[str, Any]) -> dict[str, Any]:
         """Note that a task is done; returns its record with what it depended on."""
         key = self.key(task)
-        found = {**record, "key": key, "near": self._near(task, record)}
+        near = self._near(task, record) if self._ledger is not None else ""
+        found = {**record, "key": key, "near": near}
+        if any(is_by_place(stage["sums"]) for stage in record.get("stages", ())):
+            # Places in the map of the noise are those of a grid over the whole cloud.
+            found["extent"] = self._extent
         self._note(key, task["kind"], found)
         return found
 
@@ -100,7 +141,10 @@ class Past:
         found = self._ledger.get("known", self._all_files)
         if found is None and before:
             found = self._ledger.get("known", ledger.key_of(self._base))
-        return None if found is None else found["known"]
+        if found is None or len(found["known"]) != len(self._job.filters):
+            return None
+        known: Sequence[Mapping[str, Any]] = found["known"]
+        return known
 
     def remember(self, known: Sequence[Mapping[str, Any]], complete: bool) -> None:
         """Note what surveys found; ``complete``: in all files."""
@@ -108,12 +152,6 @@ class Past:
         self._note(ledger.key_of(self._base), "known", record)
         if complete:
             self._note(self._all_files, "known", record)
-
-
-def _seen(file: FileRef) -> dict[str, Any]:
-    """The file as it is now."""
-    there = ledger.identity(file.path) if Path(file.path).exists() else {"path": file.path}
-    return {**there, "context": file.context}
 
 
 def _placed(outputs: Sequence[Mapping[str, Any]] | None) -> list[Any]:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +13,9 @@ import numpy as np
 from deburr.core.errors import DeburrError, RunError, SpecError
 from deburr.core.stage import Filter, Outline, Stage
 from deburr.filters._original import ORIGINAL
-from deburr.pipeline import cutting, memory
+from deburr.pipeline import batch_map, batch_report, cutting, memory, noise_map, report
 from deburr.pipeline.alike import check_alike
+from deburr.pipeline.apart import check_apart, read_by
 from deburr.pipeline.batch_tiles import Output
 from deburr.pipeline.fileref import FileRef
 from deburr.pipeline.inputs import kind_of
@@ -24,13 +26,17 @@ from deburr.pipeline.resolve import Override, resolve
 from deburr.pipeline.spec import Source, parse
 from deburr.pipeline.store import Store
 
+#: In the folder of outputs: the ledger.
+LEDGER = "ledger.jsonl"
+#: Tiles of a file that may hold hardly any points, and points that each tile beyond these should hold on average.
+_FEW_TILES, _POINTS_A_TILE = 1000, 16
 #: Points of a file that are held at a time when it is written, at most.
 _CHUNK = 1_000_000
 
 
 @dataclass(frozen=True)
 class Request:
-    """What was asked for; see `pipeline batch --help`."""
+    """What was asked for; see `pipeline batch --help`. ``lists`` are the virtual point clouds that named inputs."""
 
     spec: Source
     inputs: Sequence[Path]
@@ -42,6 +48,8 @@ class Request:
     memory: int | None = None
     workers: int = 1
     overrides: Sequence[Override] = ()
+    lists: Sequence[Path] = ()
+    vpc: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,11 +62,24 @@ class Prepared:
     failed: Mapping[str, str] = field(default_factory=dict)
     warnings: Sequence[str] = ()
 
+    def without(self, errors: Mapping[int, str]) -> Prepared:
+        """As if the files with these numbers, which cannot be read for the reasons given, were not there."""
+        store = self.job.store
+        gone = {file.path: errors[file.number] for file in store.files if file.number in errors}
+        left = [file for file in store.files if file.number not in errors]
+        job = replace(self.job, store=Store(left, store.folder, store.dims, store.chunk))
+        kept = [replace(one, files=tuple(n for n in one.files if n not in errors)) for one in self.outputs]
+        outputs = [output for output in kept if output.files]
+        return replace(self, job=job, outputs=outputs, failed={**self.failed, **gone})
+
 
 def prepare(request: Request, scratch: Path) -> Prepared:
     """Read the heads of all files and decide. Raises `SpecError` with what cannot be run, `RunError` if no file can."""
-    filters, places = checked(_plan(request, request.inputs[0]))
     outlines, failed = _outlines(request)
+    first = next((path for path in request.inputs if _is_text(path)), None)
+    if first is None:
+        raise RunError("\n".join(["no input can be read", *(failed.values())]))
+    filters, places = checked(_plan(request, first))
     inputs = [path for path in request.inputs if path in outlines]
     if not inputs:
         raise RunError(["no input can be read", *failed.values()])
@@ -85,7 +106,22 @@ def prepare(request: Request, scratch: Path) -> Prepared:
             Output(name.name, _writers(plan), (numbers[path],))
             for name, plan, path in zip(names, plans, inputs, strict=True)
         ]
+    _check_apart(request, plans[0], outputs)
     return Prepared(plans[0], job, outputs, failed, warnings)
+
+
+def left_in(folder: Path, vpc: bool) -> list[Path]:
+    """The files that a batch leaves in ``folder`` beside its outputs; with ``vpc``, the virtual point cloud too."""
+    names = [report.NAME, batch_report.NAME, batch_map.NAME, noise_map.NAME]
+    return [folder / name for name in [*names, *([f"{folder.resolve().name}.vpc"] if vpc else [])]]
+
+
+def _check_apart(request: Request, plan: Plan, outputs: Sequence[Output]) -> None:
+    """Raise `SpecError` where the batch would overwrite what it reads."""
+    reads = dict.fromkeys([*request.inputs, *request.context], "an input") | read_by(plan)
+    reads |= dict.fromkeys(request.lists, "the list of inputs")
+    written = [one["writer"]["filename"] for output in outputs for one in output.writers]
+    check_apart(reads, [*written, *left_in(request.out, request.vpc), request.out / LEDGER])
 
 
 def _plan(request: Request, path: Path, output: Path | None = None) -> Plan:
@@ -193,6 +229,10 @@ def _outlines(request: Request) -> tuple[dict[Path, Outline], dict[str, str]]:
     found: dict[Path, Outline] = {}
     failed: dict[str, str] = {}
     for path in (*request.inputs, *request.context):
+        if not _is_text(path):
+            shown = os.fsencode(path).decode("utf-8", "backslashreplace")
+            failed[shown] = f"{shown}: its name is not UTF-8 text, which reports and lists are made of; rename it"
+            continue
         reader = _plan(request, path).reader
         assert reader is not None
         try:
@@ -200,6 +240,14 @@ def _outlines(request: Request) -> tuple[dict[Path, Outline], dict[str, str]]:
         except DeburrError as error:
             failed[str(path)] = f"{reader.type_name}: {error}"
     return found, failed
+
+
+def _is_text(path: Path) -> bool:
+    try:
+        str(path).encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _ref(plan: Plan, number: int, outline: Outline, context: bool) -> FileRef:
@@ -222,7 +270,8 @@ def _check_side(request: Request, store: Store) -> None:
     for file in store.files:
         if not file.context and file.extent.count:
             side = request.retile or 0.0
-            cutting.check_side(file.low, np.maximum(file.high, file.low + side), request.tile)
+            high = np.maximum(file.high, file.low + side)
+            cutting.check_side(file.low, high, request.tile, _FEW_TILES + file.extent.count // _POINTS_A_TILE)
 
 
 def _check_layouts(inputs: Sequence[Path], outlines: Mapping[Path, Outline]) -> None:

@@ -19,6 +19,7 @@ import numpy.typing as npt
 
 from deburr.core.cloud import Extent, Floats, Ints
 from deburr.core.errors import RunError
+from deburr.core.files import private
 
 Records = npt.NDArray[np.void]
 Kinds = Mapping[str, np.dtype[Any]]
@@ -71,9 +72,11 @@ class Buckets:
     def save(self) -> None:
         """Write all but the points into ``folder``."""
         extent = self.extent
-        np.savez(self.folder / "index.npz", x=self.x, y=self.y, starts=self.starts, low=extent.low, high=extent.high)
+        with open(self.folder / "index.npz", "wb", opener=private) as file:
+            np.savez(file, x=self.x, y=self.y, starts=self.starts, low=extent.low, high=extent.high)
         head = {"count": extent.count, "kinds": kinds_as_json(self.kinds)}
-        (self.folder / "head.json").write_text(json.dumps(head), encoding="utf-8")
+        with open(self.folder / "head.json", "w", encoding="utf-8", opener=private) as text:
+            json.dump(head, text)
 
     def count(self, low: Floats, high: Floats) -> int:
         """How many points lie in the cells that the box [low, high), (2,) each, overlaps."""

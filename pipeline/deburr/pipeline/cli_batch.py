@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 import time
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -20,11 +21,26 @@ from deburr.pipeline.cli_say import give, result
 if TYPE_CHECKING:
     from deburr.pipeline.batch_plan import Prepared, Request
 
-#: In the folder of outputs: what is needed in between, and the ledger.
-_SCRATCH, _LEDGER = ".deburr", "ledger.jsonl"
+#: In the folder of outputs: what is needed in between.
+_SCRATCH = ".deburr"
+#: Processes at most: no machine has more cores than a good part of this.
+_WORKERS = 4096
 #: In the ledger: how much memory a run took. The share of free memory that one takes, and what it may be at most when
 #: it goes on another time.
 _MEMORY, _SHARE, _STILL = "memory", 0.8, 0.9
+
+
+class _Whole(click.ParamType[int]):
+    """A whole number; Python itself refuses thousands of digits with an error of its own."""
+
+    name = "integer"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        if isinstance(value, int):
+            return value
+        if re.fullmatch(r"\s*[+-]?[0-9]{1,18}\s*", str(value)) is None:
+            self.fail(f"{str(value)[:40]!r} is no whole number of at most 18 digits; give one such as 2", param, ctx)
+        return int(value)
 
 
 @click.command(cls=OverridesCommand)
@@ -32,7 +48,7 @@ _MEMORY, _SHARE, _STILL = "memory", 0.8, 0.9
 @click.argument("inputs", nargs=-1, required=True)
 @click.option("--out", metavar="DIR", required=True, help="Folder for the outputs; made if it is missing.")
 @click.option("--context", metavar="FILE", multiple=True, help="Read only for what lies around the inputs; repeatable.")
-@click.option("--workers", default=1, show_default=True, help="Processes that share the cores.")
+@click.option("--workers", type=_Whole(), default=1, show_default=True, help="Processes that share the cores.")
 @click.option("--scheduler", metavar="ADDRESS", help="Work on this Dask cluster: tcp://host:8786.")
 @click.option(
     "--memory",
@@ -75,12 +91,13 @@ def _request(
     from deburr.pipeline.batch_plan import Request
     from deburr.pipeline.inputs import expand
     from deburr.pipeline.resolve import Override
+    from deburr.pipeline.vpc import SUFFIX
 
     for name in ("retile", "tile"):
         if options[name] is not None and not 0 < options[name] < math.inf:
             raise SpecError(f"--{name} {options[name]:g}: must be a length above 0, in the cloud's units")
-    if options["workers"] < 1:
-        raise SpecError(f"--workers {options['workers']}: must be at least 1")
+    if not 1 <= options["workers"] <= _WORKERS:
+        raise SpecError(f"--workers {options['workers']}: must be at least 1 and at most {_WORKERS:,}")
     found = expand(inputs)
     context = expand(options["context"], found) if options["context"] else []
     # Workers elsewhere have other working folders.
@@ -96,6 +113,8 @@ def _request(
         None if options["memory"] is None else memory.parse(options["memory"], options["workers"]),
         options["workers"],
         [Override.from_name(name, value) for name, value in overrides.items()],
+        [Path(word) for word in (*inputs, *options["context"]) if Path(word).suffix.lower() == SUFFIX],
+        options["vpc"],
     )
 
 
@@ -107,12 +126,13 @@ def _as_before(request: Request, shared: bool) -> Request:
     """
     from deburr.core.neighbors import threads
     from deburr.pipeline import memory
+    from deburr.pipeline.batch_plan import LEDGER
     from deburr.pipeline.ledger import Ledger
 
     if request.memory is not None:
         return request
     free = memory.available() // (threads() if shared else 1)
-    path = request.out / _LEDGER
+    path = request.out / LEDGER
     before = None if not path.is_file() else Ledger(path).get(_MEMORY, str(request.workers))
     kept = None if before is None or before["bytes"] > _STILL * free else int(before["bytes"])
     return replace(request, memory=kept or int(_SHARE * free))
@@ -120,17 +140,17 @@ def _as_before(request: Request, shared: bool) -> Request:
 
 def _temporary(prepared: Prepared, folder: Path) -> list[Path]:
     """All files that a run writes beside temporary ones."""
-    from deburr.pipeline import batch_map, batch_report, noise_map, report
+    from deburr.pipeline.batch_plan import left_in
 
     written = [Path(one["writer"]["filename"]) for output in prepared.outputs for one in output.writers]
-    left = [folder / name for name in (report.NAME, batch_report.NAME, batch_map.NAME, noise_map.NAME)]
-    return [*written, *left, folder / f"{folder.resolve().name}.vpc"]
+    return [*written, *left_in(folder, vpc=True)]
 
 
 def _run(request: Request, prepared: Prepared, options: dict[str, Any], quiet: bool) -> None:
     from deburr.core.files import clear_left
     from deburr.pipeline import batch_out
     from deburr.pipeline.batch import Batch, Means, clear
+    from deburr.pipeline.batch_plan import LEDGER
     from deburr.pipeline.cli_batch_view import BatchView
     from deburr.pipeline.ledger import Ledger
     from deburr.pipeline.scratch import make_folder, needed
@@ -139,7 +159,7 @@ def _run(request: Request, prepared: Prepared, options: dict[str, Any], quiet: b
     folder = request.out
     make_folder(folder)
     said = needed(prepared, folder / _SCRATCH)
-    with Ledger(folder / _LEDGER) as ledger, BatchView(batch_out.unit_of(prepared), quiet) as view:
+    with Ledger(folder / LEDGER) as ledger, BatchView(batch_out.unit_of(prepared), quiet) as view:
         for warning in prepared.warnings:
             view.warn(warning)
         view.note(said)
@@ -152,8 +172,12 @@ def _run(request: Request, prepared: Prepared, options: dict[str, Any], quiet: b
             view.note(f"nothing failed in the run before in {folder}; nothing is done again")
             return
         means = Means(request.workers, options["scheduler"], ledger, options["retry_failed"])
-        account = Batch(prepared, folder / _SCRATCH, means, view).run(request.tile)
+        batch = Batch(prepared, folder / _SCRATCH, means, view)
+        account = batch.run(request.tile)
+        prepared = batch.prepared
         report = batch_out.leave(prepared, account, folder, began, time.monotonic() - clock)
+        for warning in batch_out.warnings_of(account):
+            view.warn(warning)
         for stage in report["stages"]:
             for warning in stage["warnings"]:
                 view.warn(f"{stage['type']}: {warning}")

@@ -36,6 +36,8 @@ class BatchView:
         #: Names, by what went wrong: one missing file can fail hundreds of tiles.
         self._failures: dict[str, list[str]] = {}
         self._live: Progress | None = None
+        #: Points that were worked on in this run, not in an earlier one.
+        self._worked = 0
         self._began = clock()
 
     def __enter__(self) -> Self:
@@ -64,7 +66,10 @@ class BatchView:
 
     def done(self, record: Mapping[str, Any]) -> None:
         """A tile of the pass is done: its record, or at least ``id`` and ``points``."""
-        self._stage.count(int(record.get("points") or 0), self._clock())
+        points = int(record.get("points") or 0)
+        self._stage.count(points, self._clock())
+        # What a stage does with points leaves a note of how far they moved; to unpack or copy them is no such work.
+        self._worked += points if "moved" in record else 0
         if self._live is not None:
             self._redraw()
         elif not self._quiet:
@@ -79,10 +84,13 @@ class BatchView:
 
     def failed(self, id: str, error: str, points: int = 0) -> None:
         """A tile or file failed for good; ``error`` says file, stage and cause, ``points`` how many there are in it."""
-        self._failures.setdefault(error, []).append(id)
+        names = self._failures.setdefault(error, [])
+        if id not in names:
+            names.append(id)
         self._stage.count(points, self._clock(), failed=True)
         if not self._quiet:
-            self._say(f"{self._stage.place} {id} failed: {error}")
+            place = f"{self._stage.place} " if self._stage.total_tiles else ""
+            self._say(f"{place}{id} failed: {error}")
         self._redraw()
 
     def note(self, sentence: str) -> None:
@@ -106,7 +114,7 @@ class BatchView:
         if totals.get("points_unproved"):
             self._say(f"{_many(totals['points_unproved'], 'point')} may differ from those of an untiled run")
         seconds = self._clock() - self._began
-        speed = f", {totals['points'] / seconds:,.0f} points a second" if totals["points"] and seconds > 0 else ""
+        speed = f", {self._worked / seconds:,.0f} points a second" if self._worked and seconds > 0 else ""
         memory = totals.get("peak_memory_mb")
         tail = f", at most {memory:,.0f} MB of memory in a worker" if memory else ""
         self._say(f"done in {duration(seconds)}{speed}{tail}")
@@ -124,7 +132,7 @@ class BatchView:
     def _list_failures(self) -> None:
         if not self._failures:
             return
-        self._say(f"{sum(map(len, self._failures.values())):,} failed:")
+        self._say(f"{len({name for names in self._failures.values() for name in names}):,} failed:")
         for error, names in list(self._failures.items())[:_LISTED]:
             more = f" and {len(names) - 3:,} more" if len(names) > 3 else ""
             self._say(f"    {', '.join(names[:3])}{more}: {error}")

@@ -70,9 +70,9 @@ def grid(low: Floats, high: Floats, side: float, origin: tuple[float, float] = (
     ]
 
 
-def check_side(low: Floats, high: Floats, side: float) -> None:
-    """Raise `SpecError` for a ``side`` with which `grid` would give too many cells."""
-    if not side > 0 or ((high - low) / side + 1).prod() > _MOST:
+def check_side(low: Floats, high: Floats, side: float, most: float = np.inf) -> None:
+    """Raise `SpecError` for a ``side`` with which `grid` would give too many cells, or more than ``most``."""
+    if not side > 0 or ((high - low) / side + 1).prod() > min(most, _MOST):
         raise SpecError(
             f"tiles of {side:g} are too small for points from {_place(low)} to {_place(high)}; make them larger"
         )

@@ -25,7 +25,7 @@ _log = logging.getLogger(__name__)
 class Outcome:
     """What became of the task ``id``: its ``record``, or in one sentence the ``error`` that stopped it.
 
-    ``seconds`` that it ran in its last try; ``worker`` names the process that ran it.
+    ``seconds`` that it ran in its last try; ``worker`` names the process that ran it. ``died``: no worker survived it.
     """
 
     id: str
@@ -33,6 +33,7 @@ class Outcome:
     error: str | None
     seconds: float
     worker: str
+    died: bool = False
 
 
 def run(

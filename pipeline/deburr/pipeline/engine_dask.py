@@ -133,7 +133,7 @@ class _Run:
                     f"{getattr(error.last_worker, 'address', 'an unknown address')}); "
                     "give --memory less, or workers more memory"
                 )
-                yield Outcome(task["id"], None, sentence, time.perf_counter() - begun, "")
+                yield Outcome(task["id"], None, sentence, time.perf_counter() - begun, "", died=True)
             return
         except CancelledError as error:
             raise self._gone() from error

@@ -88,7 +88,7 @@ def _gather(queue: Queue, crew: list[_Worker]) -> Iterator[Outcome]:
                 _false_start(worker, lost)
                 queue.put_back(task)
             elif not queue.lost(task):
-                yield Outcome(task["id"], None, lost.sentence, lost.seconds, worker.name)
+                yield Outcome(task["id"], None, lost.sentence, lost.seconds, worker.name, died=True)
         elif reply:
             worker.task = None
             yield outcome(task["id"], reply, worker.name)

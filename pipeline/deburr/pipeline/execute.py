@@ -22,6 +22,7 @@ from deburr.core.progress import advance
 from deburr.core.stage import Filter, Outline, Reader, Stage, Writer
 from deburr.pipeline import report
 from deburr.pipeline.alike import check_alike
+from deburr.pipeline.apart import check_run
 from deburr.pipeline.blame import blamed
 from deburr.pipeline.plan import Plan, Step, joins, load
 from deburr.pipeline.resolve import Override
@@ -103,8 +104,10 @@ def given(points: npt.ArrayLike, dims: Mapping[str, npt.ArrayLike]) -> PointClou
 
 
 def execute(plan: Plan, cloud: PointCloud | None = None, report_dir: str | os.PathLike[str] | None = None) -> Result:
-    """Run ``plan`` on ``cloud``, or on what its reader reads. Raises `RunError`."""
+    """Run ``plan`` on ``cloud``, or on what its reader reads. Raises `RunError`, and `SpecError` where what is read
+    would be overwritten."""
     folder = None if report_dir is None else Path(report_dir)
+    check_run(plan, folder)
     with _report_folder(folder):
         check_outputs(plan)
         check_readable(plan)
@@ -204,7 +207,7 @@ def check_outputs(plan: Plan) -> None:
     for step in plan.steps:
         if isinstance(step.stage, Writer) and step.stage.path is not None:
             with blamed(step.where):
-                check_writable(Path(os.path.realpath(step.stage.path)))
+                check_writable(Path(os.path.abspath(step.stage.path)))
 
 
 def check_needs(stage: Stage, cloud: PointCloud) -> None:

@@ -22,6 +22,11 @@ class Footprint:
         self._needs = {task["id"]: self._files(task) for task in tasks}
         self._left = Counter(number for numbers in self._needs.values() for number in numbers)
 
+    @property
+    def files(self) -> set[int]:
+        """The numbers of all files that are needed still."""
+        return {number for number, tasks in self._left.items() if tasks}
+
     def done(self, id: str) -> None:
         """The task has ended; what nobody needs any more is deleted."""
         for number in self._needs.pop(id, ()):

@@ -55,6 +55,7 @@ class Job:
         path = folder / _NAME.format(secrets.token_hex(6))
         with replacing(path) as temporary:
             temporary.write_text(json.dumps(value), encoding="utf-8")
+            temporary.chmod(0o600)
         for old in folder.glob(_NAME.format("*")):
             if old != path:
                 old.unlink(missing_ok=True)

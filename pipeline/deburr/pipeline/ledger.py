@@ -1,21 +1,25 @@
 """What is done already: JSON lines beside the outputs, each on the disk before the work goes on.
 
-A line says what kind of thing was done, the key that names all it depended on, and a record of it. Whatever moment a
-run is stopped at, the lines are true; only the last can be torn, and that one is dropped.
+A line says what kind of thing was done, the key that names all it depended on, a record of it, and a checksum of these.
+Whatever moment a run is stopped at, the lines are true; only the last can be torn, and that one is dropped. A line that
+is not what a run has written is not believed: what it speaks of counts as not done.
 """
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import logging
 import os
 import stat
+from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 from deburr.core.errors import ReadError, RunError, WriteError
+from deburr.pipeline.records import is_sound
 
 _HEADER = {"deburr ledger": 1}
 
@@ -43,14 +47,36 @@ def identity(path: str | os.PathLike[str]) -> dict[str, Any]:
     return {"path": str(resolved), "size": found.st_size, "mtime_ns": found.st_mtime_ns}
 
 
+def digest(path: str | os.PathLike[str]) -> str:
+    """The SHA-256 of a file's content. Raises `ReadError`."""
+    try:
+        with open(path, "rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise ReadError(f"{path}: cannot be read ({error.strerror or error}); check the path") from error
+
+
+def written(path: str | os.PathLike[str]) -> dict[str, Any]:
+    """The `identity` of a file that was written a moment ago, and of its content. Raises `ReadError`."""
+    found, content = os.stat(path), digest(path)
+    return {**identity(path), "ctime_ns": found.st_ctime_ns, "sha256": content}
+
+
 def output_is(path: str | os.PathLike[str], record: dict[str, Any]) -> bool:
-    """Whether the file at ``path`` is there and still the one whose ``size`` and ``mtime_ns`` the record holds."""
+    """Whether the file at ``path`` is there and still the one that the record tells of: untouched since, by all times
+    that the system keeps, or else of the same content."""
     try:
         found = os.stat(path)
     except OSError:
         return False
-    same = (found.st_size, found.st_mtime_ns) == (record.get("size"), record.get("mtime_ns"))
-    return same and stat.S_ISREG(found.st_mode)
+    if not stat.S_ISREG(found.st_mode) or found.st_size != record.get("size"):
+        return False
+    if (found.st_mtime_ns, found.st_ctime_ns) == (record.get("mtime_ns"), record.get("ctime_ns", found.st_ctime_ns)):
+        return True
+    try:
+        return "sha256" in record and digest(path) == record["sha256"]
+    except ReadError:
+        return False
 
 
 class Ledger:
@@ -67,6 +93,7 @@ class Ledger:
         self._lock_path = self.path.with_name(f".{self.path.name}.lock")
         self._lock = self._file = -1
         self._records: dict[tuple[str, str], dict[str, Any]] = {}
+        self._warned = False
         self._end = self._load()
 
     def get(self, kind: str, key: str) -> dict[str, Any] | None:
@@ -80,7 +107,7 @@ class Ledger:
     def add(self, key: str, kind: str, record: dict[str, Any]) -> None:
         """Write a line; when this returns, it is on the disk."""
         assert self._file >= 0, "a ledger is written to inside its `with` block"
-        self._append({"kind": kind, "key": key, "record": record})
+        self._append({"kind": kind, "key": key, "record": record, "sum": _sum(kind, key, record)})
         self._records[kind, key] = json.loads(json.dumps(record))
 
     def __enter__(self) -> Self:
@@ -103,7 +130,8 @@ class Ledger:
     def _load(self) -> int:
         """Read what is there; where its last whole line ends, in bytes."""
         try:
-            content = self.path.read_bytes()
+            with open(self.path, "rb", opener=_plain) as file:
+                content = file.read()
         except FileNotFoundError:
             return 0
         except OSError as error:
@@ -114,22 +142,34 @@ class Ledger:
                 return 0  # stopped in its first moment
             raise RunError(f"{self.path}: is no ledger of deburr; move it away, or choose another output folder")
         lines = content.split(b"\n")
-        end = len(header)
+        end, unsound = len(header), 0
         for number, text in enumerate(lines[1:-1], 2):
             entry = _entry(text)
             if entry is None and number < len(lines) - 1:
                 raise RunError(
                     f"{self.path}: line {number} is damaged; remove the file to do everything again, or restore it"
                 )
-            if entry is not None:
-                self._records[entry["kind"], entry["key"]] = entry["record"]
-                end += len(text) + 1
+            if entry is None:
+                continue
+            kind, key, record = entry["kind"], entry["key"], entry["record"]
+            if entry.get("sum") == _sum(kind, key, record) and is_sound(kind, record):
+                self._records[kind, key] = record
+            else:
+                # Nor does what an earlier line says of it hold any more.
+                self._records.pop((kind, key), None)
+                unsound += 1
+            end += len(text) + 1
+        if unsound and not self._warned:
+            self._warned = True
+            _log.warning(
+                "%s: %s are not as a run wrote them; what they tell of is done again", self.path, _many(unsound)
+            )
         return end
 
     def _open(self) -> None:
         new = not self.path.exists()
         try:
-            self._file = os.open(self.path, os.O_WRONLY | os.O_CREAT, 0o666)
+            self._file = _plain(self.path, os.O_WRONLY | os.O_CREAT)
             # A torn line must not become the beginning of the next one.
             os.ftruncate(self._file, self._end)
         except OSError as error:
@@ -157,7 +197,7 @@ class Ledger:
     def _take_lock(self) -> None:
         while True:
             try:
-                lock = os.open(self._lock_path, os.O_RDWR | os.O_CREAT, 0o666)
+                lock = _plain(self._lock_path, os.O_RDWR | os.O_CREAT)
             except OSError as error:
                 raise self._refused(error) from error
             if not _locked(lock, self.path):
@@ -178,6 +218,24 @@ class Ledger:
         self._file = self._lock = -1
 
 
+def _plain(path: str | os.PathLike[str], flags: int) -> int:
+    """As `os.open`, of files only: a link leads to what is not ours, and a pipe would be waited for."""
+    # Without waiting, a pipe that nobody reads cannot be opened for writing, and one that nobody writes to is empty.
+    descriptor = os.open(path, flags | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0), 0o666)
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise OSError(errno.EINVAL, "it is no file")
+    return descriptor
+
+
+def _sum(kind: str, key: str, record: Mapping[str, Any]) -> str:
+    return key_of(kind, key, record)[:16]
+
+
+def _many(count: int) -> str:
+    return "1 line" if count == 1 else f"{count:,} lines"
+
+
 def _line(value: dict[str, Any]) -> bytes:
     return json.dumps(value, ensure_ascii=True).encode() + b"\n"
 
@@ -186,7 +244,7 @@ def _entry(text: bytes) -> dict[str, Any] | None:
     """The line's values; None if it is damaged."""
     try:
         entry = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     whole = (
         isinstance(entry, dict)

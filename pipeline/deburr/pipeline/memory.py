@@ -18,14 +18,17 @@ CORE = 0.7
 #: Fewer points than this make no tile: the halo would be most of it.
 _FEWEST = 50_000
 
-_SIZE = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([kmgt]?)(i?)b?\s*", re.IGNORECASE)
+#: Letters of what was given that a message repeats, at most.
+_SHOWN = 40
+_SIZE = re.compile(r"\s*(\d{1,18}(?:\.\d{1,18})?)\s*([kmgt]?)(i?)b?\s*", re.IGNORECASE)
 
 
 def parse(text: str, workers: int = 1) -> int:
     """``2GB``, ``1500 MB``, ``1.5GiB``, or bytes. Raises `SpecError`, also for what is too little for the workers."""
     match = _SIZE.fullmatch(text)
     if match is None:
-        raise SpecError(f"--memory {text}: is no amount of memory; give one such as 2GB or 1500MB")
+        shown = text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."
+        raise SpecError(f"--memory {shown}: is no amount of memory; give one such as 2GB or 1500MB")
     step = 1024 if match[3] else 1000
     found = int(float(match[1]) * step ** " kmgt".index(match[2].lower() or " "))
     least = workers * (BASE + PER_POINT * _FEWEST)

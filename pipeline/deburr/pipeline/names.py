@@ -129,8 +129,8 @@ def _checked(
         if len(os.fsencode(name)) > _LONGEST:
             problems.append(f"{source}: its output '{name[:40]}...' has too long a name; give a shorter template")
             continue
-        # Through links too: a writer replaces what a link points at.
-        real = os.path.realpath(path)
+        # A link under the name itself is replaced; one on the way to it leads there.
+        real = os.path.join(os.path.realpath(folder), name)
         if real in first:
             problems.append(f"{source}: its output {path} is that of {first[real]} too; {remedy}")
         elif path.exists() and identity(path) in taken:

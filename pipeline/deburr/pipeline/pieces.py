@@ -15,6 +15,7 @@ import numpy as np
 
 from deburr.core.cloud import Extent, Floats, Ints, PointCloud, kinds
 from deburr.core.errors import WriteError
+from deburr.core.files import private
 from deburr.core.stage import Reader
 from deburr.pipeline.buckets import Kinds, kinds_as_json, kinds_from_json
 from deburr.pipeline.tiles import Piece, keys_of
@@ -118,14 +119,15 @@ def save(results: Held, folder: Path) -> Saved:
     temporary = folder.with_name(f".{folder.name}.{secrets.token_hex(6)}")
     shape = results.shape
     try:
-        temporary.mkdir()
+        temporary.mkdir(mode=0o700)
         _save(temporary / "rows.npy", results.columns.rows)
         _save(temporary / "xyz.npy", results.columns.xyz)
         for number, column in enumerate(results.columns.dims.values()):
             _save(temporary / f"dim-{number}.npy", column)
         ends = [shape.extent.low.tolist(), shape.extent.high.tolist()] if shape.extent.count else None
         told = {"count": shape.extent.count, "ends": ends, "kinds": kinds_as_json(shape.kinds), "taken": shape.taken}
-        (temporary / "shape.json").write_text(json.dumps(told), encoding="utf-8")
+        with open(temporary / "shape.json", "w", encoding="utf-8", opener=private) as file:
+            json.dump(told, file)
         shutil.rmtree(folder, ignore_errors=True)
         os.replace(temporary, folder)
     except OSError as error:
@@ -138,7 +140,7 @@ def save(results: Held, folder: Path) -> Saved:
 
 
 def _save(path: Path, values: Any) -> None:
-    with open(path, "wb") as file:
+    with open(path, "wb", opener=private) as file:
         np.save(file, values, allow_pickle=False)
 
 

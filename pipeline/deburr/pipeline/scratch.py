@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
 from deburr.core.errors import RunError, WriteError
-from deburr.core.files import replacing
+from deburr.core.files import private_folder, replacing
 from deburr.pipeline.execute import check_writable
 
 if TYPE_CHECKING:
@@ -34,13 +34,8 @@ def make_scratch(folder: Path, names: Iterable[str]) -> None:
 
     Raises `WriteError`.
     """
-    try:
-        for name in names:
-            (folder / name).mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise WriteError(
-            f"{folder}: the folder for scratch cannot be made ({error.strerror}); free space, or choose another output"
-        ) from error
+    for path in (folder, *(folder / name for name in names)):
+        private_folder(path)
 
 
 def _taken(folder: Path) -> int:
@@ -52,6 +47,7 @@ def _taken(folder: Path) -> int:
 def scratch_file(path: Path) -> Iterator[TextIO]:
     """A text file in scratch, which appears only when it is complete. Raises `WriteError`."""
     with replacing(path) as temporary, open(temporary, "w", encoding="utf-8") as file:
+        temporary.chmod(0o600)
         yield file
 
 

@@ -18,9 +18,19 @@ import numpy.typing as npt
 
 from deburr.core.cloud import Extent, Floats, PointCloud
 from deburr.core.errors import ReadError, RunError
+from deburr.core.files import private
 from deburr.pipeline.buckets import Buckets, Kinds, Records, record_type
 from deburr.pipeline.fileref import FileRef
 from deburr.pipeline.unpack import CELLS, CHUNK, unpack, writing
+
+
+class Unread(ReadError):
+    """The file ``number`` cannot be read: nothing can be said of what lies there, and all else can go on without it."""
+
+    def __init__(self, message: str, number: int) -> None:
+        super().__init__(message)
+        self.number = number
+
 
 #: Files whose indices are kept in memory.
 _OPENED = 256
@@ -60,8 +70,8 @@ class Store:
     def read(self, low: Floats, high: Floats) -> tuple[PointCloud, npt.NDArray[np.int32]]:
         """The points whose x and y lie in [low, high), (2,) each, ordered by file and row; and (N,) their files.
 
-        Raises `ReadError` for a file that cannot be read, `WriteError` where it cannot be unpacked, and `RunError` for
-        points that are not where the head of their file says.
+        Raises `Unread` for a file that cannot be read, has changed, or has points that are not where its head says, and
+        `WriteError` where it cannot be unpacked.
         """
         there = [(file, self.unpack(file.number)) for file in self.meeting(low, high)]
         room = sum(buckets.count(low, high) for _, buckets in there)
@@ -120,10 +130,14 @@ class Store:
         try:
             buckets = self._existing(file) or self._unpacked(file)
         except ReadError as error:
-            raise ReadError(f"{file.type}: {error}") from error
+            raise Unread(f"{file.type}: {error}", number) from error
         if not _kept(file, buckets.extent):
-            raise _astray(file, buckets.extent)
+            raise Unread(_astray(file, buckets.extent), number)
         return buckets
+
+    def is_unpacked(self, number: int) -> bool:
+        """Whether the points of a file are in scratch already."""
+        return self._existing(self.file(number)) is not None
 
     def measured(self) -> Store:
         """The same store after all files have been unpacked, with their true extents instead of those in the heads."""
@@ -172,20 +186,20 @@ class Store:
             found = Buckets.load(place)
             if found is None:
                 shutil.rmtree(place, ignore_errors=True)  # what is there is not whole
+                file.check()
                 found = unpack(file.reader, file.extent, wanted, place, self.chunk)
+                try:
+                    file.check()
+                except ReadError:
+                    shutil.rmtree(place, ignore_errors=True)
+                    raise
         self._keep(file, found)
         return found
 
     def _place(self, file: FileRef) -> Path:
         """The folder of a file's points; its name changes with the file and with what is read of it."""
-        try:
-            state = os.stat(file.path)
-        except OSError as error:
-            raise ReadError(
-                f"{file.path}: cannot be read ({error.strerror}); check the path and its permissions"
-            ) from error
         wanted = None if self.dims is None else sorted(self.dims)
-        what = [os.path.realpath(file.path), state.st_size, state.st_mtime_ns, file.type, dict(file.options), wanted]
+        what = [os.path.realpath(file.path), file.stamp, file.type, dict(file.options), wanted]
         return self.folder / f"{file.number}-{hashlib.sha256(json.dumps(what).encode()).hexdigest()[:16]}"
 
 
@@ -247,9 +261,9 @@ def _kept(file: FileRef, extent: Extent) -> bool:
     return not extent.count or bool((low >= file.low).all() and (high < file.high).all())
 
 
-def _astray(file: FileRef, extent: Extent) -> RunError:
+def _astray(file: FileRef, extent: Extent) -> str:
     told, true = (" to ".join(f"({x}, {y})" for x, y in (e.low[:2], e.high[:2])) for e in (file.extent, extent))
-    return RunError(
+    return (
         f"{file.path}: has points beyond the bounds in its head (x and y are from {told} by the head, and from {true} "
         "in truth), by which its neighbours find it; write it anew first, with a pipeline of a reader and a writer"
     )
@@ -261,8 +275,8 @@ def _alone(place: Path, path: str) -> Iterator[None]:
     import fcntl
 
     with writing(place, path):
-        place.parent.mkdir(exist_ok=True)
-        lock = open(place.with_name(f".lock-{place.name}"), "wb")  # noqa: SIM115  # closed below, which unlocks it
+        place.parent.mkdir(mode=0o700, exist_ok=True)
+        lock = open(place.with_name(f".lock-{place.name}"), "wb", opener=private)  # noqa: SIM115  # closed below
     with lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX)

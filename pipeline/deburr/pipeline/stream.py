@@ -17,9 +17,10 @@ import numpy as np
 
 from deburr.core import files
 from deburr.core.errors import DeburrError, ReadError, SpecError, WriteError
-from deburr.core.files import replacing
+from deburr.core.files import private, replacing
 from deburr.core.progress import advance
 from deburr.pipeline import batch_out, batch_report, memory, report, scratch
+from deburr.pipeline.apart import check_run
 from deburr.pipeline.batch import Account, Batch, Means, View, outputs_of
 from deburr.pipeline.batch_plan import Prepared, checked, chunk, looked_at
 from deburr.pipeline.batch_tiles import Output
@@ -34,6 +35,8 @@ from deburr.pipeline.tasks import results_of
 
 #: What scratch folders are called, beside the output: ``.NAME.deburr-1f3a``.
 _MARK = ".deburr-"
+#: Bytes of the names of outputs in a scratch folder's lock, at most.
+_LONGEST = 1_000_000
 
 
 def too_large(plan: Plan, asked: int | None) -> bool:
@@ -73,14 +76,16 @@ def run(plan: Plan, asked: int | None, view: View, report_dir: Path | None) -> d
     """Run ``plan`` in tiles within ``asked`` bytes of memory; returns the report. Raises `RunError`."""
     began, clock = datetime.now(UTC), time.monotonic()
     assert plan.reader is not None
+    check_run(plan, report_dir)
     check_outputs(plan)
     if report_dir is not None:
         scratch.make_folder(report_dir)
-    beside = Path(os.path.realpath(plan.writers[0].filename)) if plan.writers else (report_dir or Path()) / "report"
+    beside = Path(os.path.abspath(plan.writers[0].filename)) if plan.writers else (report_dir or Path()) / "report"
     clear_left(beside.parent)
     with _folder(beside, [writer.filename for writer in plan.writers]) as folder:
         prepared = _prepared(plan, asked, folder, view)
-        account = Batch(prepared, folder, Means(keep=True), view).run()
+        batch = Batch(prepared, folder, Means(keep=True), view)
+        account, prepared = batch.run(), batch.prepared
         if account.errors:
             raise _failed(account)
         if report_dir is not None:
@@ -149,11 +154,11 @@ def _folder(beside: Path, outputs: Sequence[str]) -> Iterator[Path]:
     # Under another name first: a folder that is not locked yet would be taken for one that was left.
     new = beside.with_name(f".deburr-new-{token}")
     try:
-        new.mkdir()
-        lock = os.open(new / "lock", os.O_RDWR | os.O_CREAT)
+        new.mkdir(mode=0o700)
+        lock = private(new / "lock", os.O_RDWR | os.O_CREAT)
         with suppress(OSError):  # some network file systems have no locks
             fcntl.flock(lock, fcntl.LOCK_EX)
-        os.write(lock, json.dumps([os.path.realpath(path) for path in outputs]).encode())
+        os.write(lock, json.dumps([os.path.abspath(path) for path in outputs]).encode())
         new.rename(folder)
     except OSError as error:
         shutil.rmtree(new, ignore_errors=True)
@@ -173,11 +178,21 @@ def clear_left(folder: Path) -> None:
 
     for left in folder.glob(f".*{_MARK}*"):
         with suppress(OSError):
-            lock = os.open(left / "lock", os.O_RDWR)
+            if not files.is_ours(left):
+                continue
+            lock = private(left / "lock", os.O_RDWR | os.O_NONBLOCK)
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                with suppress(ValueError):  # not even this was written to the end
-                    files.clear_left(json.loads((left / "lock").read_bytes()))
+                files.clear_left(_named(lock))
                 shutil.rmtree(left, ignore_errors=True)
             finally:
                 os.close(lock)
+
+
+def _named(lock: int) -> list[str]:
+    """The outputs that a scratch folder's lock names; none where not even that was written to the end."""
+    try:
+        found = json.loads(os.pread(lock, _LONGEST, 0))
+    except (ValueError, RecursionError):
+        return []
+    return [path for path in found if isinstance(path, str) and "\0" not in path] if isinstance(found, list) else []

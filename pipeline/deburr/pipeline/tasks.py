@@ -20,6 +20,7 @@ from deburr.pipeline.left import noise_of
 from deburr.pipeline.pieces import Results, Saved, Shape, held, put_together, save, spanned
 from deburr.pipeline.report import peak_memory_mb
 from deburr.pipeline.scratch import scratch_file
+from deburr.pipeline.store import Unread
 from deburr.pipeline.tiles import Done, Work, process
 
 
@@ -27,7 +28,10 @@ def do(task: Mapping[str, Any]) -> dict[str, Any]:
     """Do a task of the kind that it names; ``job``: the path of the job's file."""
     began = time.perf_counter()
     doing = {"unpack": _unpack, "survey": _survey, "clean": _clean, "write": _write}[task["kind"]]
-    record = doing(task, job.load(task["job"]))
+    try:
+        record = doing(task, job.load(task["job"]))
+    except Unread as error:
+        record = {"unread": error.number, "error": str(error)}
     seconds = round(time.perf_counter() - began, 3)
     return {"id": task["id"], **record, "seconds": seconds, "peak_memory_mb": peak_memory_mb()}
 
@@ -60,7 +64,9 @@ def _clean(task: Mapping[str, Any], all_: job.Job) -> dict[str, Any]:
     else:
         folder = Path(task["folder"])
         record["pieces"] = {
-            str(number): str(save(one, folder / f"{task['name']}-{number}").folder) for number, one in results.items()
+            str(place): str(save(results[number], folder / f"{task['name']}-{place}").folder)
+            for place, number in enumerate(task["core"]["files"])
+            if number in results
         }
     return record
 
@@ -83,28 +89,38 @@ def _written(
         # Of files that give nothing here, nothing needs to be read.
         sources = [(number, results) for number, results in sources if results]
     for output in task["output"]:
-        writer = job.writer_of(output["writer"])
+        writer, said = job.writer_of(output["writer"]), dict[str, None]()
         with blamed(output["where"], whole.extent.count):
-            cloud = writer.write_parts(_parts(task, sources, whole, all_), whole.extent)
+            cloud = writer.write_parts(_parts(task, sources, whole, all_, said), whole.extent)
         note = cloud.history[-1]
         low, high = whole.extent.low, whole.extent.high
         done.append(
             {
-                **ledger.identity(writer.filename),
+                **ledger.written(writer.filename),
                 "count": whole.extent.count,
                 "bounds": [low.tolist(), high.tolist()] if whole.extent.count else None,
                 "figures": dict(note.figures),
-                "warnings": list(note.warnings),
+                "warnings": [*said, *note.warnings],
             }
         )
     return done
 
 
 def _parts(
-    task: Mapping[str, Any], sources: Sequence[tuple[int, Sequence[Results]]], whole: Shape, all_: job.Job
+    task: Mapping[str, Any],
+    sources: Sequence[tuple[int, Sequence[Results]]],
+    whole: Shape,
+    all_: job.Job,
+    said: dict[str, None],
 ) -> Iterator[PointCloud]:
+    """The points to be written; what their readers warn of is added to ``said``."""
     for number, results in sources:
-        yield from put_together(_reader(all_, number), results, whole, all_.chunk, all_.store.kinds)
+        for part in put_together(_reader(all_, number), results, whole, all_.chunk, all_.store.kinds):
+            said.update(dict.fromkeys(warning for record in part.history for warning in record.warnings))
+            yield part
+    # The results are of the files as they were; the output takes its name only if they are so still.
+    for number, _ in sources:
+        all_.store.file(number).check()
     if not Path(task["job"]).exists():
         # The run was killed, and this worker did not notice; what stands there now is another run's.
         raise RunError(f"{task['job']}: is gone, and so is the run that asked for this; nothing is to be done")
@@ -143,13 +159,17 @@ def sums_of(record: Mapping[str, Any]) -> dict[str, Sum]:
 
 
 def results_of(record: Mapping[str, Any]) -> dict[int, str]:
-    """The folders of a tile's pieces, for each file."""
-    return {int(number): folder for number, folder in record.get("pieces", {}).items()}
+    """The folders of a tile's pieces, by the places of their files among those of its core."""
+    return {int(place): folder for place, folder in (record.get("pieces") or {}).items()}
 
 
 def still_there(record: Mapping[str, Any]) -> bool:
     """Whether what a task left behind is there still: its sums, its pieces, or the files it wrote."""
-    if "sums" in record and not Path(record["sums"]).exists():
+    try:
+        if record.get("sums") is not None:
+            sums_of(record)
+        for folder in results_of(record).values():
+            _ = Saved(Path(folder)).shape
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return False
-    written = all(ledger.output_is(one["path"], one) for one in record.get("written", []))
-    return written and all(Path(folder).is_dir() for folder in results_of(record).values())
+    return all(ledger.output_is(one["path"], one) for one in record.get("written") or [])

@@ -15,6 +15,7 @@ import numpy.typing as npt
 
 from deburr.core.cloud import Extent, Floats, PointCloud, kinds
 from deburr.core.errors import ReadError, WriteError
+from deburr.core.files import private
 from deburr.core.progress import advance, listening
 from deburr.core.stage import Reader
 from deburr.pipeline.buckets import Buckets, Kinds, Records, record_type
@@ -55,8 +56,8 @@ def _filled(folder: Path, reader: Reader, wanted: Kinds, extent: Extent, chunk: 
     grid = _grid(extent)
     starts, low, high, count = [], np.full(3, np.inf), np.full(3, -np.inf), 0
     with writing(folder, reader.filename):
-        folder.mkdir(parents=True, exist_ok=True)
-        file = open(folder / "points", "wb", buffering=0)  # noqa: SIM115  # closed below
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        file = open(folder / "points", "wb", buffering=0, opener=private)  # noqa: SIM115  # closed below
     with file:
         for part in _parts(reader, chunk):
             if not part.located.all():

@@ -48,6 +48,8 @@ from deburr.pipeline.alike import one_system
 SUFFIX = ".vpc"
 #: Bytes: a hundred thousand files take about this much; more is no list of files.
 _LARGEST = 500_000_000
+#: Letters of a path at most; more is none on any system. Those of one that a message repeats.
+_LONGEST, _SHOWN = 4096, 80
 _EXTENSIONS = (
     "https://stac-extensions.github.io/pointcloud/v1.0.0/schema.json",
     "https://stac-extensions.github.io/projection/v1.1.0/schema.json",
@@ -82,8 +84,8 @@ def read(path: str | Path) -> list[Path]:
     """
     features = _features(Path(path), _parsed(Path(path)))
     folder = Path(os.path.abspath(path)).parent
-    found = [_resolve(path, folder, _href(path, number, item)) for number, item in enumerate(features, 1)]
-    missing = [file for file in found if not file.is_file()]
+    found = [_resolve(path, folder, number, _href(path, number, item)) for number, item in enumerate(features, 1)]
+    missing = [file for file in found if not os.path.isfile(file)]
     if missing:
         more = f" and {len(missing) - 1:,} others" if len(missing) > 1 else ""
         raise ReadError(
@@ -137,19 +139,30 @@ def _is_data(asset: Any) -> bool:
     return not isinstance(roles, list) or not roles or "data" in roles
 
 
-def _resolve(path: str | Path, folder: Path, href: str) -> Path:
+def _resolve(path: str | Path, folder: Path, number: int, href: str) -> Path:
+    shown = href if len(href) <= _SHOWN else f"{href[:_SHOWN]}..."
+    if "\0" in href or len(href) > _LONGEST:
+        raise ReadError(f"{path}: item {number} names {shown!r}, which is no path; build the virtual point cloud anew")
+    try:
+        os.fsencode(href)
+        return _place(path, folder, href, shown)
+    except (ValueError, OSError) as error:
+        raise ReadError(
+            f"{path}: item {number} names {shown!r}, which is no path; build the virtual point cloud anew"
+        ) from error
+
+
+def _place(path: str | Path, folder: Path, href: str, shown: str) -> Path:
     # Two letters at least: C:\ is a drive, no scheme.
     scheme = re.match(r"([A-Za-z][A-Za-z0-9+.-]+):/", href)
     if scheme and scheme.group(1).lower() == "file":
         return Path(url2pathname(urlsplit(href).path))
     if scheme:
-        raise ReadError(f"{path}: names {href}, which is not on this machine; download it and build it anew")
-    if "\0" in href:
-        raise ReadError(f"{path}: names {href!r}, which is no path; build the virtual point cloud anew")
+        raise ReadError(f"{path}: names {shown}, which is not on this machine; download it and build it anew")
     plain = Path(os.path.normpath(folder / href))
     # QGIS and pdal_wrench write plain paths; STAC proper has links, in which a space is %20.
     linked = Path(os.path.normpath(folder / unquote(href)))
-    return linked if not plain.exists() and linked.exists() else plain
+    return linked if not os.path.exists(plain) and os.path.exists(linked) else plain
 
 
 # -- writing --------------------------------------------------------------------------------------------------------
@@ -168,7 +181,16 @@ def write(path: str | Path, entries: Sequence[VpcEntry]) -> list[str]:
     folder = Path(os.path.realpath(target)).parent
     names = _names([entry.path for entry in shown], folder)
     items = [_item(*each, folder) for each in zip(shown, names, places, strict=True)]
-    with replacing(target) as temporary, open(temporary, "w", encoding="utf-8") as file:
+    with (
+        replacing(target) as temporary,
+        open(
+            # What is no UTF-8 in a file's name is written as JSON writes it.
+            temporary,
+            "w",
+            encoding="utf-8",
+            errors="backslashreplace",
+        ) as file,
+    ):
         # One item a line: people look into these files, and so do text tools.
         file.write('{"type": "FeatureCollection", "features": [\n')
         file.write(",\n".join(json.dumps(item, ensure_ascii=False, allow_nan=False) for item in items))

@@ -1,11 +1,15 @@
-"""Writing without harm: a file appears under its name only when it is complete."""
+"""Writing without harm: a file appears under its name only when it is complete, and no link leads it elsewhere.
+
+Whoever may write in a folder can plant links there. A link under the name of an output is replaced, what it points at
+is left alone; a link in the place of scratch files is refused. Links on the way to the folder are the user's own.
+"""
 
 from __future__ import annotations
 
 import os
 import re
 import secrets
-import shutil
+import stat
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -35,7 +39,7 @@ def clear_left(paths: Iterable[str | Path]) -> None:
     """Remove what `replacing` left beside ``paths`` in processes that were killed; none that lives may write these."""
     names: dict[Path, set[str]] = {}
     for path in paths:
-        target = Path(os.path.realpath(path))
+        target = Path(os.path.abspath(path))
         names.setdefault(target.parent, set()).add(target.stem[:80] + target.suffix)
     for folder, wanted in names.items():
         with suppress(OSError):
@@ -50,18 +54,22 @@ def replacing(path: str | Path) -> Iterator[Path]:
     """Yield a temporary name beside ``path``; at the end it takes ``path``'s place, or vanishes if anything failed.
 
     The bytes reach the disk before the name changes, so that a crash leaves the old file or the new one. A file that
-    is replaced hands on its permissions.
+    is replaced hands on its permissions; a link is replaced itself.
     Raises `WriteError` for what the operating system refuses.
     """
-    target = Path(os.path.realpath(path))
+    target = Path(os.path.abspath(path))
     check_folder(target)
     temporary = target.with_name(f".{target.stem[:80]}.{secrets.token_hex(6)}{target.suffix}")
     try:
+        mode = _handed_on(target)
+        empty = None if mode is None else _made(temporary, mode)
         yield temporary
         with open(temporary, "rb+") as written:
+            if _same(os.fstat(written.fileno()), empty):
+                raise OSError(0, "nothing was written")
             os.fsync(written.fileno())
-        if target.exists():
-            shutil.copymode(target, temporary)
+        if mode is not None:
+            os.chmod(temporary, mode)
         os.replace(temporary, target)
     except DeburrError:
         raise
@@ -71,3 +79,72 @@ def replacing(path: str | Path) -> Iterator[Path]:
     finally:
         with suppress(OSError):
             temporary.unlink(missing_ok=True)
+
+
+def _made(path: Path, mode: int) -> os.stat_result:
+    """An empty new file, so that from the first byte on no more is open to others than in the end."""
+    made = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
+    try:
+        return os.fstat(made)
+    finally:
+        os.close(made)
+
+
+def _same(found: os.stat_result, empty: os.stat_result | None) -> bool:
+    """Whether ``found`` is the ``empty`` file still, which nobody has written to."""
+    return empty is not None and (found.st_ino, found.st_size, found.st_mtime_ns) == (
+        empty.st_ino,
+        0,
+        empty.st_mtime_ns,
+    )
+
+
+def _handed_on(target: Path) -> int | None:
+    """The permissions of the file that is to be replaced. Those of a link say nothing, and those of a file that
+    somebody else has put there might open ours to others."""
+    try:
+        found = os.lstat(target)
+    except FileNotFoundError:
+        return None
+    ours = stat.S_ISREG(found.st_mode) and found.st_uid == _user(found.st_uid)
+    return found.st_mode & 0o777 if ours else None
+
+
+def _user(unknown: int) -> int:
+    return os.geteuid() if hasattr(os, "geteuid") else unknown
+
+
+def is_ours(folder: Path) -> bool:
+    """Whether ``folder`` is a folder of this user's, and no link to one."""
+    found = os.lstat(folder)
+    return stat.S_ISDIR(found.st_mode) and found.st_uid == _user(found.st_uid)
+
+
+def private(path: str | os.PathLike[str], flags: int) -> int:
+    """For ``open(..., opener=private)``: what is made can be read by its owner alone, and no link is followed.
+
+    Scratch files hold points of inputs that others may have no right to read.
+    """
+    return os.open(path, flags | getattr(os, "O_NOFOLLOW", 0), 0o600)
+
+
+def private_folder(path: Path) -> None:
+    """Make a folder for scratch that nobody else can look into, or take the one that is there.
+
+    Raises `WriteError` where a link, a file or somebody else's folder is in its place, and for what the operating
+    system refuses.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with suppress(FileExistsError):
+            path.mkdir(mode=0o700)
+        if not is_ours(path):
+            what = "a link" if path.is_symlink() else "not a folder of yours"
+            raise WriteError(f"{path}: scratch is to go there, and it is {what}; remove it, or choose another output")
+        if path.stat().st_mode & 0o077:
+            os.chmod(path, 0o700)
+    except OSError as error:
+        raise WriteError(
+            f"{path}: the folder for scratch cannot be made ({error.strerror or error}); free space, or choose another "
+            "output"
+        ) from error

@@ -5,6 +5,7 @@ Figures, the table of tiles and the map of the noise are made of these sums, whi
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from math import sqrt
 from typing import Any
@@ -69,6 +70,11 @@ def noise_sums(level: Floats, may: Bools, evidence: Bools | None, places: Floats
         found[_BY_PLACE] = Histogram.of(grid.numbers(places), marks=level, bits=_WHOLE)
         found |= {name: Histogram.of(np.array([one])) for name, one in zip(_GRID, (*grid.low, grid.side), strict=True)}
     return found
+
+
+def is_by_place(sums: Mapping[str, Any]) -> bool:
+    """Whether these sums, or their JSON values, tell of places in a grid over one cloud, which no other cloud has."""
+    return _BY_PLACE in sums
 
 
 def noise_figures(sums: Sums) -> dict[str, Any]:

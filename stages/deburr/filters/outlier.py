@@ -145,7 +145,7 @@ class Outlier(Filter):
         if self.method == "radius":
             inside = _exact(sums, "inside")
             found = int(inside.sum)
-            return {"points": inside.count, "threshold": self.radius, "spared": inside.count > 0 and not found}
+            return _told(self.radius, inside.count, inside.count > 0 and not found)
         distances, squares, least = _exact(sums, "distances"), _exact(sums, "squares"), sums.get("least")
         n = distances.count
         # Without rounding up to here: the order of the points, and how they were cut into tiles, changes nothing.
@@ -153,7 +153,7 @@ class Outlier(Filter):
         threshold = distances.mean + self.multiplier * sqrt(variance)
         told = None if isnan(threshold) else threshold
         near = isinstance(least, Histogram) and self._inside(least.lows, told).any()
-        return {"points": n, "threshold": told, "spared": n > 0 and not near}
+        return _told(told, n, n > 0 and not near)
 
     def _inside(self, values: Floats, threshold: float | None) -> Bools:
         """(N,) bool: which are no outliers; without a threshold, none."""
@@ -206,6 +206,11 @@ def _spread(found: Found, there: Bools) -> Found:
     values, radii = np.full(len(there), -inf), np.zeros(len(there))
     values[there], radii[there] = found.values, found.radii
     return Found(values, radii)
+
+
+def _told(threshold: float | None, points: int, spared: bool) -> Known:
+    """Only what `run` depends on: how many points there are is said where none is flagged, and nowhere else."""
+    return {"threshold": threshold, "spared": spared, **({"points": points} if spared else {})}
 
 
 def _exact(sums: Sums, name: str) -> Exact:

@@ -25,6 +25,7 @@ def run(recipe_path: str, init: str | None = None, resume: bool = False) -> dict
     from deburr.train.curves import Curves
     from deburr.train.feed import find_scenes, scenes
     from deburr.train.loop import Trainer, train
+    from deburr.train.owned import check_owned
     from deburr.train.recipe import read_recipe
     from deburr.train.tiles import Tiles, find_files, read_tiles
 
@@ -53,6 +54,8 @@ def run(recipe_path: str, init: str | None = None, resume: bool = False) -> dict
             raise RunError(f"{checkpoint}: no checkpoint to resume from; start without --resume")
         chain = trainer.restore(checkpoint)
         curves.resume(trainer.step)
+    else:
+        check_owned(checkpoint, curves.path)
     tiles = Tiles(read_tiles(files, recipe, trainer.model())) if files else None
     with scenes(recipe, trainer.step * recipe.batch, tiles.draw if tiles else None, prepared) as drawn:
         train(trainer, checkpoint, drawn, chain, curves)
