@@ -46,6 +46,14 @@ def settle() -> None:
         sys.stderr = cast(TextIO, telling)
 
 
+def say(line: str) -> None:
+    """Write a line to what stderr is at the moment: a live bar that stands there puts itself below the line.
+
+    Not by click, which looks for the stream behind the bar's, and so writes into the bar.
+    """
+    print(line, file=sys.stderr, flush=True)
+
+
 def drop_results() -> None:
     """Write nothing more to stdout, not even what it still holds: it was found that it takes nothing."""
     with suppress(OSError, ValueError, AttributeError):

@@ -8,8 +8,7 @@ from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
-import click
-
+from deburr.pipeline._streams import say
 from deburr.pipeline.summary import length
 
 if TYPE_CHECKING:
@@ -134,8 +133,7 @@ class BatchView:
         self._failures = {}
 
     def _say(self, line: str) -> None:
-        # The live bar puts itself below what is written.
-        click.echo(line, err=True)
+        say(line)
 
 
 class _Stage:

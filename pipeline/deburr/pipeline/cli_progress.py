@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from deburr.core.progress import listening
+from deburr.pipeline._streams import say
 
 if TYPE_CHECKING:
     from deburr.pipeline.plan import Plan
@@ -44,7 +45,7 @@ class _Echo(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         # Warnings go into the report, and from there into the summary.
         if record.levelno != logging.WARNING:
-            click.echo(self.format(record), err=True)
+            say(self.format(record))
 
 
 @contextmanager
