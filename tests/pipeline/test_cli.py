@@ -424,3 +424,50 @@ with _interruptible():
 """
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60)
     assert (done.returncode, done.stdout) == (0, "alive\n")
+
+
+def test_lines_stand_above_the_bar_and_not_in_it() -> None:
+    import pty
+
+    script = """
+import logging, time
+import click
+from deburr.core.progress import advance
+from deburr.pipeline.cli_batch_view import BatchView
+from deburr.pipeline.cli_progress import shown
+
+with BatchView("m") as view:
+    view.stage("denoise", 25, 1000)
+    time.sleep(0.2)
+    view.resumed(23, 920)
+    view.warn("a border is open")
+    time.sleep(0.2)
+
+@click.command()
+def work():
+    with shown(False, narrate=True):
+        advance("training", 1, 4)
+        time.sleep(0.2)
+        logging.getLogger("deburr.x").info("step 1")
+        time.sleep(0.2)
+
+work()
+"""
+    ours, theirs = pty.openpty()
+    subprocess.run(
+        [sys.executable, "-c", script],
+        stderr=theirs,
+        stdout=subprocess.DEVNULL,
+        env={**os.environ, "TERM": "xterm", "COLUMNS": "100"},
+        check=True,
+        timeout=60,
+    )
+    os.close(theirs)
+    shown = os.read(ours, 100_000).decode()
+    os.close(ours)
+    for line in ("23/25 done in an earlier run", "warning: a border is open", "step 1"):
+        before, found, after = shown.partition(line)
+        assert found, shown
+        # A line begins where the bar was wiped out or a line ended, and ends before the bar is drawn again.
+        assert before.endswith(("\x1b[2K", "\n")), repr(before[-80:])
+        assert after.startswith("\r\n"), repr(after[:80])

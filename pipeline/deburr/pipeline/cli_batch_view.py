@@ -141,7 +141,6 @@ class BatchView:
         self._failures = {}
 
     def _say(self, line: str) -> None:
-        # The live bar puts itself below what is written.
         say(line)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 import click
 
 from deburr.core.errors import WriteError
@@ -10,8 +12,11 @@ from deburr.pipeline import _streams
 
 
 def say(line: object) -> None:
-    """One line on stderr."""
-    click.echo(printable(line), err=True)
+    """One line on what stderr is at the moment: a live bar that stands there puts itself below the line.
+
+    Not by click, which looks for the stream behind the bar's, and so writes into the bar.
+    """
+    print(printable(line), file=sys.stderr, flush=True)
 
 
 def say_all(lines: str) -> None:

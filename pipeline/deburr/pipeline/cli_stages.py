@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Sequence
+from io import StringIO
 
 import click
 
@@ -45,13 +46,13 @@ def _table(rows: Sequence[tuple[str, ...]], header: tuple[str, ...]) -> None:
     from rich.text import Text
 
     # Where no terminal sets a width, lines are as long as they need to be.
-    console = Console(width=None if sys.stdout.isatty() else 160)
+    shown, printed = sys.stdout.isatty(), StringIO()
+    console = Console(file=printed, force_terminal=shown, width=None if shown else 160)
     table = Table(*header, box=box.SIMPLE_HEAD, pad_edge=False)
     for row in rows:
         table.add_row(*(Text(printable(cell)) for cell in row))
-    with console.capture() as printed:
-        console.print(table)
-    result(printed.get(), newline=False)
+    console.print(table)
+    result(printed.getvalue(), newline=False)
 
 
 @click.command()
