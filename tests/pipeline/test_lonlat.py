@@ -113,3 +113,22 @@ def test_parse_reads_the_parameters() -> None:
     found = parse(UTM_WKT1)
     assert found is not None
     assert (found.kind, found.lon, found.scale, found.east) == ("transverse", 15.0, 0.9996, 500000.0)
+
+
+@pytest.mark.parametrize("number", ["inf", "-inf", "nan", "1e999", "1" * 400, "90", "-90"])
+@pytest.mark.parametrize("name", ["latitude_of_origin", "central_meridian", "scale_factor", "false_easting"])
+def test_parameters_beyond_all_measure_give_no_place_or_a_finite_one(name: str, number: str) -> None:
+    start = UTM_WKT1.index(f'"{name}",') + len(name) + 3
+    text = UTM_WKT1[:start] + number + UTM_WKT1[UTM_WKT1.index("]", start) :]
+    found = of(text, np.array([[500_000.0, 5_000_000.0]]))
+    assert found is None or np.isfinite(found).all()
+    conic = LAMBERT_WKT2.replace('standard parallel",49', f'standard parallel",{number}')
+    found = of(conic, np.array([[700_000.0, 6_600_000.0]]))
+    assert found is None or np.isfinite(found).all()
+
+
+@pytest.mark.parametrize("depth", [39, 41, 1200, 20_000])
+def test_a_text_of_any_depth_is_read_or_given_up(depth: int) -> None:
+    deep = "A[" * depth + '"x"' + "]" * depth
+    assert parse(deep) is None
+    assert of(f"{UTM_WKT1[:-1]},{deep}]", np.zeros((1, 2))) is None or depth < 40

@@ -75,11 +75,9 @@ class Prepared:
 
 def prepare(request: Request, scratch: Path) -> Prepared:
     """Read the heads of all files and decide. Raises `SpecError` with what cannot be run, `RunError` if no file can."""
-    outlines, failed = _outlines(request)
     first = next((path for path in request.inputs if _is_text(path)), None)
-    if first is None:
-        raise RunError("\n".join(["no input can be read", *(failed.values())]))
-    filters, places = checked(_plan(request, first))
+    filters, places = ((), ()) if first is None else checked(_plan(request, first))
+    outlines, failed = _outlines(request)
     inputs = [path for path in request.inputs if path in outlines]
     if not inputs:
         raise RunError(["no input can be read", *failed.values()])

@@ -36,8 +36,8 @@ class BatchView:
         #: Names, by what went wrong: one missing file can fail hundreds of tiles.
         self._failures: dict[str, list[str]] = {}
         self._live: Progress | None = None
-        #: Points that were worked on in this run, not in an earlier one.
-        self._worked = 0
+        #: Points that were cleaned in an earlier run, not in this one.
+        self._kept = 0
         self._began = clock()
 
     def __enter__(self) -> Self:
@@ -66,10 +66,7 @@ class BatchView:
 
     def done(self, record: Mapping[str, Any]) -> None:
         """A tile of the pass is done: its record, or at least ``id`` and ``points``."""
-        points = int(record.get("points") or 0)
-        self._stage.count(points, self._clock())
-        # What a stage does with points leaves a note of how far they moved; to unpack or copy them is no such work.
-        self._worked += points if "moved" in record else 0
+        self._stage.count(int(record.get("points") or 0), self._clock())
         if self._live is not None:
             self._redraw()
         elif not self._quiet:
@@ -78,6 +75,7 @@ class BatchView:
     def resumed(self, tiles: int, points: int) -> None:
         """So many tiles of the pass were done in an earlier run: they take no time, and tell nothing of the speed."""
         self._stage.skip(tiles, points)
+        self._kept = points if self._stage.name == "cleaning" else self._kept
         if tiles and not self._quiet:
             self._say(f"{self._stage.place} done in an earlier run")
         self._redraw()
@@ -114,7 +112,8 @@ class BatchView:
         if totals.get("points_unproved"):
             self._say(f"{_many(totals['points_unproved'], 'point')} may differ from those of an untiled run")
         seconds = self._clock() - self._began
-        speed = f", {self._worked / seconds:,.0f} points a second" if self._worked and seconds > 0 else ""
+        worked = totals["points"] - self._kept
+        speed = f", {worked / seconds:,.0f} points a second" if worked > 0 and seconds > 0 else ""
         memory = totals.get("peak_memory_mb")
         tail = f", at most {memory:,.0f} MB of memory in a worker" if memory else ""
         self._say(f"done in {duration(seconds)}{speed}{tail}")
