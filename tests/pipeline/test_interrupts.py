@@ -67,7 +67,8 @@ def _as_promised(ends: Sequence[tuple[int, str]]) -> None:
         early = code == -signal.SIGINT and "KeyboardInterrupt" in said
         asked = code == 130 and said.endswith("interrupted; no output was left half-written\n")
         assert early or asked or code == 0, (code, said)
-    assert any(code == 130 for code, _ in ends), "none was interrupted while it worked"
+    if len(ends) == MANY:  # few may all end before, or by themselves
+        assert any(code == 130 for code, _ in ends), "none was interrupted while it worked"
 
 
 _COUNTS = pytest.mark.parametrize("count", [FEW, pytest.param(MANY, marks=pytest.mark.slow)])

@@ -656,7 +656,7 @@ def test_names_that_fit_to_the_same_stay_apart(tmp_path: Path) -> None:
     [
         ({"system_id": "\u00e9" * 20}, "32 bytes"),
         ({"extra_dims": "\udcff=float"}, "no UTF-8"),
-        ({"a_srs": "EPSG:99999"}, "EPSG codes from 32,767 on"),
+        ({"a_srs": "EPSG:99999"}, "EPSG codes from 1 to 32,766"),
         ({"a_srs": 'LOCAL_CS["\udcff"]'}, "must be EPSG:n or WKT"),
     ],
 )

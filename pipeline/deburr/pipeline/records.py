@@ -79,7 +79,8 @@ class _Clean(_Done):
     noise_after: _Some | None
     stages: list[_Noted]
     written: list[_Written] | None = None
-    pieces: dict[Annotated[str, Field(pattern=r"^[0-9]{1,9}$")], _Path] | None = None
+    # A tile without points of its own is no work.
+    pieces: Annotated[dict[Annotated[str, Field(pattern=r"^[0-9]{1,9}$")], _Path], Field(min_length=1)] | None = None
 
 
 class _Write(_Done):

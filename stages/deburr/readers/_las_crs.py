@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from deburr.core import wkt
-from deburr.core.text import short
+from deburr.core.text import printable
 
 if TYPE_CHECKING:
     from deburr.readers._las_header import Vlr
@@ -108,7 +108,7 @@ def unfit_crs(option: str, crs: str | None) -> list[str]:
     except ValueError as reason:
         return [
             f"option '{option}' must be EPSG:n or WKT, EPSG:n+m (m: of the heights) or a PROJ string, not "
-            f"'{short(crs, 60)}' ({reason}); correct it, or give EPSG:n"
+            f"'{printable(crs, 60)}' ({reason}); correct it, or give EPSG:n"
         ]
     return []
 
