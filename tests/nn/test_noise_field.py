@@ -50,16 +50,16 @@ def test_who_is_sure_is_believed_and_who_is_not_is_led_by_the_cloud(seen: tuple[
 
 
 def test_where_guesses_are_seldom_right_the_clouds_level_is_lower_and_leads_more(seen: tuple[Graph, Thinned]) -> None:
-    """Hand-computed: 0.06 of the judges are right, a fifth of what is trusted; so the cloud's level is a fifth, and
-    weighs five times 0.2. From 0.3 on it is trusted in full."""
+    """Hand-computed: 0.03 of the judges are right, a fifth of what is trusted; so the cloud's level is a fifth, and
+    weighs five times 0.2. From 0.15 on it is trusted in full."""
     high = log(5.0)
-    assert np.nanmedian(told(seen, high, 0.0, 0.1, 0.06)) == pytest.approx((5.0 * 0.02) ** 0.5, rel=1e-6)
-    assert np.nanmedian(told(seen, high, 6.0, 0.1, 0.06)) == pytest.approx(5.0, rel=0.02)
-    half, whole = (told(seen, high, 0.0, 0.1, evidence) for evidence in (0.3, 1.0))
+    assert np.nanmedian(told(seen, high, 0.0, 0.1, 0.03)) == pytest.approx((5.0 * 0.02) ** 0.5, rel=1e-6)
+    assert np.nanmedian(told(seen, high, 6.0, 0.1, 0.03)) == pytest.approx(5.0, rel=0.02)
+    half, whole = (told(seen, high, 0.0, 0.1, evidence) for evidence in (0.15, 1.0))
     assert np.array_equal(half, whole, equal_nan=True)
     # However little there is: to the third part, since the caution has an end.
     low = np.nanmedian(told(seen, high, 0.0, 0.1, 0.0))
-    assert low == pytest.approx(5.0 ** (1 / 3) * (1e-7 / 0.3) ** (2 / 3), rel=1e-6)
+    assert low == pytest.approx(5.0 ** (1 / 3) * (1e-7 / 0.15) ** (2 / 3), rel=1e-6)
 
 
 def test_the_sure_outweigh_the_doubtful_beside_them(seen: tuple[Graph, Thinned]) -> None:

@@ -29,7 +29,7 @@ _QUIET = 1.5
 _CAUTION, _AID = 0.2, 0.05
 #: Where the guesses of a cloud are right less often than this, as in a forest, its own level is not to be trusted
 #: either: it is taken for that much lower, and leads that much more from above, up to `_MOST_CAUTION`.
-_TRUSTED, _MOST_CAUTION = 0.3, 2.0
+_TRUSTED, _MOST_CAUTION = 0.15, 2.0
 
 
 class NoiseNetwork(nn.Module):
