@@ -59,7 +59,10 @@ def test_merged_strips_are_one_cloud() -> None:
     merged = stage("spd", strips="merge").run(cloud)
     without = stage("spd").run(PointCloud(cloud.xyz))
     assert (merged.xyz == without.xyz).all()
-    assert (merged.xyz != stage("spd").run(cloud).xyz).any()
+    apart = stage("spd").run(cloud)
+    assert (merged.xyz != apart.xyz).any()
+    assert apart.history[-1].figures["strips_apart"] == 2
+    assert "strips_apart" not in merged.history[-1].figures
 
 
 def test_a_strip_is_cleaned_as_if_it_were_alone() -> None:

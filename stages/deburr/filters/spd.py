@@ -250,6 +250,9 @@ class Spd(Filter):
         }
         if self.classes is not None or self.where is not None:
             figures["points_held"] = int((active & ~may & counted).sum())
+        strips = self._strips(cloud, active)
+        if strips is not None and cloud.horizon is None:  # a tile has some of them
+            figures["strips_apart"] = len(np.unique(strips))
         return figures
 
     def _check_noise(self, cloud: PointCloud) -> None:
