@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Mapping
-from typing import Annotated, Any
+from typing import Annotated, Any, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from deburr.core.sums import from_json
 
@@ -79,8 +79,13 @@ class _Clean(_Done):
     noise_after: _Some | None
     stages: list[_Noted]
     written: list[_Written] | None = None
-    # A tile without points of its own is no work.
-    pieces: Annotated[dict[Annotated[str, Field(pattern=r"^[0-9]{1,9}$")], _Path], Field(min_length=1)] | None = None
+    pieces: dict[Annotated[str, Field(pattern=r"^[0-9]{1,9}$")], _Path] | None = None
+
+    @model_validator(mode="after")
+    def _moved_points_lie_somewhere(self) -> Self:
+        if self.moved and self.pieces == {}:
+            raise ValueError("points were moved and are nowhere")
+        return self
 
 
 class _Write(_Done):
