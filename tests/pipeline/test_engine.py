@@ -12,6 +12,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import pytest
@@ -219,6 +220,48 @@ def test_another_death_is_told_by_its_name(how: dict[str, int], cause: str, tmp_
     assert one.error is not None
     assert f"({cause})" in one.error
     assert "memory" not in one.error
+
+
+@pytest.mark.parametrize(
+    ("sent", "cause"),
+    [
+        (signal.SIGXCPU, "(signal SIGXCPU: its processor time is used up); raise the limit (ulimit -t)"),
+        (signal.SIGHUP, "(signal 1, SIGHUP: it was told to end)"),
+    ],
+)
+def test_a_worker_that_is_told_to_end_clears_away(sent: signal.Signals, cause: str, tmp_path: Path) -> None:
+    def send() -> None:
+        for _ in range(3):
+            half = _wait(lambda: (tmp_path / "a.half").exists() and (tmp_path / "a.half").read_text())
+            os.kill(int(half), sent)
+            _wait(lambda: not (tmp_path / "a.half").exists())
+
+    sender = Thread(target=send)
+    sender.start()
+    (one,) = run([{"id": "a", "folder": str(tmp_path)}], "chores:tidy", workers=2)
+    sender.join()
+    assert one.error is not None
+    assert cause in one.error
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_stopped_worker_is_told_of_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    told: list[str] = []
+
+    def stop() -> None:
+        pid = int(_wait(lambda: (tmp_path / "a.half").exists() and (tmp_path / "a.half").read_text()))
+        os.kill(pid, signal.SIGSTOP)
+        _wait(lambda: caplog.messages)
+        time.sleep(1.5)  # longer than from one look to the next
+        os.kill(pid, signal.SIGCONT)
+        told.append(f"worker 1 is stopped and waited for; let it go on: kill -CONT {pid}")
+
+    stopper = Thread(target=stop)
+    stopper.start()
+    (one,) = run([{"id": "a", "folder": str(tmp_path), "seconds": 2.0}], "chores:tidy", workers=2)
+    stopper.join()
+    assert one.error is None
+    assert caplog.messages == told
 
 
 @pytest.mark.parametrize("function", ["chores:nothing", "no_such_module:nap"])
