@@ -18,6 +18,8 @@ GAP = 0.05
 
 
 def stage(type_name: str, **options: Any) -> Filter:
+    if type_name == "spd":
+        options = {"strips": "apart", **options}
     built = stage_class(f"filters.{type_name}").model_validate(options)
     assert isinstance(built, Filter)
     return built

@@ -78,9 +78,9 @@ class Spd(Filter):
     )
     device: Literal["auto", "cpu", "cuda"] = Field("cpu", description="where the network runs; auto: a GPU if any")
     strips: Literal["apart", "merge"] = Field(
-        "apart",
-        description="flight strips or stations (PointSourceId): each onto its own surface, so that the offset between "
-        "them is kept; or all as one cloud",
+        "merge",
+        description="flight strips or stations (PointSourceId): all as one cloud; or apart, each onto its own surface, "
+        "so that the offset between them is kept",
     )
     classes: list[Annotated[int, Field(ge=0, le=255)]] | None = Field(
         None, min_length=1, description="only points of these ASPRS classes may move (2 ground, 6 building, ...)"
