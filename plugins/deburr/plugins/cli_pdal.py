@@ -17,7 +17,7 @@ def pdal_script(quiet: bool) -> None:
     """Print the path of the script that PDAL's filters.python runs; it is the stage's option `script`."""
     from deburr.plugins import preset
 
-    result(preset.script())
+    result(str(preset.script()))
 
 
 @click.command("pdal-preset")
@@ -101,5 +101,5 @@ def pdal_doctor(as_json: bool, quiet: bool) -> None:
     else:
         for check in checks:
             if not quiet or check.outcome == "trouble":
-                result(check)
+                result(str(check))
     click.get_current_context().exit(0 if doctor.healthy(checks) else 1)
