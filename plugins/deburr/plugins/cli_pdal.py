@@ -18,7 +18,7 @@ def pdal_script(quiet: bool) -> None:
     """Print the path of the script that PDAL's filters.python runs; it is the stage's option `script`."""
     from deburr.plugins import preset
 
-    result(preset.script())
+    result(str(preset.script()))
 
 
 @click.command("pdal-preset")
