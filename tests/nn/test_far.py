@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 import torch
 
-from deburr.nn.far import FAR, LEAST, copies, look_far
+from deburr.nn.far import FAR, LEAST, look_far
 from deburr.nn.planes import HOPS, SCALES, SHARES, Graph, Planes, build_graph, fit_planes
+from deburr.nn.thinned import copies
 
 Array = np.ndarray
 

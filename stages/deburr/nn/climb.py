@@ -12,13 +12,14 @@ from deburr.core.cloud import Bools, Floats
 from deburr.core.horizon import Known
 from deburr.nn import level
 from deburr.nn.blocks import Blocks
-from deburr.nn.far import LEAST, copies, look_far
+from deburr.nn.far import LEAST, look_far
 from deburr.nn.inputs import NOISE_FLOOR, Scene
 from deburr.nn.network import LIMIT, ScoreNetwork
 from deburr.nn.planes import HOPS, SHARES, Graph, Planes, fit_planes, in_units, search
 from deburr.nn.points import limited
 from deburr.nn.reading import Field
 from deburr.nn.scope import Scope
+from deburr.nn.thinned import copies
 
 #: Points whose scores are found at once, each part with some more around it.
 PART = 200_000
@@ -47,6 +48,7 @@ class Climb:
         now, first, sure = start, np.empty(0), self.scope.sure(graph.radii())
         # By lot, which a step must not draw anew: the last bits of a coordinate would decide.
         kept, moved = copies(graph), 0.0
+        world = self.scope.points
         for step in range(steps):
             share, last = level.STEP_LEVEL**step, step == steps - 1
             told, wider = share * field.levels / unit, level.widening(share * known["noise"] / unit)
@@ -67,7 +69,6 @@ class Climb:
             if sure is not None:
                 assert members is not None
                 assert seen is not None
-                world = self.scope.points + unit * (now - start)
                 sure = self._inner(graph, sure & self._far(kept, seen, world, unit * radii, members, moved))
                 wanted = sure & asked
                 if not bool(wanted.any()):

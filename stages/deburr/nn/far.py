@@ -13,8 +13,8 @@ from torch import Tensor
 from deburr.core.cloud import Bools, Floats
 from deburr.core.neighbors import Indices, Neighbors
 from deburr.nn.blocks import Blocks
-from deburr.nn.planes import HOPS, SHARES, Graph, Planes, products, smallest_axis
-from deburr.nn.thinned import lots
+from deburr.nn.planes import HOPS, Graph, Planes, products, smallest_axis
+from deburr.nn.thinned import others
 
 #: The neighbours in a copy that a plane is fitted to.
 FAR = 16
@@ -22,12 +22,8 @@ FAR = 16
 LEAST = 2 * FAR
 #: Points looked at at once.
 _CHUNK = 16_384
-
-
-def copies(graph: Graph) -> Bools:
-    """(N, len(SHARES)) bool: which points each copy keeps."""
-    lot = lots(graph)
-    return np.stack([lot < share for share in SHARES], 1)
+#: Where xx, yy, zz, xy, xz, yz stand in a matrix of 3 x 3.
+_SIX = [0, 4, 8, 1, 2, 5]
 
 
 def look_far(
@@ -50,18 +46,10 @@ def look_far(
         tree = Neighbors(points[members])
         for start in range(0, len(rows), _CHUNK):
             some = rows[start : start + _CHUNK]
-            distances, near = _others(tree, members, points[some], some)
+            distances, near = others(tree, members, points[some], some, FAR)
             radii[some] = np.maximum(radii[some], distances[:, -1])
             _fit(planes, scale, some, tree.points[near] - points[some, None], distances, blocks)
     return radii
-
-
-def _others(tree: Neighbors, members: Indices, points: Floats, rows: Indices) -> tuple[Floats, Indices]:
-    """Distances (n, FAR) and numbers (n, FAR) of the ``members`` nearest to ``points`` (n, 3), number ``rows`` (n,) of
-    the cloud, themselves not counted."""
-    distances, near = tree.nearest(points, FAR + 1)
-    mine = (members[near[:, 0]] == rows)[:, None]
-    return np.where(mine, distances[:, 1:], distances[:, :-1]), np.where(mine, near[:, 1:], near[:, :-1])
 
 
 def _fit(planes: Planes, scale: int, rows: Indices, offsets: Floats, distances: Floats, blocks: Blocks) -> None:
@@ -72,10 +60,9 @@ def _fit(planes: Planes, scale: int, rows: Indices, offsets: Floats, distances: 
         # The least keeps a plane where all are equally far.
         weight = 1 - (away[part] / away[part, -1:].clamp_min(1e-150)) ** 2 + 1e-6
         weight /= weight.sum(1, keepdim=True)
-        moments = torch.cat((offset[part], products(offset[part])), 2)
-        moments = torch.bmm(weight[:, None], moments)[:, 0]
-        mean = moments[:, :3]
-        variance, normal = smallest_axis(moments[:, 3:] - products(mean))
+        mean = torch.bmm(weight[:, None], offset[part])[:, 0]
+        squares = torch.bmm((weight[..., None] * offset[part]).transpose(1, 2), offset[part]).flatten(1)
+        variance, normal = smallest_axis(squares[:, _SIX] - products(mean))
         here = into[part]
         planes.means[here, scale] = mean.float()
         planes.normals[here, scale], planes.variances[here, scale] = normal.float(), variance.float()

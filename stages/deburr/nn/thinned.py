@@ -16,7 +16,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from deburr.core.cloud import Floats
+from deburr.core.cloud import Bools, Floats
 from deburr.core.neighbors import Indices, Neighbors
 from deburr.nn.planes import SHARES, Graph, products, smallest_axis
 
@@ -70,13 +70,27 @@ def lots(graph: Graph) -> Floats:
     return drawn
 
 
+def copies(graph: Graph) -> Bools:
+    """(N, len(SHARES)) bool: which points each copy keeps."""
+    lot = lots(graph)
+    return np.stack([lot < share for share in SHARES], 1)
+
+
+def others(tree: Neighbors, members: Indices, points: Floats, rows: Rows, count: int) -> tuple[Floats, Indices]:
+    """Distances (n, count) and places in ``members`` (C,), whose points ``tree`` holds, (n, count) of those nearest to
+    ``points`` (n, 3), number ``rows`` (n,) of the cloud. Nobody's neighbour is oneself."""
+    distances, near = tree.nearest(points, count + 1)
+    mine = (members[near[:, 0]] == rows)[:, None]
+    return np.where(mine, distances[:, 1:], distances[:, :-1]), np.where(mine, near[:, 1:], near[:, :-1])
+
+
 def look(graph: Graph, points: Floats, total: int) -> Thinned:
     """The judges of ``points`` (N, 3) float64, in the units handed over, whose graph is ``graph``.
 
     ``total``: how many points the whole cloud has, of which these may be a tile.
     """
-    lot = lots(graph)
-    kept = [np.flatnonzero(lot < share) for share in SHARES]
+    keeps = copies(graph)
+    kept = [np.flatnonzero(copy) for copy in keeps.T]
     rows = np.arange(len(points)) if total <= ALL_JUDGE else kept[0]
     spacing = graph.spacing.double().numpy()[rows] * graph.unit
     radii, shapes, normals, pools = np.zeros(len(rows)), [], [], []
@@ -98,7 +112,7 @@ def look(graph: Graph, points: Floats, total: int) -> Thinned:
         torch.from_numpy(window),
         torch.from_numpy(wide),
         torch.from_numpy(reach),
-        torch.from_numpy(np.stack([lot < share for share in SHARES], 1)),
+        torch.from_numpy(keeps),
         radii,
     )
 
@@ -118,11 +132,7 @@ class _Copy:
         if len(copy) < LEAST:
             none = np.empty((len(rows), 0))
             return cls(points[copy], none, none.astype(np.intp), np.full(len(rows), np.inf))
-        distances, near = Neighbors(points[copy]).nearest(points[rows], max(NEAR) + 1)
-        # A judge in the copy finds itself; nobody's neighbour is oneself.
-        mine = copy[near[:, 0]] == rows
-        distances = np.where(mine[:, None], distances[:, 1:], distances[:, :-1])
-        near = np.where(mine[:, None], near[:, 1:], near[:, :-1])
+        distances, near = others(Neighbors(points[copy]), copy, points[rows], rows, max(NEAR))
         return cls(points[copy], distances, near, distances[:, -1])
 
     def pool(self, place: Rows) -> tuple[Rows, Weights]:

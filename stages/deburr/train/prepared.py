@@ -17,11 +17,12 @@ from deburr.core.cloud import Floats
 from deburr.core.errors import ReadError
 from deburr.core.files import replacing
 from deburr.nn.blocks import Blocks
-from deburr.nn.far import copies, look_far
+from deburr.nn.far import look_far
 from deburr.nn.inputs import NOISE_FLOOR, Scene
 from deburr.nn.level import SECOND_STEP, STEP_LEVEL, widening
 from deburr.nn.planes import Graph, Planes, build_graph, fit_planes, spread
 from deburr.nn.points import canonical
+from deburr.nn.thinned import copies
 from deburr.train import level
 from deburr.train.examples import Example
 from deburr.train.level import Judged, judged
