@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import math
 import struct
 from pathlib import Path
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 
 from deburr.core import wkt
 from deburr.core.cloud import Extent
@@ -15,6 +17,7 @@ from deburr.core.errors import SpecError
 from deburr.core.stage import Outline
 from deburr.pipeline import crs, info, lonlat, run, vpc
 from deburr.pipeline.alike import check_alike, one_system
+from deburr.pipeline.cli import cli
 from deburr.readers._las_crs import is_epsg, read_crs, unfit_crs
 from deburr.readers._las_header import Vlr
 
@@ -159,6 +162,12 @@ def test_a_file_of_two_units_is_told_of(tmp_path: Path) -> None:
     assert dict(info.table(found))["z"].endswith(" US ft)")
     read = run([path, "filters.normalize"])
     assert any("heights in US survey foot" in w for w in read.report["stages"][0]["warnings"])
+    # In a batch the head and the reader both know it; it is said once.
+    done = CliRunner().invoke(cli, ["batch", '["filters.outlier"]', path, "--out", str(tmp_path / "out"), "--quiet"])
+    assert done.exit_code == 0, done.stderr
+    assert done.stderr.count("multiply the heights by 0.30480061 first") == 1
+    report = json.loads((tmp_path / "out" / "report.json").read_text())
+    assert sum("multiply the heights" in warning for warning in report["warnings"]) == 1
 
 
 @pytest.mark.parametrize(

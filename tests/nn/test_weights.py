@@ -17,6 +17,7 @@ from torch.torch_version import TorchVersion
 from deburr.core.errors import ReadError, WriteError
 from deburr.nn.published_net import SpdNet
 from deburr.nn.weights import MAX_HEADER, check_torch, fit, import_checkpoint, read, save
+from deburr.train.checkpoint import read_state
 
 
 def test_what_is_saved_is_read(tmp_path: Path) -> None:
@@ -214,6 +215,9 @@ def test_no_pickle_is_read_by_a_torch_that_may_run_it(
     if not safe:
         with pytest.raises(ReadError, match=f"m.ckpt: is a pickle, in which torch {version[:3]}"):
             check_torch("m.ckpt")
+        with pytest.raises(ReadError, match=r"run\.ckpt: is a pickle"):
+            read_state(tmp_path / "run.ckpt", {}, torch.device("cpu"))
+        assert not opened
 
 
 def test_unsupported_checkpoints_are_named(tmp_path: Path) -> None:

@@ -35,10 +35,8 @@ def read_by(plan: Plan) -> dict[Path_, str]:
     """The files that ``plan`` reads, and what they are."""
     found: dict[Path_, str] = {plan.origin: "the spec"} if plan.origin else {}
     for stage in plan.stages:
-        for option in sorted(stage.files) if not isinstance(stage, Writer) else ():
-            path = getattr(stage, option)
-            if isinstance(path, str):
-                found[path] = "the input" if isinstance(stage, Reader) else f"'{option}' of {stage.type_name}"
+        for option, path in stage.reads.items() if not isinstance(stage, Writer) else ():
+            found[path] = "the input" if isinstance(stage, Reader) else f"'{option}' of {stage.type_name}"
     return found
 
 

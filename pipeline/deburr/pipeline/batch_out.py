@@ -35,9 +35,11 @@ def stages_of(prepared: Prepared, account: Account) -> list[dict[str, Any]]:
     return found
 
 
-def warnings_of(account: Account) -> list[str]:
-    """What readers and writers had to say while outputs were written, each sentence once."""
-    return [*dict.fromkeys(warning for one in outputs_of(account) for warning in one["warnings"])]
+def warnings_of(prepared: Prepared, account: Account) -> list[str]:
+    """What readers and writers had to say while outputs were written, each sentence once, and none that was said of
+    the files' heads beforehand."""
+    told = dict.fromkeys(warning for one in outputs_of(account) for warning in one["warnings"])
+    return [warning for warning in told if warning not in prepared.warnings]
 
 
 def _done(account: Account) -> list[Any]:
@@ -68,7 +70,7 @@ def leave(prepared: Prepared, account: Account, folder: Path, began: datetime, s
         "failed": [{"id": id_, "error": error} for id_, error in account.errors.items()],
         "tasks_done": account.tasks,
         "tasks_resumed": account.skipped,
-        "warnings": [*prepared.warnings, *warnings_of(account)],
+        "warnings": [*prepared.warnings, *warnings_of(prepared, account)],
         "versions": report.versions(),
     }
     with replacing(folder / batch_map.NAME) as temporary:

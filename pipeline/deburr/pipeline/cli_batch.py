@@ -176,7 +176,7 @@ def _run(request: Request, prepared: Prepared, options: dict[str, Any], quiet: b
         account = batch.run(request.tile)
         prepared = batch.prepared
         report = batch_out.leave(prepared, account, folder, began, time.monotonic() - clock)
-        for warning in batch_out.warnings_of(account):
+        for warning in batch_out.warnings_of(prepared, account):
             view.warn(warning)
         for stage in report["stages"]:
             for warning in stage["warnings"]:

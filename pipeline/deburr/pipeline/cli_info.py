@@ -10,7 +10,7 @@ import click
 
 from deburr.core.errors import RunError
 from deburr.pipeline.cli import common
-from deburr.pipeline.cli_say import give, result, say
+from deburr.pipeline.cli_say import give, result, say, say_all
 
 
 @click.command()
@@ -35,7 +35,7 @@ def info(names: tuple[str, ...], as_json: bool, summary: bool, quiet: bool) -> N
             if len(paths) == 1:
                 raise
             # The others are told of all the same.
-            click.echo(str(error), err=True)
+            say_all(str(error))
             failed.append(error)
     if as_json:
         result(json.dumps(found[0] if len(paths) == 1 else found, indent=2))

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from deburr.core.errors import RunError
+from deburr.nn.weights import check_torch
 
 State = dict[str, Any]
 
@@ -37,10 +38,13 @@ def seal(state: State) -> State:
 
 
 def read_state(path: Path, networks: Mapping[str, Tensor], device: torch.device) -> State:
-    """The state in a checkpoint, whose networks have the names, shapes and types of ``networks``. Raises `RunError`.
+    """The state in a checkpoint, whose networks have the names, shapes and types of ``networks``.
+
+    Raises `RunError`, and `ReadError` where this torch might run what is in it.
 
     Nothing in the file is executed. ``chain`` is a list of objects, all numbers are finite, tensors of weights too.
     """
+    check_torch(path)
     try:
         # A damaged pickle can raise nearly any error from inside torch; none of them is ours to let through.
         state = torch.load(path, weights_only=True, map_location=device)

@@ -25,7 +25,6 @@ from deburr.nn.inputs import Scene
 from deburr.nn.layer import Sizes
 from deburr.nn.network import ScoreNetwork
 from deburr.nn.noise_network import NoiseNetwork
-from deburr.nn.weights import check_torch
 from deburr.train import level, validate
 from deburr.train.checkpoint import load_optimizer, read_state, seal
 from deburr.train.curves import Curves
@@ -166,7 +165,6 @@ class Trainer:
 
     def restore(self, path: Path) -> list[dict[str, Any]]:
         """Go on from a checkpoint of `state`; returns the chain of runs before it. Raises `RunError`."""
-        check_torch(path)
         state = read_state(path, self.networks.state_dict(), self.device)
         try:
             # Text is not compared: a checkpoint may be older than an option that its recipe does not use.
