@@ -8,6 +8,9 @@ from contextlib import suppress
 
 from deburr.core.interrupts import whole_import
 
+#: What pictures need of it that is written in C, or imports what is.
+_IN_C = ("figure", "collections", "ticker", "backends.backend_agg")
+
 
 def load() -> None:
     """Import matplotlib before anything of it is imported.
@@ -20,6 +23,8 @@ def load() -> None:
     chosen = os.environ.pop("MPLBACKEND", None)
     try:
         matplotlib = whole_import("matplotlib")
+        for part in _IN_C:
+            whole_import(f"matplotlib.{part}")
     finally:
         if chosen is not None:
             os.environ["MPLBACKEND"] = chosen

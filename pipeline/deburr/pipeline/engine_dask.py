@@ -19,6 +19,7 @@ from queue import Empty, SimpleQueue
 from typing import Any
 
 from deburr.core.errors import RunError
+from deburr.core.interrupts import held
 from deburr.pipeline import _machine, _worker
 from deburr.pipeline.engine import Outcome, Queue, Task, outcome
 
@@ -43,7 +44,8 @@ def run_dask(tasks: Iterable[Task], function: str, scheduler: str, setup: dict[s
 @contextmanager
 def _connected(scheduler: str) -> Iterator[Any]:
     try:
-        import distributed
+        with held():
+            import distributed
     except ImportError as error:
         raise RunError("--scheduler: needs Dask, which is not installed; pip install deburr[batch]") from error
     # Dask finds this out only after it has begun threads, for which it then waits.

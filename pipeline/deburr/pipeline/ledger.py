@@ -182,8 +182,9 @@ class Ledger:
     def _append(self, value: dict[str, Any]) -> None:
         text = _line(value)
         try:
-            if os.pwrite(self._file, text, self._end) != len(text):
-                raise OSError(0, "not all was written; the disk may be full")
+            done = 0
+            while done < len(text):  # a disk that becomes full takes a part first, and gives its reason for the rest
+                done += os.pwrite(self._file, text[done:], self._end + done)
             os.fsync(self._file)
         except OSError as error:
             raise self._refused(error) from error

@@ -9,6 +9,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from deburr.core.cloud import Floats
+from deburr.core.interrupts import whole_import
 from deburr.core.neighbors import Indices
 
 #: The table's rows: noise level over spacing; its columns: 1 - gate, the share of the way that is not gone. Both as
@@ -77,10 +78,9 @@ class Table:
         Each (N,): level and spacing in the same units, gate 0..1, log odds that the level is right; None: it was told.
         ``cloud``: the whole cloud's level.
         """
-        from scipy.interpolate import RegularGridInterpolator
-
+        table: Any = whole_import("scipy.interpolate").RegularGridInterpolator
         at = np.column_stack([np.clip(value, marks[0], marks[-1]) for value, marks in _axes(level, spacing, gate)])
-        doubted, sure = (RegularGridInterpolator((LEVELS, CLOSED), layer)(at) for layer in self.shares)
+        doubted, sure = (table((LEVELS, CLOSED), layer)(at) for layer in self.shares)
         believed = 1.0 if odds is None else 1 / (1 + np.exp(-np.clip(odds, -30, 30)))
         return np.asarray(believed * sure * level + (1 - believed) * doubted * np.maximum(level, cloud))
 
