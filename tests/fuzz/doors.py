@@ -20,9 +20,14 @@ import torch
 
 from deburr.core import wkt
 from deburr.core.neighbors import threads
+from deburr.core.sums import from_json
 from deburr.pipeline import crs, load, lonlat
 from deburr.pipeline.alike import one_system
+from deburr.pipeline.inputs import expand
+from deburr.pipeline.ledger import Ledger
+from deburr.pipeline.records import is_sound
 from deburr.pipeline.resolve import Override
+from deburr.pipeline.tasks import results_of, still_there
 from deburr.plugins import preset
 from deburr.plugins.convert import as_text, convert
 from deburr.readers._las_crs import read_crs, unfit_crs
@@ -142,6 +147,36 @@ def pdal_pipeline(data: bytes, folder: Path) -> None:
     assert json.loads(as_text(found.value)) == json.loads(json.dumps(found.value))
     again = convert(found.value, {"noise": 0.1})
     assert not again.changed
+
+
+def vpc(data: bytes, folder: Path) -> None:
+    """A list of files, where some are: only these may come out."""
+    for name in ("a.las", "b.laz", "c.las"):
+        (folder / name).touch()
+    path = folder / "x.vpc"
+    path.write_bytes(data)
+    for file in expand([str(path)]):
+        assert file.is_file()
+        assert str(file).isprintable()
+
+
+def ledger(data: bytes, folder: Path) -> None:
+    """Whatever a ledger tells of, the work that would be spared by it can go on with, and the next line is sound."""
+    path = folder / "ledger.jsonl"
+    path.write_bytes(data)
+    told = Ledger(path)
+    for kind in ("survey", "clean", "write", "known", "failed", "memory", "input"):
+        for key, record in told.of_kind(kind).items():
+            assert is_sound(kind, record)
+            if kind in ("survey", "clean", "write"):
+                assert still_there(record) in (True, False)
+                assert all(place >= 0 for place in results_of(record))
+                for stage in record.get("stages", ()):
+                    from_json(stage["sums"])
+            assert told.get(kind, key) == record
+    with told:
+        told.add("key", "failed", {"error": "new"})
+    assert Ledger(path).get("failed", "key") == {"error": "new"}
 
 
 def environment(data: bytes, folder: Path) -> None:

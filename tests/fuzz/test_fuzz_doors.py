@@ -25,6 +25,7 @@ import pytest
 import torch
 
 from deburr.core.errors import DeburrError
+from deburr.pipeline.ledger import Ledger, key_of
 
 
 def _tool(name: str) -> Any:
@@ -40,8 +41,8 @@ def _tool(name: str) -> Any:
 doors, mutate = _tool("doors"), _tool("mutate")
 
 CASES = int(os.environ.get("DEBURR_FUZZ", "2000"))
-#: Cases of a door that are worth as much time as those of others: torch takes 30 ms to read a checkpoint.
-COSTS = {"checkpoint": 8}
+#: Cases of a door that are worth as much time as those of others: torch takes 30 ms to read a checkpoint, a disk some to keep a line.
+COSTS = {"checkpoint": 8, "ledger": 2}
 #: Places that a nasty value is put into behind a door, each time others: all see a part of the values.
 PLACES = 3
 #: Seconds that a case may take, and MB that a door's cases may take besides what was taken before.
@@ -182,6 +183,56 @@ def _mutated_override(chance: random.Random) -> bytes:
     return b"filters.spd." + option + b"=" + chance.choice((mutate.of_json([0.03, [2, 6]], chance), nasty))
 
 
+VPC = {
+    "type": "FeatureCollection",
+    "features": [
+        {
+            "type": "Feature", "stac_version": "1.0.0", "id": name, "bbox": [0.0, 0.0, 1.0, 1.0],
+            "assets": {"data": {"href": f"./{name}"}}, "geometry": {"type": "Polygon", "coordinates": [[[0.0, 0.0]]]},
+            "properties": {"pc:count": 5, "proj:bbox": [0, 0, 0, 1, 1, 1], "proj:wkt2": ""},
+        }
+        for name in ("a.las", "b.laz")
+    ],
+}  # fmt: skip
+#: A record of each kind, as runs write them.
+RECORDS: dict[str, Any] = {
+    "input": {"stamp": [10, 20, 30], "sha256": "0" * 64},
+    "survey": {"id": "survey-1-a", "points": 5, "key": "1" * 64, "near": "", "seconds": 0.5, "sums": "s.json",
+               "halo": 1.5, "read": 6, "attempts": 1, "unproved": 0},
+    "clean": {"id": "a", "points": 5, "key": "2" * 64, "near": "3" * 64, "seconds": 0.5, "halo": 1.5, "read": 6,
+              "attempts": 1, "unproved": 0, "moved": 3, "displacement_rms": 0.1, "displacement_max": 0.2,
+              "displacements": {}, "noise_before": 0.1, "noise_after": None, "pieces": {"0": "p-0"},
+              "stages": [{"figures": {"points": 5}, "warnings": ["w"], "sums": {}}]},
+    "write": {"id": "write-a", "points": 5, "key": "4" * 64, "near": "", "seconds": 0.1,
+              "written": [{"path": "a.las", "size": 10, "mtime_ns": 5, "ctime_ns": 6, "sha256": "5" * 64, "count": 5,
+                           "bounds": [[0.0, 0.0, 0.0], [1.0, 1.0, 1.0]], "figures": {}, "warnings": []}]},
+    "known": {"known": [{"spacing": 0.5}, {}]},
+    "failed": {"error": None},
+    "memory": {"bytes": 1_000_000},
+}  # fmt: skip
+
+
+def ledger_of(records: dict[str, Any], seal: bool = True) -> bytes:
+    """A ledger of these records, each under its kind; without a ``seal``, with those of `RECORDS`."""
+    lines: list[Any] = [{"deburr ledger": 1}]
+    for kind, record in records.items():
+        told = record if seal else RECORDS[kind]
+        lines.append({"kind": kind, "key": kind, "record": record, "sum": key_of(kind, kind, told)[:16]})
+    return "".join(json.dumps(line) + "\n" for line in lines).encode()
+
+
+def _mutated_ledger(chance: random.Random) -> bytes:
+    """Bytes of the file changed, or values of a record; of these, most sealed as if a run had written them."""
+    if chance.random() < 0.3:
+        return bytes(mutate.of_bytes(ledger_of(RECORDS), chance))
+    kind = chance.choice(list(RECORDS))
+    try:
+        record = json.loads(mutate.of_json(RECORDS[kind], chance))
+    except ValueError:
+        record = None
+    return ledger_of({**RECORDS, kind: record}, chance.random() < 0.8)
+
+
 _OPTIONS = b'noise=0.03\x1eclasses=[2, 6]\x1ewhere=Z > 3\x1edimensions=["Displacement"]'
 _OPTION = re.compile(rb"[^\x1e=]+|=")
 
@@ -193,6 +244,8 @@ MADE: dict[str, Callable[[random.Random], bytes]] = {
     "ply": _mutated_ply,
     "recipe": lambda chance: mutate.of_json(RECIPE, chance),
     "checkpoint": _mutated_checkpoint,
+    "vpc": lambda chance: mutate.of_json(VPC, chance),
+    "ledger": _mutated_ledger,
     "pdal_options": lambda chance: mutate.of_text(_OPTIONS, chance, _OPTION),
     "pdal_pipeline": lambda chance: mutate.of_json(THEIRS, chance),
 }
@@ -252,7 +305,13 @@ def _everywhere(name: str, value: Any) -> Sequence[Callable[[], bytes]]:
 
 def _inside(name: str, value: Any, raw: bytes) -> Iterator[Callable[[], bytes]]:
     bases: dict[str, Any] = {"spec": SPEC, "recipe": RECIPE, "pdal_pipeline": THEIRS}
-    if name in bases:
+    if name == "vpc":
+        for place in [("type",), ("features",), ("features", 0)] + [
+            ("features", 0, *place)
+            for place in [("assets",), ("assets", "data"), ("assets", "data", "href"), ("properties",), ("geometry",)]
+        ]:
+            yield partial(_placed, VPC, place, value)
+    elif name in bases:
         base = bases[name]
         places: list[tuple[Any, ...]] = [(key,) for key in base]
         if "pipeline" in base:
@@ -283,6 +342,11 @@ def _inside(name: str, value: Any, raw: bytes) -> Iterator[Callable[[], bytes]]:
         for option in (b"noise", b"classes", b"where", b"dimensions", b"steps", b"device", b"weights"):
             yield partial(bytes.join, b"", ((b"filters.spd." if name == "override" else b""), option, b"=", raw))
         yield partial(bytes.join, b"", (raw, b"=1"))
+    elif name == "ledger":
+        for kind, record in RECORDS.items():
+            yield partial(ledger_of, {**RECORDS, kind: value})
+            for key in record:
+                yield partial(ledger_of, {**RECORDS, kind: {**record, key: value}})
     elif name == "checkpoint":
         base = _state()
         for key in base:
@@ -319,6 +383,14 @@ def test_nasty_values_in_every_place(name: str, tmp_path: Path, monkeypatch: pyt
             with _watched(f"value {number} ({str(value)[:40]!r}) in place {place} of {name}"):
                 getattr(doors, name)(data, tmp_path)
     assert _memory() - before < MOST
+
+
+def test_what_is_not_damaged_is_let_in(tmp_path: Path) -> None:
+    """What cases are made of, or nothing behind the doors would be tried."""
+    doors.vpc(json.dumps(VPC).encode(), tmp_path)
+    (tmp_path / "ledger.jsonl").write_bytes(ledger_of(RECORDS))
+    told = Ledger(tmp_path / "ledger.jsonl")
+    assert all(told.of_kind(kind) for kind in RECORDS)
 
 
 def test_there_are_about_two_hundred_nasty_values() -> None:

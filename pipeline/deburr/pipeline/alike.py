@@ -24,17 +24,21 @@ _LISTED = 5
 _COMPOUND = ("COMPD_CS", "COMPOUNDCRS")
 
 
-def check_alike(outlines: Sequence[tuple[str | Path, Outline]], dims: frozenset[str] | None = None) -> list[str]:
+def check_alike(
+    outlines: Sequence[tuple[str | Path, Outline]], dims: frozenset[str] | None = None, merged: bool = True
+) -> list[str]:
     """Warnings about files that are merged, inputs and context alike; ``dims``: what is looked at (None: all).
 
-    Raises `SpecError` for those that cannot be merged: other units, another reference system, a dimension of another
-    shape.
+    Of files that are not ``merged``, but told of in one report, only units must agree. Raises `SpecError` for those
+    that cannot be: other units, another reference system, a dimension of another shape.
     """
-    problems = [*_units(outlines), *_systems(outlines), *_shapes(outlines, dims)]
+    problems = [*_units(outlines)] + ([*_systems(outlines), *_shapes(outlines, dims)] if merged else [])
     if problems:
         more = [f"and {len(problems) - _LISTED:,} more of the kind"] if len(problems) > _LISTED else []
         raise SpecError(problems[:_LISTED] + more)
     doubts = (f"{path}: {doubt}" for path, outline in outlines for doubt in outline.doubts)
+    if not merged:
+        return [*doubts]
     return [*doubts, *_without_system(outlines), *_lacking(outlines, dims), *_overlapping(outlines)]
 
 
@@ -178,7 +182,7 @@ def _overlapping(outlines: Sequence[tuple[str | Path, Outline]]) -> Iterator[str
     for most, i, j in pairs[:_LISTED]:
         yield (
             f"{full[i][0]} and {full[j][0]}: their bounds overlap by {most:.0%} of the smaller; points of both are "
-            "neighbours of each other, and equal ones count as one"
+            "neighbours of each other, and equal ones count as one; scans of separate objects want --independent"
         )
     if len(pairs) > _LISTED:
         yield f"{len(pairs) - _LISTED:,} more pairs of files overlap by more than {_OVERLAP:.0%} of the smaller"

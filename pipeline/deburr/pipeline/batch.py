@@ -65,14 +65,22 @@ class Means:
 
 @dataclass
 class Account:
-    """What became of it: records of tiles and outputs by id, errors by id, figures that surveys found."""
+    """What became of it: records of tiles and outputs by id, errors by id."""
 
     tiles: dict[str, dict[str, Any]] = field(default_factory=dict)
     outputs: dict[str, dict[str, Any]] = field(default_factory=dict)
     errors: dict[str, str] = field(default_factory=dict)
-    known: Sequence[Mapping[str, Any]] = ()
     tasks: int = 0
     skipped: int = 0
+
+
+@dataclass(frozen=True, eq=False)
+class _Cloud:
+    """Files that are cleaned together, by number, their tiles, and what has been found out of them."""
+
+    files: tuple[int, ...]
+    tiles: Sequence[Tile]
+    passes: Passes
 
 
 class _Unreadable(Exception):
@@ -130,7 +138,7 @@ class Batch:
     def _tell_of_borders(self) -> None:
         """Warn of outputs that would be other ones if a file beside them could be read."""
         told = []
-        for file in self._gone:
+        for file in [] if self._job.independent else self._gone:
             beside = dict.fromkeys(
                 path
                 for tile in self.account.tiles.values()
@@ -156,14 +164,17 @@ class Batch:
         self._unpack({*doubtful})
         self._unpack({file.number for file in batch_tiles.large(self._job)})
         tiles = batch_tiles.tiles(self._job, self.prepared.outputs, side)
-        passes = Passes(self._job.filters, self._job.places)
-        remembered = self._past.known(self._means.only_failed)
-        if remembered is not None:
-            passes.known = list(remembered)
-        else:
-            self._survey(passes, tiles)
-        self.account.known = passes.known
-        self._clean(passes.work(), tiles)
+        clouds = self._clouds(tiles)
+        new = []
+        for cloud in clouds:
+            remembered = self._past.known(cloud.files, self._means.only_failed)
+            if remembered is None:
+                new.append(cloud)
+            else:
+                cloud.passes.known = list(remembered)
+        lost = self._survey(new)
+        self._clean([cloud for cloud in clouds if cloud not in lost])
+        self._tell_of_tiles(tiles)
         self._write(tiles)
         for file in self._job.store.files:
             self._past.mark(file.path, None)
@@ -193,33 +204,58 @@ class Batch:
         if unread:
             raise _Unreadable(unread)
 
-    def _survey(self, passes: Passes, tiles: Sequence[Tile]) -> None:
-        number = 0
-        while (work := passes.survey()) is not None:
-            number += 1
-            asked = self._surveyed(work, tiles, number)
-            records = self._pass(f"survey {number}", asked)
-            found = [sums_of(records[task["id"]]) for task in asked if task["id"] in records]
-            if asked and not found:
-                raise RunError("no part of the cloud could be surveyed; see the failures above")
-            passes.learn(work, merge(found))
-        if number:
-            self._past.remember(passes.known, complete=not self.account.errors)
+    def _clouds(self, tiles: Sequence[Tile]) -> list[_Cloud]:
+        """All files are one, or each is one of its own."""
+        mine = [file.number for file in self._job.store.files if not file.context]
+        parts = [(number,) for number in mine] if self._job.independent else [tuple(mine)]
+        of: dict[int, list[Tile]] = {}
+        for tile in tiles:
+            of.setdefault(tile.core.files[0], []).append(tile)
+        alone = self._job.independent
+        return [
+            _Cloud(files, of.get(files[0], []) if alone else tiles, Passes(self._job.filters, self._job.places))
+            for files in parts
+        ]
 
-    def _surveyed(self, work: Work, tiles: Sequence[Tile], number: int) -> list[dict[str, Any]]:
+    def _survey(self, clouds: Sequence[_Cloud]) -> list[_Cloud]:
+        """Find out what is to be known of each cloud; those of which nothing could be. Raises `RunError` if all are."""
+        lost: list[_Cloud] = []
+        partly: set[_Cloud] = set()
+        number = 0
+        while works := [(cloud, work) for cloud in clouds if cloud not in lost and (work := cloud.passes.survey())]:
+            number += 1
+            asked = [(cloud, work, self._surveyed(cloud, work, number)) for cloud, work in works]
+            records = self._pass(f"survey {number}", [task for *_, tasks in asked for task in tasks])
+            for cloud, work, tasks in asked:
+                found = [sums_of(records[task["id"]]) for task in tasks if task["id"] in records]
+                if tasks and not found:
+                    lost.append(cloud)
+                    error = self.account.errors[tasks[0]["id"]]
+                    self.account.errors |= dict.fromkeys((tile.id for tile in cloud.tiles), error)
+                    continue
+                if len(found) < len(tasks):
+                    partly.add(cloud)
+                cloud.passes.learn(work, merge(found))
+                if cloud.passes.survey() is None:
+                    self._past.remember(cloud.files, cloud.passes.known, complete=cloud not in partly)
+            if len(lost) == len(clouds):
+                raise RunError("no part of the cloud could be surveyed; see the failures above")
+        return lost
+
+    def _surveyed(self, cloud: _Cloud, work: Work, number: int) -> list[dict[str, Any]]:
         """The tasks of a survey: cells of a sample, or all tiles."""
-        extent = self._job.store.extent
-        chosen = sample(work, extent)
-        mine = tuple(file.number for file in self._job.store.files if not file.context)
+        points_of = self._job.around(cloud.files)
+        chosen = sample(work, points_of.extent)
         if chosen is None:
-            parts = [(tile.id, tile.core, tile.points) for tile in tiles if tile.points]
+            parts = [(tile.id, tile.core, tile.points) for tile in cloud.tiles if tile.points]
         else:
             parts = []
-            for x, y, right, top in chosen.cells(extent):
-                core = Core(batch_tiles.place(x, y), batch_tiles.place(right, top), mine)
-                points = self._job.store.count(core.low, core.high)
+            name = f"{self._paths(cloud.files)[0]} " if self._job.independent else ""
+            for x, y, right, top in chosen.cells(points_of.extent):
+                core = Core(batch_tiles.place(x, y), batch_tiles.place(right, top), cloud.files)
+                points = points_of.count(core.low, core.high)
                 if points:
-                    parts.append((f"{x:g}_{y:g}", core, points))
+                    parts.append((f"{name}{x:g}_{y:g}", core, points))
         return [
             {"id": f"survey-{number}-{name}", "shown": name, "kind": "survey", "surveyor": len(work.stages),
              "points": points, "known": [*work.known, work.asked], "core": core_as_json(core),
@@ -227,7 +263,9 @@ class Batch:
             for name, core, points in parts
         ]  # fmt: skip
 
-    def _clean(self, work: Work, tiles: Sequence[Tile]) -> None:
+    def _clean(self, clouds: Sequence[_Cloud]) -> None:
+        works = [(tile, cloud.passes.work()) for cloud in clouds for tile in cloud.tiles]
+        tiles = [tile for tile, _ in works]
         parts = Counter(tile.output for tile in tiles)
         alone = {output.id: output for output in self.prepared.outputs if parts[output.id] == 1}
         tasks = [
@@ -236,17 +274,24 @@ class Batch:
              "output": list(alone[tile.output].writers) if tile.output in alone else None,
              "may_be_empty": alone[tile.output].may_be_empty if tile.output in alone else True,
              "folder": str(self._scratch / _PIECES)}
-            for tile in tiles
+            for tile, work in works
         ]  # fmt: skip
         self._spare(tasks, tiles)
         records = self._pass("cleaning", tasks)
+        self.account.tiles = dict(records)
+        for tile in tiles:
+            if tile.output in alone and tile.id in records:
+                self.account.outputs[tile.output] = {"written": records[tile.id]["written"]}
+
+    def _tell_of_tiles(self, tiles: Sequence[Tile]) -> None:
+        """Say of each tile, cleaned or not, where it is and what was wrong with it."""
+        records = self.account.tiles
+        self.account.tiles = {}
         for tile in tiles:
             box = [*tile.core.low.tolist(), *tile.core.high.tolist()]
             told = {"id": tile.id, "files": self._paths(tile.core.files), "box": box}
             error = self.account.errors.get(tile.id)
             self.account.tiles[tile.id] = {**told, "points": tile.points, "error": error, **records.get(tile.id, {})}
-            if tile.output in alone and tile.id in records:
-                self.account.outputs[tile.output] = {"written": records[tile.id]["written"]}
 
     def _write(self, tiles: Sequence[Tile]) -> None:
         """Put the outputs of several tiles together."""
@@ -313,10 +358,10 @@ class Batch:
         # What the last pass over the points has read is not read again; where space is short, nor kept in between.
         spent = () if self._means.keep else ("clean", "survey") if self._short else ("clean",)
         reading = [task for task in waiting if "core" in task]
-        spare = Footprint(self._job.store, [task for task in reading if task["kind"] in spent])
+        spare = Footprint(self._job, [task for task in reading if task["kind"] in spent])
         check_room(self._scratch, spare.most())
         if not self._short:
-            self._unpack(Footprint(self._job.store, reading).files)
+            self._unpack(Footprint(self._job, reading).files)
         # How many points a tile has is known when it is read; before, it is guessed a little too high.
         whole = sum(file.extent.count for file in self._job.store.files if not file.context)
         self._view.stage(name, len(tasks), min(sum(points.values()), whole))

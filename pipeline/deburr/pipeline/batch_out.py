@@ -8,7 +8,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from deburr.core.files import replacing
+from deburr.core.files import remove_left, replacing
 from deburr.pipeline import batch_map, batch_report, crs, figures, noise_map, report, vpc
 from deburr.pipeline.batch import Account, outputs_of
 from deburr.pipeline.batch_plan import Prepared
@@ -28,7 +28,7 @@ def stages_of(prepared: Prepared, account: Account) -> list[dict[str, Any]]:
     done = _done(account)
     found = []
     for number, stage in enumerate(prepared.job.filters):
-        made, warnings = figures.merged(stage, [stages[number] for stages in done])
+        made, warnings = figures.merged(stage, [stages[number] for stages in done], not prepared.job.independent)
         options = stage.model_dump(mode="json", by_alias=True, exclude={"tag", "user_data"})
         one = {"type": stage.type_name, "tag": stage.tag, "options": options}
         found.append({**one, "figures": made, "warnings": warnings})
@@ -50,7 +50,7 @@ def _done(account: Account) -> list[Any]:
 def leave(prepared: Prepared, account: Account, folder: Path, began: datetime, seconds: float) -> dict[str, Any]:
     """Write report.json, tiles.csv, tiles.png and, as `noise_map.leave`, noise.png into ``folder``; returns the report.
 
-    Raises `WriteError`.
+    There are no maps of independent files, which lie nowhere beside each other. Raises `WriteError`.
     """
     unit = unit_of(prepared)
     tiles = list(account.tiles.values())
@@ -73,11 +73,15 @@ def leave(prepared: Prepared, account: Account, folder: Path, began: datetime, s
         "warnings": [*prepared.warnings, *warnings_of(prepared, account)],
         "versions": report.versions(),
     }
-    with replacing(folder / batch_map.NAME) as temporary:
-        batch_map.draw(tiles, temporary, unit)
-    done = _done(account)
-    noted = [figures.noted([stages[number] for stages in done]) for number in range(len(prepared.job.filters))]
-    noise_map.leave(folder, noted, unit)
+    if prepared.job.independent:
+        for name in (batch_map.NAME, noise_map.NAME):
+            remove_left(folder / name)
+    else:
+        with replacing(folder / batch_map.NAME) as temporary:
+            batch_map.draw(tiles, temporary, unit)
+        done = _done(account)
+        noted = [figures.noted([stages[number] for stages in done]) for number in range(len(prepared.job.filters))]
+        noise_map.leave(folder, noted, unit)
     with replacing(folder / report.NAME) as temporary:
         temporary.write_text(json.dumps(report.plain(found), indent=2, allow_nan=False) + "\n", encoding="utf-8")
     return found

@@ -30,13 +30,11 @@ class Past:
         self._base = self._identity()
         self._files = sorted(job.store.files, key=lambda file: file.number)
         # By the state they were in before anything was read: one that changes meanwhile must not pass for what was.
-        states = [[os.path.abspath(file.path), file.stamp, file.context] for file in self._files]
-        self._all_files = ledger.key_of(self._base, states)
+        self._states = {file.number: [os.path.abspath(file.path), file.stamp, file.context] for file in self._files}
+        self._all_files = self._of_files([*self._states])
         self._paths = {file.number: os.path.abspath(file.path) for file in self._files}
         self._places = {file.number: place for place, file in enumerate(self._files)}
         self._bounds = np.array([[file.low, file.high] for file in self._files]).reshape(-1, 2, 2)
-        extent = job.store.extent
-        self._extent = [extent.low.tolist(), extent.high.tolist()] if extent.count else None
         self._contents: dict[int, str] = {}
 
     def _identity(self) -> Any:
@@ -51,7 +49,17 @@ class Past:
         filters = [
             {k: v for k, v in as_json(stage).items() if k not in ("tag", "user_data")} for stage in self._job.filters
         ]
-        return [version("deburr"), filters, files, None if bundled is None else bundled["sha256"]]
+        found = [version("deburr"), filters, files, None if bundled is None else bundled["sha256"]]
+        return [*found, "independent"] if self._job.independent else found
+
+    def _of_files(self, numbers: Sequence[int]) -> str:
+        """What all that hangs on these files, in the state that they are in, hangs on."""
+        return ledger.key_of(self._base, [self._states[number] for number in numbers])
+
+    def _extent(self, task: Mapping[str, Any]) -> Any:
+        """Of the cloud that a task is part of."""
+        extent = self._job.around(task["core"]["files"]).extent
+        return [extent.low.tolist(), extent.high.tolist()] if extent.count else None
 
     def key(self, task: Mapping[str, Any]) -> str:
         """What the result of a task depends on, but for the files nearby."""
@@ -69,7 +77,8 @@ class Past:
             return ""
         core, halo = core_of(task["core"]), float(record["halo"])
         meet = (self._bounds[:, 0] <= core.high + halo) & (self._bounds[:, 1] >= core.low - halo)
-        near = set(np.flatnonzero(np.all(meet, axis=1)).tolist()).union(self._places[n] for n in core.files)
+        around = set() if self._job.independent else set(np.flatnonzero(np.all(meet, axis=1)).tolist())
+        near = around.union(self._places[n] for n in core.files)
         seen = [[self._files[place].context, self._content(place)] for place in sorted(near)]
         return ledger.key_of([[os.path.abspath(self._files[place].path) for place in sorted(near)], seen])
 
@@ -104,7 +113,7 @@ class Past:
         found = self._ledger.get(task["kind"], self.key(task))
         if found is None or found["near"] != self._near(task, found):
             return None
-        return None if "extent" in found and found["extent"] != self._extent else found
+        return None if "extent" in found and found["extent"] != self._extent(task) else found
 
     def had_failed(self, id: str) -> bool:
         found = None if self._ledger is None else self._ledger.get("failed", id)
@@ -126,7 +135,7 @@ class Past:
         found = {**record, "key": key, "near": near}
         if any(is_by_place(stage["sums"]) for stage in record.get("stages", ())):
             # Places in the map of the noise are those of a grid over the whole cloud.
-            found["extent"] = self._extent
+            found["extent"] = self._extent(task)
         self._note(key, task["kind"], found)
         return found
 
@@ -134,24 +143,27 @@ class Past:
         """A name for what the task leaves in scratch: what another spec or other files left is not taken for it."""
         return ledger.key_of(self.key(task), self._all_files)[:24]
 
-    def known(self, before: bool) -> Sequence[Mapping[str, Any]] | None:
-        """What surveys found in the same files; with ``before``, else what they found in the run before."""
+    def known(self, files: Sequence[int], before: bool) -> Sequence[Mapping[str, Any]] | None:
+        """What surveys found in the same ``files``; with ``before``, else what they found in the run before."""
         if self._ledger is None:
             return None
-        found = self._ledger.get("known", self._all_files)
+        found = self._ledger.get("known", self._of_files(files))
         if found is None and before:
-            found = self._ledger.get("known", ledger.key_of(self._base))
+            found = self._ledger.get("known", self._in_any_state(files))
         if found is None or len(found["known"]) != len(self._job.filters):
             return None
         known: Sequence[Mapping[str, Any]] = found["known"]
         return known
 
-    def remember(self, known: Sequence[Mapping[str, Any]], complete: bool) -> None:
-        """Note what surveys found; ``complete``: in all files."""
+    def remember(self, files: Sequence[int], known: Sequence[Mapping[str, Any]], complete: bool) -> None:
+        """Note what surveys found in ``files``; ``complete``: in all of them."""
         record = {"known": list(known)}
-        self._note(ledger.key_of(self._base), "known", record)
+        self._note(self._in_any_state(files), "known", record)
         if complete:
-            self._note(self._all_files, "known", record)
+            self._note(self._of_files(files), "known", record)
+
+    def _in_any_state(self, files: Sequence[int]) -> str:
+        return ledger.key_of(self._base, *([self._paths[number] for number in files] if self._job.independent else []))
 
 
 def _placed(outputs: Sequence[Mapping[str, Any]] | None) -> list[Any]:

@@ -50,6 +50,7 @@ class Request:
     overrides: Sequence[Override] = ()
     lists: Sequence[Path] = ()
     vpc: bool = False
+    independent: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,7 +68,7 @@ class Prepared:
         store = self.job.store
         gone = {file.path: errors[file.number] for file in store.files if file.number in errors}
         left = [file for file in store.files if file.number not in errors]
-        job = replace(self.job, store=Store(left, store.folder, store.dims, store.chunk))
+        job = replace(self.job, store=store.only([file.number for file in left]))
         kept = [replace(one, files=tuple(n for n in one.files if n not in errors)) for one in self.outputs]
         outputs = [output for output in kept if output.files]
         return replace(self, job=job, outputs=outputs, failed={**self.failed, **gone})
@@ -75,6 +76,9 @@ class Prepared:
 
 def prepare(request: Request, scratch: Path) -> Prepared:
     """Read the heads of all files and decide. Raises `SpecError` with what cannot be run, `RunError` if no file can."""
+    if request.independent and (request.context or request.retile is not None):
+        other = "--context" if request.context else "--retile"
+        raise SpecError(f"--independent: each file is a cloud of its own, and {other} takes all for one; leave out one")
     first = next((path for path in request.inputs if _is_text(path)), None)
     filters, places = ((), ()) if first is None else checked(_plan(request, first))
     outlines, failed = _outlines(request)
@@ -83,7 +87,7 @@ def prepare(request: Request, scratch: Path) -> Prepared:
         raise RunError(["no input can be read", *failed.values()])
     context = [path for path in request.context if path in outlines]
     dims = looked_at(filters)
-    warnings = check_alike([(path, outlines[path]) for path in (*inputs, *context)], dims)
+    warnings = check_alike([(path, outlines[path]) for path in (*inputs, *context)], dims, not request.independent)
     names = _names(request, inputs, outlines)
     plans = [_plan(request, path, name) for path, name in zip(inputs, names, strict=True)]
     # A file keeps its number when others before it cannot be read today.
@@ -94,7 +98,7 @@ def prepare(request: Request, scratch: Path) -> Prepared:
     limit = memory.points((request.memory or int(0.8 * memory.available())) // request.workers)
     store = Store(refs, scratch / "points", dims, chunk(limit))
     units = next((outline.units for outline in outlines.values() if outline.units), None)
-    job = Job(filters, places, store, units, limit, chunk(limit))
+    job = Job(filters, places, store, units, limit, chunk(limit), request.independent)
     if request.tile is not None:
         _check_side(request, store)
     if request.retile is not None:

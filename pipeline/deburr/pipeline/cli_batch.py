@@ -60,6 +60,7 @@ class _Whole(click.ParamType[int]):
 )
 @click.option("--retile", metavar="SIDE", type=float, help="Write squares of this side instead, in the cloud's units.")
 @click.option("--tile", metavar="SIDE", type=float, help="Work in squares of this side; default: as memory allows.")
+@click.option("--independent", is_flag=True, help="Each file is a cloud of its own: scans of objects, not tiles.")
 @click.option("--vpc", is_flag=True, help="Write a virtual point cloud of the outputs (QGIS).")
 @click.option("--retry-failed", is_flag=True, help="Do only what failed in the run before.")
 @click.option("--dry-run", is_flag=True, help="Print the plan as JSON and do nothing.")
@@ -67,8 +68,9 @@ class _Whole(click.ParamType[int]):
 def batch(spec: str, inputs: tuple[str, ...], out: str, overrides: dict[str, str], quiet: bool, **options: Any) -> None:
     """Run the pipeline in SPEC over INPUTS: files, folders, globs, .vpc files. One output an input.
 
-    Files are cleaned together with what lies around them in the other files, so that no border shows. Run the same
-    command again after an interruption: what is done is kept. Prints the paths of the files written.
+    Files are cleaned together with what lies around them in the other files, so that no border shows, and their noise
+    is found in all of them; with --independent, each as 'pipeline run' would. Run the same command again after an
+    interruption: what is done is kept. Prints the paths of the files written.
     """
     from deburr.pipeline.batch_plan import prepare
 
@@ -115,6 +117,7 @@ def _request(
         [Override.from_name(name, value) for name, value in overrides.items()],
         [Path(word) for word in (*inputs, *options["context"]) if Path(word).suffix.lower() == SUFFIX],
         options["vpc"],
+        options["independent"],
     )
 
 

@@ -23,9 +23,16 @@ def noted(tiles: Sequence[Mapping[str, Any]]) -> dict[str, Sum]:
     return merge([from_json(tile["sums"]) for tile in tiles if tile["sums"]])
 
 
-def merged(stage: Stage, tiles: Sequence[Mapping[str, Any]]) -> tuple[dict[str, Any], list[str]]:
-    """Figures and warnings of ``stage`` over all tiles, each given as `packed`."""
-    figures = _added([tile["figures"] for tile in tiles], set(type(stage).model_fields))
+def merged(stage: Stage, tiles: Sequence[Mapping[str, Any]], one: bool = True) -> tuple[dict[str, Any], list[str]]:
+    """Figures and warnings of ``stage`` over all tiles, each given as `packed`; ``one``: they are tiles of one cloud.
+
+    Of several, a figure that is neither counted nor summed is only told where it is the same in all.
+    """
+    parts, options = [tile["figures"] for tile in tiles], set(type(stage).model_fields)
+    figures = _added(parts, options)
+    if not one:
+        differ = {name for name, value in figures.items() if any(part.get(name) != value for part in parts)}
+        figures = {k: v for k, v in figures.items() if k not in differ or _adds_up(k, v, options)}
     warnings = list(dict.fromkeys(warning for tile in tiles for warning in tile["warnings"]))
     sums = noted(tiles)
     if not isinstance(stage, Filter):
@@ -43,11 +50,14 @@ def _added(parts: Sequence[Mapping[str, Any]], options: set[str]) -> dict[str, A
             before = found.get(name)
             if before is None:
                 found[name] = value
-            elif value is not None and type(value) is int and _is_count(name, options):
-                found[name] = before + value
-            elif value is not None and name.endswith("_max"):
-                found[name] = max(before, value)
+            elif value is not None and _adds_up(name, value, options):
+                found[name] = max(before, value) if name.endswith("_max") else before + value
     return found
+
+
+def _adds_up(name: str, value: Any, options: set[str]) -> bool:
+    """Whether parts' figures of this name make one of the whole."""
+    return name.endswith("_max") or (type(value) is int and _is_count(name, options))
 
 
 def _is_count(name: str, options: set[str]) -> bool:

@@ -7,8 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from deburr.pipeline import store
-from deburr.pipeline.job import core_of
-from deburr.pipeline.store import Store
+from deburr.pipeline.job import Job, core_of
 
 #: Tiles that read wider than this many halos unpack a file anew, if it has gone.
 _HALOS = 2.0
@@ -17,8 +16,8 @@ _HALOS = 2.0
 class Footprint:
     """The files that ``tasks`` (tiles with core and halo), done about in their order, find their points in."""
 
-    def __init__(self, points: Store, tasks: Sequence[Mapping[str, Any]]) -> None:
-        self._store = points
+    def __init__(self, job: Job, tasks: Sequence[Mapping[str, Any]]) -> None:
+        self._job, self._store = job, job.store
         self._needs = {task["id"]: self._files(task) for task in tasks}
         self._left = Counter(number for numbers in self._needs.values() for number in numbers)
 
@@ -47,4 +46,4 @@ class Footprint:
 
     def _files(self, task: Mapping[str, Any]) -> tuple[int, ...]:
         core, wide = core_of(task["core"]), _HALOS * float(task["halo"])
-        return tuple(file.number for file in self._store.meeting(core.low - wide, core.high + wide))
+        return tuple(file.number for file in self._job.around(core.files).meeting(core.low - wide, core.high + wide))

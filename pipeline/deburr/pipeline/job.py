@@ -33,6 +33,7 @@ class Job:
     store : all files.
     units : of lengths, as the readers found them; None if they did not.
     limit : points that a tile may read, about; ``chunk``: points of a file held at a time when it is written.
+    independent : each file is a cloud of its own, whatever lies where.
     """
 
     filters: tuple[Filter, ...]
@@ -41,6 +42,7 @@ class Job:
     units: str | None
     limit: int
     chunk: int
+    independent: bool = False
 
     def save(self, folder: Path) -> Path:
         """Write it into ``folder`` in place of an earlier run's; returns the file's path. Raises `WriteError`."""
@@ -51,6 +53,7 @@ class Job:
             "units": self.units,
             "limit": self.limit,
             "chunk": self.chunk,
+            "independent": self.independent,
         }
         path = folder / _NAME.format(secrets.token_hex(6))
         with replacing(path) as temporary:
@@ -67,10 +70,13 @@ class Job:
             return Work(self.filters, known, places=self.places)
         return Work(self.filters[:surveyor], known[:surveyor], self.filters[surveyor], known[surveyor], self.places)
 
-    @property
-    def view(self) -> View:
-        """All points, read as by a reader that found their units."""
-        return _Told(self.store, self.units)
+    def around(self, files: Sequence[int]) -> Store:
+        """The points that may matter to those of ``files``, by number: all, or their own where they are independent."""
+        return self.store.only(files) if self.independent else self.store
+
+    def view(self, files: Sequence[int]) -> View:
+        """As `around`, read as by a reader that found the units."""
+        return _Told(self.around(files), self.units)
 
 
 @dataclass(frozen=True, eq=False)
@@ -112,7 +118,8 @@ def _load(path: str, _: int) -> Job:
     assert all(isinstance(stage, Filter) for stage in filters)
     store = Store.from_json(value["store"])
     places = tuple(value["places"])
-    return Job(tuple(filters), places, store, value["units"], value["limit"], value["chunk"])  # type: ignore[arg-type]  # see the assertion
+    told = (value[name] for name in ("units", "limit", "chunk", "independent"))
+    return Job(tuple(filters), places, store, *told)  # type: ignore[arg-type]  # see the assertion
 
 
 def as_json(stage: Stage) -> dict[str, Any]:

@@ -9,8 +9,7 @@ from typing import Any
 import numpy as np
 
 from deburr.core.cloud import Floats, Ints
-from deburr.core.errors import WriteError
-from deburr.core.files import replacing
+from deburr.core.files import remove_left, replacing
 from deburr.core.noise import ByPlace, noise_by_place, noise_figures
 from deburr.core.sums import Sums
 from deburr.pipeline import _drawing, plan_view
@@ -34,11 +33,7 @@ def leave(folder: Path, noted: Iterable[Sums], unit: str) -> None:
     sums = next((one for one in noted if noise_figures(one)), {})
     found = noise_by_place(sums)
     if found is None:
-        try:
-            (folder / NAME).unlink(missing_ok=True)
-        except OSError as error:
-            reason = error.strerror or error
-            raise WriteError(f"{folder / NAME}: is of an earlier run and cannot be removed ({reason})") from error
+        remove_left(folder / NAME)
         return
     with replacing(folder / NAME) as temporary:
         draw(found, temporary, unit, _title(noise_figures(sums), unit))

@@ -7,7 +7,7 @@ import json
 import os
 import secrets
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -111,6 +111,10 @@ class Store:
         # The bounds of files without points are infinities, which meet nothing.
         there = ((self._low < high) & (self._high > low)).all(axis=1)
         return [self.files[place] for place in np.flatnonzero(there)]
+
+    def only(self, numbers: Iterable[int]) -> Store:
+        """The same of the files with these ``numbers`` alone."""
+        return Store([self.file(number) for number in numbers], self.folder, self.dims, self.chunk)
 
     def histogram(self, number: int) -> tuple[npt.NDArray[Any], Floats, Floats]:
         """How the points of a file lie: counts (W, D) of cells, and their edges (W + 1,), (D + 1,) in x and y, between

@@ -125,7 +125,7 @@ def _picture(prepared: Prepared, account: Account, folder: Path) -> None:
         return
     tile = max(tiles, key=lambda one: batch_report.removed(one) or 0.0)
     low, high = np.array(tile["box"][:2]), np.array(tile["box"][2:])
-    cloud, _ = prepared.job.view.read(low, high)
+    cloud, _ = prepared.job.view((0,)).read(low, high)
     found = Saved(Path(results_of(tile)[0])).between(0, int(cloud.rows.max()) + 1)
     # Both are by ascending row; a stage may have removed some.
     cloud = cloud.select(np.isin(cloud.rows, found.rows))

@@ -21,7 +21,7 @@ from deburr.pipeline.pieces import Results, Saved, Shape, held, put_together, sa
 from deburr.pipeline.report import peak_memory_mb
 from deburr.pipeline.scratch import scratch_file
 from deburr.pipeline.store import Unread
-from deburr.pipeline.tiles import Done, Work, process
+from deburr.pipeline.tiles import Done, View, Work, process
 
 
 def do(task: Mapping[str, Any]) -> dict[str, Any]:
@@ -42,7 +42,7 @@ def _unpack(task: Mapping[str, Any], all_: job.Job) -> dict[str, Any]:
 
 def _survey(task: Mapping[str, Any], all_: job.Job) -> dict[str, Any]:
     work, core = all_.work(task["known"], task["surveyor"]), job.core_of(task["core"])
-    done = process(all_.view, work, core, task["halo"], all_.limit)
+    done = process(all_.view(core.files), work, core, task["halo"], all_.limit)
     path = Path(task["folder"]) / f"{task['name']}.json"
     with scratch_file(path) as file:
         json.dump(to_json(merge(done.sums)), file)
@@ -50,10 +50,11 @@ def _survey(task: Mapping[str, Any], all_: job.Job) -> dict[str, Any]:
 
 
 def _clean(task: Mapping[str, Any], all_: job.Job) -> dict[str, Any]:
-    work = all_.work(task["known"], None)
-    done = process(all_.view, work, job.core_of(task["core"]), task["halo"], all_.limit)
+    work, core = all_.work(task["known"], None), job.core_of(task["core"])
+    view = all_.view(core.files)
+    done = process(view, work, core, task["halo"], all_.limit)
     results = held(done.pieces)
-    record: dict[str, Any] = {**_account(done), **_moved(done), **_noise(done, work, all_)}
+    record: dict[str, Any] = {**_account(done), **_moved(done), **_noise(done, work, view)}
     record["stages"] = [figures.packed(records) for records in done.records]
     if task["output"] is not None:
         # The only tile of its output: nothing needs to be kept in between.
@@ -146,10 +147,10 @@ def _moved(done: Done) -> dict[str, Any]:
     }
 
 
-def _noise(done: Done, work: Work, all_: job.Job) -> dict[str, Any]:
+def _noise(done: Done, work: Work, view: View) -> dict[str, Any]:
     """The noise before and after, as far as stages told."""
     noted = [merge([record.sums for record in records if record.sums]) for records in done.records]
-    before, after = noise_of(all_.view, work, done.pieces, noted)
+    before, after = noise_of(view, work, done.pieces, noted)
     return {"noise_before": before, "noise_after": after}
 
 

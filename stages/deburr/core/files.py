@@ -49,6 +49,15 @@ def clear_left(paths: Iterable[str | Path]) -> None:
                     found.unlink(missing_ok=True)
 
 
+def remove_left(path: Path) -> None:
+    """Remove what an earlier run made and this one does not, if it is there. Raises `WriteError`."""
+    try:
+        path.unlink(missing_ok=True)
+    except OSError as error:
+        reason = error.strerror or error
+        raise WriteError(f"{path}: is of an earlier run and cannot be removed ({reason}); remove it") from error
+
+
 @contextmanager
 def replacing(path: str | Path) -> Iterator[Path]:
     """Yield a temporary name beside ``path``; at the end it takes ``path``'s place, or vanishes if anything failed.
