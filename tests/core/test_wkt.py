@@ -16,8 +16,9 @@ from deburr.core.cloud import Extent
 from deburr.core.errors import SpecError
 from deburr.core.stage import Outline
 from deburr.pipeline import crs, info, lonlat, run, vpc
-from deburr.pipeline.alike import check_alike, one_system
+from deburr.pipeline.alike import check_alike
 from deburr.pipeline.cli import cli
+from deburr.pipeline.same import one_system
 from deburr.readers._las_crs import is_epsg, read_crs, unfit_crs
 from deburr.readers._las_header import Vlr
 

@@ -22,11 +22,11 @@ from deburr.core import wkt
 from deburr.core.neighbors import threads
 from deburr.core.sums import from_json
 from deburr.pipeline import crs, load, lonlat
-from deburr.pipeline.alike import one_system
 from deburr.pipeline.inputs import expand
 from deburr.pipeline.ledger import Ledger
 from deburr.pipeline.records import is_sound
 from deburr.pipeline.resolve import Override
+from deburr.pipeline.same import one_system
 from deburr.pipeline.tasks import results_of, still_there
 from deburr.plugins import preset
 from deburr.plugins.convert import as_text, convert

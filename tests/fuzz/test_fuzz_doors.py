@@ -41,7 +41,8 @@ def _tool(name: str) -> Any:
 doors, mutate = _tool("doors"), _tool("mutate")
 
 CASES = int(os.environ.get("DEBURR_FUZZ", "2000"))
-#: Cases of a door that are worth as much time as those of others: torch takes 30 ms to read a checkpoint, a disk some to keep a line.
+#: Cases of a door that are worth as much time as those of others:
+#: torch takes 30 ms to read a checkpoint, as a disk does to keep a line.
 COSTS = {"checkpoint": 8, "ledger": 2}
 #: Places that a nasty value is put into behind a door, each time others: all see a part of the values.
 PLACES = 3

@@ -12,6 +12,7 @@ from deburr.core.cloud import PointCloud
 from deburr.pipeline import store
 from deburr.pipeline.fileref import FileRef
 from deburr.pipeline.footprint import Footprint
+from deburr.pipeline.job import Job
 from deburr.pipeline.store import Store
 from deburr.readers.las import LasReader
 from deburr.writers.las import LasWriter
@@ -36,12 +37,16 @@ def task(number: int, halo: float) -> dict[str, Any]:
     }  # fmt: skip
 
 
+def job(row: Store, independent: bool = False) -> Job:
+    return Job((), (), row, None, 100, 100, independent)
+
+
 def unpacked(row: Store) -> set[int]:
     return {int(folder.name.split("-")[0]) for folder in row.folder.iterdir() if not folder.name.startswith(".")}
 
 
 def test_a_file_goes_when_the_last_tile_beside_it_is_done(row: Store) -> None:
-    footprint = Footprint(row, [task(number, 1.0) for number in range(5)])
+    footprint = Footprint(job(row), [task(number, 1.0) for number in range(5)])
     for number in range(5):
         row.unpack(number)
     footprint.done("0")
@@ -58,5 +63,7 @@ def test_a_file_goes_when_the_last_tile_beside_it_is_done(row: Store) -> None:
 
 def test_the_most_that_is_there_at_once_is_three_files_of_a_row(row: Store) -> None:
     one = store.size(row.files[:1], row.dims, row.chunk)
-    assert Footprint(row, [task(number, 1.0) for number in range(5)]).most() == 3 * one
-    assert Footprint(row, [task(number, 100.0) for number in range(5)]).most() == 5 * one
+    assert Footprint(job(row), [task(number, 1.0) for number in range(5)]).most() == 3 * one
+    assert Footprint(job(row), [task(number, 100.0) for number in range(5)]).most() == 5 * one
+    # Whoever is alone looks at nobody.
+    assert Footprint(job(row, True), [task(number, 100.0) for number in range(5)]).most() == one

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 
-from deburr.core import wkt
 from deburr.core.errors import SpecError
 from deburr.core.stage import Outline
 from deburr.pipeline import crs as words
+from deburr.pipeline.same import agree
 
 #: Neighbouring files share less of their bounds than this.
 _OVERLAP = 0.05
@@ -20,8 +18,6 @@ _OVERLAP = 0.05
 _NAMED = 3
 #: Problems that are listed one by one, at most.
 _LISTED = 5
-
-_COMPOUND = ("COMPD_CS", "COMPOUNDCRS")
 
 
 def check_alike(
@@ -61,63 +57,12 @@ def _systems(outlines: Sequence[tuple[str | Path, Outline]]) -> Iterator[str]:
     for path, crs in told[1:]:
         first = told[0][1]
         if crs not in known:
-            known[crs] = crs == first or _agree(crs, first)
+            known[crs] = crs == first or agree(crs, first)
         if not known[crs]:
             yield (
                 f"{path}: its coordinate reference system is {words.name(crs)}, and that of {told[0][0]} is "
                 f"{words.name(first)}; run them apart, or set the reader's 'override_srs' if they mean the same"
             )
-
-
-def _agree(a: str, b: str) -> bool:
-    """Whether two systems are the same, as far as their codes and names tell."""
-    one, other = _parts(a), _parts(b)
-    return (one[0].code is not None and one[0].code == other[0].code) or all(map(_same, one[1:], other[1:]))
-
-
-def one_system(told: Iterable[str]) -> bool:
-    """Whether these are the same system told in several ways, as `check_alike` takes them."""
-    first, *others = dict.fromkeys(told) or [""]
-    return all(_agree(other, first) for other in others)
-
-
-@dataclass(frozen=True)
-class _System:
-    """An EPSG code and a name, each None if it is not told."""
-
-    code: str | None = None
-    name: str | None = None
-
-
-def _parts(crs: str) -> tuple[_System, _System, _System]:
-    """The system, its horizontal and its vertical part; a system that is not compound is its horizontal part."""
-    code = re.fullmatch(r"\s*EPSG:([0-9]+)\s*", crs, re.IGNORECASE)
-    if code:
-        return _System(code.group(1)), _System(code.group(1)), _System()
-    root = wkt.parse(crs)
-    if root is None:
-        unread = _System(None, " ".join(crs.split()))
-        return unread, unread, _System()
-    node = root.inner[0]
-    parts = [part for part in node.inner if part.name not in ("AUTHORITY", "ID")] if node.name in _COMPOUND else []
-    if len(parts) < 2:
-        return _system(node), _system(node), _System()
-    return _system(node), _system(parts[0]), _system(parts[1])
-
-
-def _system(node: wkt.Node) -> _System:
-    told = node.child("AUTHORITY", "ID")
-    code = told.values[1] if told is not None and len(told.values) > 1 and told.values[0].upper() == "EPSG" else None
-    name = re.sub(r"[\s_/()]+", " ", node.values[0] if node.values else "").strip().lower()
-    # Of systems without a name nothing tells that they are the same but all that they say.
-    return _System(code, repr(node) if name in ("", "unknown", "unnamed") else name)
-
-
-def _same(a: _System, b: _System) -> bool:
-    if a.code and b.code:
-        return a.code == b.code
-    # What one file leaves unsaid is no contradiction, as long as it says nothing at all.
-    return a == b or _System() in (a, b) or (a.name is not None and a.name == b.name)
 
 
 def _shapes(outlines: Sequence[tuple[str | Path, Outline]], dims: frozenset[str] | None) -> Iterator[str]:

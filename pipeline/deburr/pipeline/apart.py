@@ -40,13 +40,11 @@ def read_by(plan: Plan) -> dict[Path_, str]:
     return found
 
 
-def check_run(plan: Plan, report_dir: Path_ | None) -> None:
-    """Raise `SpecError` where a run of ``plan`` would overwrite what it reads, with a report or an output."""
-    from deburr.pipeline import batch_map, batch_report, noise_map, report
-
+def check_run(plan: Plan, report_dir: Path_ | None, left: Iterable[str]) -> None:
+    """Raise `SpecError` where a run of ``plan`` would overwrite what it reads, with an output or one of the files
+    ``left`` in the folder of the report."""
     writes = [writer.path for writer in plan.writers if writer.path is not None]
     if report_dir is not None:
-        left = (report.NAME, report.PICTURE, noise_map.NAME, batch_report.NAME, batch_map.NAME)
         writes += [str(Path(report_dir) / name) for name in left]
     check_apart(read_by(plan), writes)
 

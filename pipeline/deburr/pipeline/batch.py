@@ -19,7 +19,7 @@ from deburr.pipeline.batch_past import Past
 from deburr.pipeline.batch_plan import Prepared
 from deburr.pipeline.batch_tiles import Output, Tile
 from deburr.pipeline.fileref import FileRef
-from deburr.pipeline.footprint import Footprint
+from deburr.pipeline.footprint import Footprint, everything
 from deburr.pipeline.job import core_as_json
 from deburr.pipeline.ledger import Ledger
 from deburr.pipeline.passes import Passes, sample
@@ -157,7 +157,7 @@ class Batch:
         self.prepared = replace(self.prepared, warnings=[*self.prepared.warnings, *told])
 
     def _run(self, side: float | None) -> None:
-        self._short = is_short(self.prepared, self._scratch)
+        self._short = is_short(self._scratch, everything(self._job))
         self._setup = {"job": str(self._job.save(self._scratch))}
         # Those first that could not be read the last time: all else depends on whether they can be now.
         doubtful = [file.number for file in self._job.store.files if self._past.had_failed(file.path)]

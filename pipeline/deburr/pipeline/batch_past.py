@@ -5,15 +5,13 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from importlib.metadata import version
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-import deburr.nn
 from deburr.core.errors import ReadError
 from deburr.core.noise import is_by_place
-from deburr.pipeline import fileref, ledger, report
+from deburr.pipeline import fileref, ledger
 from deburr.pipeline.job import Job, as_json, core_of
 from deburr.pipeline.ledger import Ledger
 
@@ -40,16 +38,12 @@ class Past:
     def _identity(self) -> Any:
         """All that every result depends on: the filters, the weights and other files they read, this version."""
         files = [
-            [os.path.abspath(path), ledger.digest(path)]
-            for stage in self._job.filters
-            for option in sorted(stage.files)
-            if (path := getattr(stage, option)) is not None
+            [option, ledger.digest(path)] for stage in self._job.filters for option, path in sorted(stage.reads.items())
         ]
-        bundled = report.identity(str(Path(deburr.nn.__path__[0]) / "deburr.safetensors"))
         filters = [
             {k: v for k, v in as_json(stage).items() if k not in ("tag", "user_data")} for stage in self._job.filters
         ]
-        found = [version("deburr"), filters, files, None if bundled is None else bundled["sha256"]]
+        found = [version("deburr"), filters, files]
         return [*found, "independent"] if self._job.independent else found
 
     def _of_files(self, numbers: Sequence[int]) -> str:

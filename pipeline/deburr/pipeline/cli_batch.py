@@ -155,13 +155,14 @@ def _run(request: Request, prepared: Prepared, options: dict[str, Any], quiet: b
     from deburr.pipeline.batch import Batch, Means, clear
     from deburr.pipeline.batch_plan import LEDGER
     from deburr.pipeline.cli_batch_view import BatchView
+    from deburr.pipeline.footprint import everything
     from deburr.pipeline.ledger import Ledger
     from deburr.pipeline.scratch import make_folder, needed
 
     began, clock = datetime.now(UTC), time.monotonic()
     folder = request.out
     make_folder(folder)
-    said = needed(prepared, folder / _SCRATCH)
+    said = needed(folder / _SCRATCH, everything(prepared.job))
     with Ledger(folder / LEDGER) as ledger, BatchView(batch_out.unit_of(prepared), quiet) as view:
         for warning in prepared.warnings:
             view.warn(warning)

@@ -202,9 +202,10 @@ def validate(
 def _plan(spec: Any, input: str | None, output: str | None, overrides: dict[str, str], report: str | None) -> Plan:
     from deburr.pipeline.apart import check_run
     from deburr.pipeline.plan import load
+    from deburr.pipeline.stream import LEFT
 
     plan = load(spec, input=input, output=output, overrides=overrides)
-    check_run(plan, report)
+    check_run(plan, report, LEFT)
     if not plan.writers and report is None:
         name = plan.origin or "the spec"
         raise SpecError(f"{name}: writes nothing; end it with a file name, or give --output FILE or --report DIR")

@@ -20,13 +20,16 @@ from deburr.core.host import HostError
 from deburr.core.merging import merge
 from deburr.core.progress import advance
 from deburr.core.stage import Filter, Outline, Reader, Stage, Writer
-from deburr.pipeline import report
+from deburr.pipeline import noise_map, report
 from deburr.pipeline.alike import check_alike
 from deburr.pipeline.apart import check_run
 from deburr.pipeline.blame import blamed
 from deburr.pipeline.plan import Plan, Step, joins, load
 from deburr.pipeline.resolve import Override
 from deburr.pipeline.spec import Source
+
+#: What a run may leave in the folder of its report.
+LEFT = (report.NAME, report.PICTURE, noise_map.NAME)
 
 
 @dataclass(frozen=True)
@@ -107,7 +110,7 @@ def execute(plan: Plan, cloud: PointCloud | None = None, report_dir: str | os.Pa
     """Run ``plan`` on ``cloud``, or on what its reader reads. Raises `RunError`, and `SpecError` where what is read
     would be overwritten."""
     folder = None if report_dir is None else Path(report_dir)
-    check_run(plan, folder)
+    check_run(plan, folder, LEFT)
     with _report_folder(folder):
         check_outputs(plan)
         check_readable(plan)

@@ -1,4 +1,4 @@
-"""Which files' unpacked points a pass still needs: the others give their scratch space back."""
+"""How much scratch space a batch takes: which files' points a pass still needs, and which give their space back."""
 
 from __future__ import annotations
 
@@ -6,11 +6,19 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from deburr.pipeline import store
+from deburr.pipeline import batch_tiles, store
 from deburr.pipeline.job import Job, core_of
 
 #: Tiles that read wider than this many halos unpack a file anew, if it has gone.
 _HALOS = 2.0
+#: Bytes of a result besides its new columns: row and place.
+_RESULT = 32
+
+
+def everything(job: Job) -> int:
+    """Bytes of scratch for all points and results at once."""
+    found = store.size(job.store.files, job.store.dims, job.store.chunk)
+    return found + sum(file.extent.count * _RESULT for file in batch_tiles.large(job))
 
 
 class Footprint:

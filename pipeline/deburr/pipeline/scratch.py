@@ -6,17 +6,11 @@ import shutil
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, TextIO
+from typing import TextIO
 
 from deburr.core.errors import RunError, WriteError
 from deburr.core.files import private_folder, replacing
 from deburr.pipeline.execute import check_writable
-
-if TYPE_CHECKING:
-    from deburr.pipeline.batch_plan import Prepared
-
-#: Bytes of a result besides its new columns: row and place.
-_RESULT = 32
 
 
 def make_folder(folder: Path) -> None:
@@ -51,37 +45,24 @@ def scratch_file(path: Path) -> Iterator[TextIO]:
         yield file
 
 
-def needed(prepared: Prepared, folder: Path) -> str:
-    """A sentence that states the scratch space for everything at once, and how much there is."""
+def needed(folder: Path, bytes_: int) -> str:
+    """A sentence that states the scratch space for ``bytes_``, and how much there is."""
     free = _gigabytes(_free(folder))
-    return f"scratch: up to {_gigabytes(_all(prepared))} in {folder}, removed in the end; {free} are free"
+    return f"scratch: up to {_gigabytes(bytes_)} in {folder}, removed in the end; {free} are free"
 
 
-def check_all(prepared: Prepared, folder: Path) -> None:
-    """Raise `RunError` where there is no room for everything at once."""
-    check_room(folder, _all(prepared))
-
-
-def is_short(prepared: Prepared, folder: Path) -> bool:
-    """Whether there is no room for everything at once, so that points have to be unpacked anew for each pass."""
-    return _free(folder) + _taken(folder) < _all(prepared)
+def is_short(folder: Path, bytes_: int) -> bool:
+    """Whether there is no room for ``bytes_`` of scratch."""
+    return _free(folder) + _taken(folder) < bytes_
 
 
 def check_room(folder: Path, bytes_: int) -> None:
     """Raise `RunError` where there is no room for ``bytes_`` of scratch."""
-    if _free(folder) + _taken(folder) < bytes_:
+    if is_short(folder, bytes_):
         raise RunError(
             f"{folder}: {_gigabytes(bytes_)} of scratch space are needed and {_gigabytes(_free(folder))} are free; "
             "free space, or put the output on another disk"
         )
-
-
-def _all(prepared: Prepared) -> int:
-    from deburr.pipeline import batch_tiles, store
-
-    job = prepared.job
-    found = store.size(job.store.files, job.store.dims, job.store.chunk)
-    return found + sum(file.extent.count * _RESULT for file in batch_tiles.large(job))
 
 
 def _free(folder: Path) -> int:

@@ -19,20 +19,22 @@ from deburr.core import files
 from deburr.core.errors import DeburrError, ReadError, SpecError, WriteError
 from deburr.core.files import private, replacing
 from deburr.core.progress import advance
-from deburr.pipeline import batch_out, batch_report, memory, report, scratch
+from deburr.pipeline import batch_map, batch_out, batch_report, execute, memory, report, scratch
 from deburr.pipeline.apart import check_run
 from deburr.pipeline.batch import Account, Batch, Means, View, outputs_of
 from deburr.pipeline.batch_plan import Prepared, checked, chunk, looked_at
 from deburr.pipeline.batch_tiles import Output
 from deburr.pipeline.blame import blamed
-from deburr.pipeline.execute import check_outputs
 from deburr.pipeline.fileref import FileRef
+from deburr.pipeline.footprint import everything
 from deburr.pipeline.job import Job, as_json
 from deburr.pipeline.pieces import Saved
 from deburr.pipeline.plan import Plan
 from deburr.pipeline.store import Store
 from deburr.pipeline.tasks import results_of
 
+#: What a run in tiles may leave in the folder of its report.
+LEFT = (*execute.LEFT, batch_report.NAME, batch_map.NAME)
 #: What scratch folders are called, beside the output: ``.NAME.deburr-1f3a``.
 _MARK = ".deburr-"
 #: Bytes of the names of outputs in a scratch folder's lock, at most.
@@ -76,8 +78,8 @@ def run(plan: Plan, asked: int | None, view: View, report_dir: Path | None) -> d
     """Run ``plan`` in tiles within ``asked`` bytes of memory; returns the report. Raises `RunError`."""
     began, clock = datetime.now(UTC), time.monotonic()
     assert plan.reader is not None
-    check_run(plan, report_dir)
-    check_outputs(plan)
+    check_run(plan, report_dir, LEFT)
+    execute.check_outputs(plan)
     if report_dir is not None:
         scratch.make_folder(report_dir)
     beside = Path(os.path.abspath(plan.writers[0].filename)) if plan.writers else (report_dir or Path()) / "report"
@@ -105,8 +107,8 @@ def _prepared(plan: Plan, asked: int | None, folder: Path, view: Any) -> Prepare
     ]
     outputs = [Output(Path(plan.reader.filename).name, writers, (0,))]
     job = Job(filters, places, store, outline.units, limit, chunk(limit))
-    scratch.check_all(Prepared(plan, job, outputs), folder)
-    view.note(scratch.needed(Prepared(plan, job, outputs), folder))
+    scratch.check_room(folder, everything(job))
+    view.note(scratch.needed(folder, everything(job)))
     view.stage("unpacking", 1, ref.extent.count)
     advance("unpacking", 0, 0)
     with blamed(plan.steps[0].where):

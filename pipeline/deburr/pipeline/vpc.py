@@ -43,7 +43,7 @@ from deburr.core.cloud import Floats
 from deburr.core.errors import ReadError, WriteError
 from deburr.core.files import replacing
 from deburr.pipeline import lonlat
-from deburr.pipeline.alike import one_system
+from deburr.pipeline.same import one_system
 
 SUFFIX = ".vpc"
 #: Bytes: a hundred thousand files take about this much; more is no list of files.

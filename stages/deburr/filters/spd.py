@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from math import inf
-from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
 from pydantic import AfterValidator, Field
 
-from deburr import nn
 from deburr.core.cloud import NOISE_CLASSES, Bools, Dims, Extent, Floats, Ints, PointCloud
 from deburr.core.errors import RunError
 from deburr.core.horizon import Known
@@ -23,7 +21,7 @@ from deburr.core.where import parse
 from deburr.filters._moves import displacement, movable, uncertainty_left
 from deburr.filters._original import ORIGINAL, keep_original
 from deburr.nn import level
-from deburr.nn.models import KINDS, Denoised, Kind, Model, Seen, Settings, Surveyor, load
+from deburr.nn.models import KINDS, Denoised, Kind, Model, Seen, Settings, Surveyor, bundled_weights, load
 from deburr.nn.points import count_distinct
 
 #: Noise given beyond this many spacings is nothing that the network was trained on; most likely it is in another unit.
@@ -103,7 +101,7 @@ class Spd(Filter):
     def reads(self) -> dict[str, str]:
         """The weights, be they the bundled ones."""
         bundled = KINDS[self.model].bundled and self.weights is None
-        return {"weights": str(Path(nn.__file__).with_name(f"{self.model}.safetensors"))} if bundled else super().reads
+        return {"weights": str(bundled_weights(self.model))} if bundled else super().reads
 
     def check(self, before: tuple[Stage, ...]) -> list[str]:
         """Refuse options and stages that the chosen model would ignore."""

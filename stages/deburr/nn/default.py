@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass, fields, replace
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -22,7 +21,7 @@ from deburr.nn.blocks import Blocks, Helpers, helping
 from deburr.nn.climb import PLANES, WALKS, Climb
 from deburr.nn.device import torch_device
 from deburr.nn.layer import Sizes
-from deburr.nn.models import PATCHES, Denoised, Settings
+from deburr.nn.models import PATCHES, Denoised, Settings, bundled_weights
 from deburr.nn.network import ScoreNetwork
 from deburr.nn.noise_network import FIELD_HOPS, NoiseNetwork
 from deburr.nn.planes import Graph, in_units, search
@@ -31,7 +30,7 @@ from deburr.nn.reading import Field, Reading, read
 from deburr.nn.scope import Scope
 from deburr.nn.uncertainty import Left, Table
 
-BUNDLED = Path(__file__).with_name("deburr.safetensors")
+BUNDLED = bundled_weights("deburr")
 #: How often estimating the noise walks over the points.
 _ESTIMATE = PLANES + NoiseNetwork.WALKS
 #: Largest displacement, in standard deviations of the noise.

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from math import inf
+from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
 from deburr.core.cloud import Bools, Floats, Frame, Ints, Patches
@@ -168,6 +169,11 @@ KINDS: dict[str, Kind] = {
         ),
     )
 }
+
+
+def bundled_weights(name: str) -> Path:
+    """Where the weights of the model ``name`` are that come with deburr."""
+    return Path(__file__).with_name(f"{name}.safetensors")
 
 
 def load(name: str, weights: str | None) -> Model:
