@@ -15,7 +15,7 @@ import published
 from procedural import SHAPES, Shape, procedural
 from protocol import LEVELS, Ours, chamfer, estimates, head, line, noisy, parser, rows, shapes
 
-from deburr.core.cloud import Floats
+from deburr.core.arrays import Floats
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ import numpy as np
 import pdal
 
 from deburr.plugins import denoise_array
-from deburr.plugins.columns import from_array, to_array
+from deburr.plugins.pdal.columns import from_array, to_array
 
 #: A point that ends further from where it belongs than this is counted.
 FAR = 0.001

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from deburr.core.cloud import Floats
+from deburr.core.arrays import Floats
 from deburr.core.neighbors import Neighbors
 
 Denoise = Callable[[Floats], Floats]

@@ -11,7 +11,7 @@ from procedural import SHAPES, procedural
 from protocol import head, line, parser, rows, shapes
 from scenes import scenes
 
-from deburr.core.cloud import Floats
+from deburr.core.arrays import Floats
 from deburr.core.neighbors import cloud_spacing
 
 #: Median displacement over spacing that a clean cloud may suffer.

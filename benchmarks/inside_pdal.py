@@ -20,7 +20,7 @@ from statistics import median
 from outside import PIPELINE, Cost, measured
 
 from deburr.pipeline import run
-from deburr.plugins.preset import options
+from deburr.plugins.pdal.preset import options
 
 LANDSCAPE = Path(__file__).with_name("landscape.py")
 

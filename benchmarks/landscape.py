@@ -16,7 +16,8 @@ from pathlib import Path
 
 import numpy as np
 
-from deburr.core.cloud import Extent, Floats, PointCloud
+from deburr.core.arrays import Floats
+from deburr.core.cloud import Extent, PointCloud
 from deburr.readers.las import LasReader
 from deburr.writers.las import LasWriter
 

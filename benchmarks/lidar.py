@@ -14,7 +14,7 @@ from protocol import TILES, Ours, estimates, head, line, own_and_plane, parser, 
 from scenes import SCENES, scenes
 from simulator import Scan
 
-from deburr.core.cloud import Floats
+from deburr.core.arrays import Floats
 
 STRATA = ("plane", "edge", "thin", "vegetation")
 COLUMNS = (*STRATA, "max move", "clean")

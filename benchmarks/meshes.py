@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.spatial import ConvexHull, cKDTree
 
-from deburr.core.cloud import Floats
+from deburr.core.arrays import Floats
 from deburr.filters._mesh import Mesh
 
 Ints = npt.NDArray[np.int64]

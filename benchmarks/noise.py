@@ -17,7 +17,8 @@ from protocol import chamfer, head, line, parser, rms, rows
 from scenes import scenes
 from simulator import Scan
 
-from deburr.core.cloud import Floats, PointCloud
+from deburr.core.arrays import Floats
+from deburr.core.cloud import PointCloud
 from deburr.filters.outlier import Outlier
 
 Draw = Callable[[np.random.Generator, Floats], Floats]

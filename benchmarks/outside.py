@@ -13,11 +13,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from deburr.pipeline._machine import share
+from deburr.engine.machine import share
 
 #: Seconds between two looks at the memory of a process and its children.
 GLANCE = 0.02
-PIPELINE = (sys.executable, "-m", "deburr.pipeline.cli")
+PIPELINE = (sys.executable, "-m", "deburr.cli.main")
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ import numpy as np
 from classical import planes
 from protocol import DATA, head, line, real_cloud
 
-from deburr.core.cloud import Floats
+from deburr.core.arrays import Floats
 from deburr.core.neighbors import SPACING_K, Neighbors, point_spacing
 from deburr.train.plans import KINDS
 from deburr.train.scans import scan_kind, scan_scene

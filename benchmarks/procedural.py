@@ -9,7 +9,7 @@ from functools import cache
 import numpy as np
 from meshes import bricks, capped, even_sample, icosphere, outward, polygon, skin, split, star, tube
 
-from deburr.core.cloud import Floats
+from deburr.core.arrays import Floats
 from deburr.filters._mesh import Mesh
 
 #: Frozen before any network was tuned on these shapes; change neither it nor the order of `SHAPES`.

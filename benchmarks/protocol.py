@@ -12,9 +12,10 @@ import numpy as np
 from classical import Denoise, classical, planes
 from scipy.spatial import cKDTree
 
-from deburr.core.cloud import Floats
+from deburr.core.arrays import Floats
 from deburr.core.neighbors import Neighbors, threads
-from deburr.nn.models import Model, Settings, load
+from deburr.nn.contract import Model, Settings
+from deburr.nn.models import load
 
 DATA = Path(os.environ.get("DEBURR_DATA", Path(__file__).parents[2] / "shared")) / "data"
 LEVELS = (0.01, 0.02, 0.03)

@@ -16,8 +16,9 @@ from pathlib import Path
 
 from protocol import DATA, Ours, centre_of, chamfer, head, line, noisy, own_and_plane, real_cloud, shapes
 
-from deburr.core.cloud import Floats
-from deburr.nn.models import Settings, load
+from deburr.core.arrays import Floats
+from deburr.nn.contract import Settings
+from deburr.nn.models import load
 
 KEPT = Path(__file__).with_name("published.json")
 #: Name of the cloud to the standard deviation of its noise.

@@ -17,7 +17,7 @@ from classical import Denoise
 from protocol import Ours, head, line, parser, rows
 from real_data import CLOUDS, STRIPS, Cloud, overlap, read, unique_centre
 
-from deburr.core.cloud import Bools, Floats
+from deburr.core.arrays import Bools, Floats
 from deburr.core.neighbors import Neighbors
 from deburr.filters._repeat import Planes, apart, cells_of, common, flat_at, planes_at
 from deburr.nn.models import load

@@ -8,7 +8,8 @@ import numpy as np
 import numpy.typing as npt
 from protocol import DATA
 
-from deburr.core.cloud import Floats, PointCloud
+from deburr.core.arrays import Floats
+from deburr.core.cloud import PointCloud
 from deburr.core.registry import stage_class
 from deburr.core.stage import Reader
 from deburr.filters._mesh import _open3d

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from deburr.core.cloud import Floats
+from deburr.core.arrays import Floats
 
 Rays = tuple[Floats, Floats]
 

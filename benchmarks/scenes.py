@@ -9,7 +9,7 @@ from scanners import airborne, mobile, terrestrial, together
 from scipy.ndimage import gaussian_filter
 from simulator import SURFACE, THIN, Scan, World, scan
 
-from deburr.core.cloud import Floats
+from deburr.core.arrays import Floats
 
 #: Frozen before any network was tuned on these scenes; change neither it nor the order of `SCENES`.
 SEED = 90_210

@@ -20,8 +20,9 @@ from scenes import SCENES, SEED, scenes
 from simulator import Scan
 
 import deburr.train
-from deburr.core.cloud import Floats, PointCloud
-from deburr.nn.default import BUNDLED
+from deburr.core.arrays import Floats
+from deburr.core.cloud import PointCloud
+from deburr.nn.deburr.default import BUNDLED
 from deburr.nn.models import load
 from deburr.writers.ply import Ply
 

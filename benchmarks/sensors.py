@@ -17,8 +17,9 @@ from scenes import YARD_STATIONS, scenes, street_world, yard_world
 from scipy.ndimage import gaussian_filter
 from simulator import Scan, World, scan
 
-from deburr.core.cloud import Bools, Floats
-from deburr.nn.models import Settings, load
+from deburr.core.arrays import Bools, Floats
+from deburr.nn.contract import Settings
+from deburr.nn.models import load
 
 #: Frozen before the noise network of these benchmarks' first figures was trained.
 SEED = 77_310

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 from meshes import capped, icosphere, skin, tube
 
-from deburr.core.cloud import Bools, Floats
+from deburr.core.arrays import Bools, Floats
 from deburr.core.neighbors import SPACING_K, Neighbors, cloud_spacing, point_spacing
 from deburr.filters._mesh import Mesh, _open3d
 

@@ -21,9 +21,10 @@ import numpy as np
 from protocol import centre_of, head, line, parser, real_cloud
 from scipy.spatial import cKDTree
 
-from deburr.core.cloud import Floats
+from deburr.core.arrays import Floats
 from deburr.core.neighbors import threads
-from deburr.nn.models import Settings, load
+from deburr.nn.contract import Settings
+from deburr.nn.models import load
 
 SIZES = (10_000, 100_000, 849_000, 3_000_000, 10_000_000)
 #: Points queried at a time, so that the answers of the query do not set the peak of memory.

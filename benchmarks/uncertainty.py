@@ -13,8 +13,9 @@ from scenes import scenes
 from sensors import cases
 from simulator import Scan
 
-from deburr.core.cloud import Bools, Floats
-from deburr.nn.models import Model, Settings, load
+from deburr.core.arrays import Bools, Floats
+from deburr.nn.contract import Model, Settings
+from deburr.nn.models import load
 
 STRATA = ("plane", "edge", "thin", "vegetation")
 NINE_TENTHS = 1.645

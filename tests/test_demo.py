@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner, Result
 
-from deburr.pipeline.cli import cli
+from deburr.cli.main import cli
 from deburr.readers.las import LasReader
 
 ROOT = Path(__file__).parents[1]

@@ -18,11 +18,11 @@ def _loaded(code: str) -> set[str]:
 
 
 def test_the_command_line_imports_nothing_heavy() -> None:
-    assert _loaded("import deburr.pipeline.cli") == set()
+    assert _loaded("import deburr.cli.main") == set()
 
 
 def test_help_imports_nothing_heavy() -> None:
-    code = "from deburr.pipeline.cli import cli\ntry: cli(['--help'])\nexcept SystemExit: pass"
+    code = "from deburr.cli.main import cli\ntry: cli(['--help'])\nexcept SystemExit: pass"
     assert _loaded(code) == set()
 
 

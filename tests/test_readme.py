@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 from click.testing import CliRunner, Result
 
+from deburr.cli.main import cli
 from deburr.core.cloud import PointCloud
 from deburr.filters.spd import Spd
 from deburr.pipeline import load, run
-from deburr.pipeline.cli import cli
 from deburr.pipeline.describe import markdown, stages
 from deburr.readers.las import LasReader
 from deburr.train.recipe import Recipe

@@ -11,8 +11,8 @@ import numpy as np
 from deburr.core.cloud import Extent, PointCloud
 from deburr.core.stage import Filter
 from deburr.core.sums import merge
-from deburr.pipeline.passes import Passes, sample
-from deburr.pipeline.tiles import Core, Done, process
+from deburr.tiles.surveys import Passes, sample
+from deburr.tiles.tile import Core, Done, process
 
 
 @dataclass(frozen=True)

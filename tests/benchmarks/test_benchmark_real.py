@@ -9,7 +9,7 @@ import pytest
 from real import Halves, halves, share, strips
 from real_data import CLOUDS, STRIPS, Cloud, overlap, read, unique_centre
 
-from deburr.core.cloud import Floats
+from deburr.core.arrays import Floats
 
 
 def floor(count: int, noise: float, seed: int, low: float = 0.0, lift: float = 0.0) -> Floats:

@@ -15,9 +15,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from deburr.batch import report as batch_report
 from deburr.core.errors import ReadError, SpecError
 from deburr.core.text import as_json, cell, printable
-from deburr.pipeline import batch_report
 
 #: Red letters, a window title, a line of its own, the reading direction, C1's CSI, a byte that is not UTF-8.
 NASTY = "a\x1b[31mb\x1b]0;t\x07\nc\u202ed\x9b2J\udcff"
@@ -114,7 +114,7 @@ COMMANDS = {
 def test_no_command_echoes_what_a_terminal_obeys(name: str, tmp_path: Path) -> None:
     from click.testing import CliRunner
 
-    from deburr.pipeline.cli import cli
+    from deburr.cli.main import cli
 
     word = "a\x1b[31mb\u202e\nc" + "d" * 200_000
     inner = word if not COMMANDS[name][-1].startswith("[") else "a\\u001b[31mb\\u202e\\nc" + "d" * 200_000
@@ -135,7 +135,7 @@ def test_brackets_and_escapes_in_a_name_on_a_terminal(tmp_path: Path) -> None:
     (tmp_path / name).parent.mkdir()
     (tmp_path / name).write_text(head + points + "\n")
     ours, theirs = pty.openpty()
-    command = [sys.executable, "-c", "from deburr.pipeline.cli import main; main()", "info", name]
+    command = [sys.executable, "-c", "from deburr.cli.main import main; main()", "info", name]
     with subprocess.Popen(command, cwd=tmp_path, stdout=theirs, stderr=theirs, stdin=theirs) as process:
         os.close(theirs)
         said = b""
@@ -154,7 +154,7 @@ def test_brackets_and_escapes_in_a_name_on_a_terminal(tmp_path: Path) -> None:
 
 
 def test_a_converted_pipeline_is_shown_without_escapes() -> None:
-    from deburr.plugins.convert import as_text, convert
+    from deburr.plugins.pdal.convert.convert import as_text, convert
 
     name = "a\x9b31mb.las"
     text = as_text(convert([name, "b.las"], {"noise": 0.1}).value)

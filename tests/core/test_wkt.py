@@ -11,16 +11,18 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from deburr.core import wkt
+from deburr.batch import vpc
+from deburr.cli.main import cli
 from deburr.core.cloud import Extent
+from deburr.core.crs import lonlat, wkt
+from deburr.core.crs import words as crs
+from deburr.core.crs.same import one_system
 from deburr.core.errors import SpecError
 from deburr.core.stage import Outline
-from deburr.pipeline import crs, info, lonlat, run, vpc
-from deburr.pipeline.alike import check_alike
-from deburr.pipeline.cli import cli
-from deburr.pipeline.same import one_system
-from deburr.readers._las_crs import is_epsg, read_crs, unfit_crs
-from deburr.readers._las_header import Vlr
+from deburr.formats.las.crs import is_epsg, read_crs, unfit_crs
+from deburr.formats.las.records import Vlr
+from deburr.pipeline import info, run
+from deburr.pipeline.compatible import check_alike
 
 WGS = 'GEOGCS["WGS 84",DATUM["WGS_1984",SPHEROID["WGS 84",6378137,298.257223563]],PRIMEM["Greenwich",0],' \
       'UNIT["degree",0.0174532925199433]]'  # fmt: skip

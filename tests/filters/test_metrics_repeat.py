@@ -8,11 +8,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from deburr.core.cloud import Floats, PointCloud
+from deburr.core.arrays import Floats
+from deburr.core.cloud import PointCloud
 from deburr.core.errors import RunError
 from deburr.core.stage import Reach
 from deburr.filters.metrics import Metrics
-from deburr.pipeline.summary import lines
+from deburr.show.words import lines
 
 UTM = np.array([500_000.0, 5_400_000.0, 100.0])
 #: Points a strip on a square of 30 m: a tenth of a metre apart or so.

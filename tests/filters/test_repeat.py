@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from deburr.core.cloud import Floats
+from deburr.core.arrays import Floats
 from deburr.filters._repeat import CELL_LEAST, apart, cells_of, common, flat_at, planes_at
 
 Surface = Callable[[np.random.Generator, int], Floats]

@@ -14,6 +14,7 @@ import tiling
 import torch
 from pydantic import ValidationError
 
+from deburr.batch.figures import merged, packed
 from deburr.core.cloud import PointCloud
 from deburr.core.errors import ReadError, RunError, SpecError
 from deburr.core.noise import noise_by_place
@@ -22,12 +23,12 @@ from deburr.core.sums import merge
 from deburr.filters.normalize import Normalize
 from deburr.filters.patch import Patch
 from deburr.filters.spd import Spd
-from deburr.nn.models import KINDS, Denoised, Settings, Surveyor
+from deburr.nn.contract import Denoised, Settings, Surveyor
+from deburr.nn.models import KINDS
 from deburr.nn.models import load as load_model
-from deburr.nn.published_net import SpdNet
+from deburr.nn.spd.network import SpdNet
 from deburr.nn.weights import save
 from deburr.pipeline import load, run
-from deburr.pipeline.figures import merged, packed
 
 
 @pytest.fixture(scope="module")

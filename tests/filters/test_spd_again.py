@@ -11,7 +11,7 @@ import pytest
 import tiling
 
 from deburr.core.cloud import PointCloud
-from deburr.filters._original import ORIGINAL
+from deburr.core.original import ORIGINAL
 from deburr.filters.spd import Spd
 
 NOISE = 0.1

@@ -18,20 +18,21 @@ from typing import Any
 import numpy as np
 import torch
 
-from deburr.core import wkt
+from deburr.batch.inputs import expand
+from deburr.batch.ledger import Ledger
+from deburr.batch.records import is_sound
+from deburr.batch.tasks import results_of, still_there
+from deburr.core.crs import lonlat, wkt
+from deburr.core.crs import words as crs
+from deburr.core.crs.same import one_system
 from deburr.core.neighbors import threads
 from deburr.core.sums import from_json
-from deburr.pipeline import crs, load, lonlat
-from deburr.pipeline.inputs import expand
-from deburr.pipeline.ledger import Ledger
-from deburr.pipeline.records import is_sound
+from deburr.formats.las.crs import read_crs, unfit_crs
+from deburr.formats.las.records import Vlr
+from deburr.pipeline import load
 from deburr.pipeline.resolve import Override
-from deburr.pipeline.same import one_system
-from deburr.pipeline.tasks import results_of, still_there
-from deburr.plugins import preset
-from deburr.plugins.convert import as_text, convert
-from deburr.readers._las_crs import read_crs, unfit_crs
-from deburr.readers._las_header import Vlr
+from deburr.plugins.pdal import preset
+from deburr.plugins.pdal.convert.convert import as_text, convert
 from deburr.readers.ply import Ply
 from deburr.train.checkpoint import seal
 from deburr.train.loop import Trainer

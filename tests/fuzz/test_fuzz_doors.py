@@ -24,8 +24,8 @@ from typing import Any
 import pytest
 import torch
 
+from deburr.batch.ledger import Ledger, key_of
 from deburr.core.errors import DeburrError
-from deburr.pipeline.ledger import Ledger, key_of
 
 
 def _tool(name: str) -> Any:

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from deburr.nn.blocks import Blocks, helping
+from deburr.nn.deburr.blocks import Blocks, helping
 
 
 @pytest.mark.parametrize("threads", [1, 3])

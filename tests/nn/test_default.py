@@ -13,16 +13,17 @@ from deburr.core.cloud import Frame, Patches
 from deburr.core.errors import ReadError
 from deburr.core.neighbors import cloud_spacing
 from deburr.core.progress import listening
-from deburr.nn import climb, weights
-from deburr.nn.blocks import Blocks
-from deburr.nn.default import BUNDLED, Default, estimate_noise
-from deburr.nn.inputs import Scene
-from deburr.nn.layer import Sizes
-from deburr.nn.models import Settings
-from deburr.nn.network import LIMIT, ScoreNetwork
-from deburr.nn.noise_network import NoiseNetwork
-from deburr.nn.planes import build_graph, fit_planes
-from deburr.nn.uncertainty import Table
+from deburr.nn import weights
+from deburr.nn.contract import Settings
+from deburr.nn.deburr import climb
+from deburr.nn.deburr.blocks import Blocks
+from deburr.nn.deburr.default import BUNDLED, Default, estimate_noise
+from deburr.nn.deburr.inputs import Scene
+from deburr.nn.deburr.layer import Sizes
+from deburr.nn.deburr.network import LIMIT, ScoreNetwork
+from deburr.nn.deburr.noise_network import NoiseNetwork
+from deburr.nn.deburr.planes import build_graph, fit_planes
+from deburr.nn.deburr.uncertainty import Table
 
 Array = np.ndarray
 

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import torch
 
-from deburr.nn.far import FAR, LEAST, look_far
-from deburr.nn.planes import HOPS, SCALES, SHARES, Graph, Planes, build_graph, fit_planes
-from deburr.nn.thinned import copies
+from deburr.nn.deburr.far import FAR, LEAST, look_far
+from deburr.nn.deburr.planes import HOPS, SCALES, SHARES, Graph, Planes, build_graph, fit_planes
+from deburr.nn.deburr.thinned import copies
 
 Array = np.ndarray
 

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 import torch
 
-from deburr.nn.blocks import Blocks
-from deburr.nn.noise_network import field
-from deburr.nn.planes import Graph, build_graph
-from deburr.nn.thinned import Thinned, look
+from deburr.nn.deburr.blocks import Blocks
+from deburr.nn.deburr.noise_network import field
+from deburr.nn.deburr.planes import Graph, build_graph
+from deburr.nn.deburr.thinned import Thinned, look
 
 COUNT = 6000
 

@@ -7,9 +7,9 @@ import pytest
 import torch
 
 from deburr.core.errors import RunError
-from deburr.nn import planes
+from deburr.nn.deburr import planes
+from deburr.nn.deburr.planes import HOPS, SCALES, Graph, build_graph, fit_planes, smallest_axis
 from deburr.nn.level import widening
-from deburr.nn.planes import HOPS, SCALES, Graph, build_graph, fit_planes, smallest_axis
 
 
 def sheet(count: int = 400, seed: int = 0) -> np.ndarray:

@@ -10,15 +10,16 @@ import pytest
 import torch
 from torch import Tensor
 
-from deburr.core.cloud import Floats, Frame, Patches
+from deburr.core.arrays import Floats
+from deburr.core.cloud import Frame, Patches
 from deburr.core.errors import ReadError
 from deburr.core.neighbors import cloud_spacing
 from deburr.core.progress import listening
-from deburr.nn.knn_patches import Cover, blocks, cover, farthest
-from deburr.nn.models import Settings
+from deburr.nn.contract import Settings
 from deburr.nn.points import canonical, limited
-from deburr.nn.published import Published, ascend, nearest
-from deburr.nn.published_net import EdgeConv, Head, SpdNet, feature_neighbors, gather
+from deburr.nn.spd.knn_patches import Cover, blocks, cover, farthest
+from deburr.nn.spd.network import EdgeConv, Head, SpdNet, feature_neighbors, gather
+from deburr.nn.spd.published import Published, ascend, nearest
 from deburr.nn.weights import import_checkpoint
 
 CHECKPOINT = Path("reference") / "spd_iccv2021_ckpt.pt"

@@ -7,7 +7,8 @@ import pytest
 
 from deburr.core.cloud import PointCloud
 from deburr.filters.spd import Spd
-from deburr.nn.models import Settings, load
+from deburr.nn.contract import Settings
+from deburr.nn.models import load
 
 NOISE = 0.15
 

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 from deburr.core.neighbors import cloud_spacing
-from deburr.nn.models import Settings, load
-from deburr.nn.uncertainty import CLOSED, LEVELS, Table
+from deburr.nn.contract import Settings
+from deburr.nn.deburr.uncertainty import CLOSED, LEVELS, Table
+from deburr.nn.models import load
 from deburr.train.landscapes import landscape_scene
 from deburr.train.scene import CleanScene, nearest_on_surface, scaled
 from deburr.train.solids import solid_scene

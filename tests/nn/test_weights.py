@@ -15,7 +15,7 @@ import torch
 from torch.torch_version import TorchVersion
 
 from deburr.core.errors import ReadError, WriteError
-from deburr.nn.published_net import SpdNet
+from deburr.nn.spd.network import SpdNet
 from deburr.nn.weights import MAX_HEADER, check_torch, fit, import_checkpoint, read, save
 from deburr.train.checkpoint import read_state
 

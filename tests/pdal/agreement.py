@@ -12,7 +12,8 @@ from uuid import UUID
 import numpy as np
 
 from deburr.core.cloud import PointCloud
-from deburr.readers._las_header import EXTRA_BYTES, LasSource
+from deburr.formats.las.header import LasSource
+from deburr.formats.las.records import EXTRA_BYTES
 
 Array = np.ndarray[Any, np.dtype[Any]]
 

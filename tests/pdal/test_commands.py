@@ -14,7 +14,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from deburr.plugins import convert, doctor, preset
+from deburr.plugins.pdal import doctor, preset
+from deburr.plugins.pdal.convert import convert
 
 RunPdal = Callable[..., "subprocess.CompletedProcess[str]"]
 POINTS = {"type": "readers.faux", "mode": "uniform", "count": 400, "bounds": "([0,20],[0,20],[0,0.2])"}
@@ -121,7 +122,7 @@ def _outcomes(**environment: str | None) -> dict[str, doctor.Check]:
     env = {**os.environ, **{k: v for k, v in environment.items() if v is not None}}
     for name in [name for name, value in environment.items() if value is None]:
         env.pop(name, None)
-    command = [sys.executable, "-m", "deburr.pipeline.cli", "pdal-doctor", "--json"]
+    command = [sys.executable, "-m", "deburr.cli.main", "pdal-doctor", "--json"]
     done = subprocess.run(command, env=env, capture_output=True, text=True, check=False, timeout=300)
     assert done.stderr == ""
     checks = {told["name"]: doctor.Check(**told) for told in json.loads(done.stdout)}

@@ -13,7 +13,7 @@ import pytest
 
 from deburr.core.cloud import PointCloud
 from deburr.pipeline import run
-from deburr.plugins.preset import script
+from deburr.plugins.pdal.preset import script
 from deburr.writers.las import LasWriter
 
 README = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")

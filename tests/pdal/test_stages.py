@@ -136,7 +136,7 @@ def test_a_pipeline_of_pdal_runs_unchanged(name: str, tile: Path, tmp_path: Path
     run_pdal(filled(PIPELINES[name], tile, theirs))
     spec = json.dumps(filled(PIPELINES[name], tile, ours))
     done = subprocess.run(
-        [sys.executable, "-m", "deburr.pipeline.cli", "run", spec], capture_output=True, text=True, check=False
+        [sys.executable, "-m", "deburr.cli.main", "run", spec], capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
     files = sorted(path.name for path in theirs.iterdir())

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 from click.testing import CliRunner, Result
 
-from deburr.core.cloud import Floats, PointCloud
+from deburr.core.arrays import Floats
+from deburr.core.cloud import PointCloud
 
 
 @pytest.fixture
@@ -27,7 +28,7 @@ def cli(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Result
     monkeypatch.chdir(tmp_path)
 
     def call(*words: str | Path) -> Result:
-        from deburr.pipeline.cli import cli as group
+        from deburr.cli.main import cli as group
 
         return CliRunner().invoke(group, [str(word) for word in words], prog_name="pipeline")
 

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from click.testing import Result
 
-from deburr.core.cloud import Floats
+from deburr.core.arrays import Floats
 from deburr.core.errors import SpecError
 from deburr.pipeline import run
 from deburr.pipeline.apart import check_apart

@@ -15,7 +15,8 @@ import numpy as np
 import pytest
 from click.testing import Result
 
-from deburr.core.cloud import Floats, PointCloud
+from deburr.core.arrays import Floats
+from deburr.core.cloud import PointCloud
 from deburr.pipeline import load
 
 Cli = Callable[..., Result]
@@ -160,7 +161,7 @@ def _limited(tmp_path: Path, output: Path, spec: str) -> None:
     """Run ``spec`` where no file may grow beyond 8 kB; it must fail in a sentence and leave ``output`` as it was."""
     before = sorted(path.name for path in output.parent.iterdir())
     done = subprocess.run(
-        [sys.executable, "-m", "deburr.pipeline.cli", "run", spec, "--quiet"],
+        [sys.executable, "-m", "deburr.cli.main", "run", spec, "--quiet"],
         cwd=tmp_path,
         capture_output=True,
         text=True,
@@ -302,7 +303,7 @@ def _unchanged(done: Result, before: str, after: str, count: int) -> None:
 @pytest.fixture(scope="module")
 def random_weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The published network, untrained."""
-    from deburr.nn.published_net import SpdNet
+    from deburr.nn.spd.network import SpdNet
     from deburr.nn.weights import save as save_weights
 
     path = tmp_path_factory.mktemp("weights") / "random.safetensors"
@@ -323,7 +324,7 @@ def test_too_few_points_pass_unchanged(
 
 @pytest.mark.parametrize(("count", "equal"), SIZES)
 def test_too_few_points_for_the_default_model(cli: Cli, save: Save, hill: Floats, count: int, equal: bool) -> None:
-    from deburr.nn.default import BUNDLED
+    from deburr.nn.deburr.default import BUNDLED
 
     if not BUNDLED.exists():
         pytest.skip(f"the bundled weights are missing: {BUNDLED}")

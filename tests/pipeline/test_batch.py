@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 from click.testing import Result
 
-from deburr.core.cloud import Floats, PointCloud
+from deburr.core.arrays import Floats
+from deburr.core.cloud import PointCloud
 from deburr.core.registry import stage_class
 from deburr.core.stage import Reader, Writer
 from deburr.pipeline import run

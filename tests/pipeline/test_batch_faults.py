@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from deburr.pipeline import memory
+from deburr.tiles import memory
 
 
 def _beside(name: str) -> Any:
@@ -69,7 +69,7 @@ class Place:
     def begin(self, *words: str, before: tuple[str, ...] = (), **options: Any) -> subprocess.Popen[str]:
         """Call ``pipeline`` with ``words``; ``before``: another command that is to run it."""
         return subprocess.Popen(
-            [*before, sys.executable, "-m", "deburr.pipeline.cli", *words],
+            [*before, sys.executable, "-m", "deburr.cli.main", *words],
             cwd=self.folder,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -311,7 +311,7 @@ def mounted(script: str, folder: Path) -> subprocess.CompletedProcess[str]:
         pytest.skip("needs the command 'unshare'")
     if tried.returncode:
         pytest.skip("needs the right to mount in a namespace of its own")
-    pipeline = f'pipeline() {{ "{sys.executable}" -m deburr.pipeline.cli "$@"; }}\n'
+    pipeline = f'pipeline() {{ "{sys.executable}" -m deburr.cli.main "$@"; }}\n'
     return subprocess.run(
         [*command[:-1], pipeline + script], cwd=folder, capture_output=True, text=True, check=False, timeout=120,
         env={**os.environ, "DEBURR_THREADS": "1"},

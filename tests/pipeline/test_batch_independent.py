@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from click.testing import Result
 
-from deburr.core.cloud import Floats
+from deburr.core.arrays import Floats
 from deburr.pipeline import run
 
 Cli = Callable[..., Result]

@@ -12,8 +12,8 @@ import pytest
 from matplotlib.collections import PolyCollection
 from matplotlib.colors import to_hex
 
-from deburr.pipeline import batch_map
-from deburr.pipeline.picture import BEFORE
+from deburr.batch import map as batch_map
+from deburr.show.picture import BEFORE
 
 Draw = Callable[..., Any]
 

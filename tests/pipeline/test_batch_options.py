@@ -13,11 +13,14 @@ import numpy.typing as npt
 import pytest
 from click.testing import Result
 
-from deburr.core.cloud import Floats, PointCloud
+from deburr.batch import vpc
+from deburr.core.arrays import Floats
+from deburr.core.cloud import PointCloud
 from deburr.core.registry import stage_class
 from deburr.core.stage import Reader, Writer
-from deburr.nn.default import Default
-from deburr.pipeline import memory, run, vpc
+from deburr.nn.deburr.default import Default
+from deburr.pipeline import run
+from deburr.tiles import memory
 
 Cli = Callable[..., Result]
 
@@ -514,7 +517,7 @@ def test_a_pipeline_of_two_writers_is_refused(here: Any, cli: Cli) -> None:
 )
 def test_files_of_no_or_of_few_points(spec: Any, cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     if spec is not STATISTICAL:  # once is enough
-        monkeypatch.setattr("deburr.pipeline.batch_map.draw", lambda tiles, path, unit: path.touch())
+        monkeypatch.setattr("deburr.batch.map.draw", lambda tiles, path, unit: path.touch())
     (tmp_path / "spec.json").write_text(json.dumps([spec]))
     xyz = surface(300)
     parts = {"cloud": xyz, "none": xyz[:0], "one": xyz[:1], "row": lattice(xyz[:7] * [1, 0, 1] + [0, 447_006, 0])}
@@ -581,7 +584,7 @@ def test_the_time_is_that_of_the_whole_work(options: Any, here: Any, cli: Cli, m
         return denoise(self, points, settings)
 
     monkeypatch.setattr(Default, "denoise", spy)
-    monkeypatch.setattr("deburr.pipeline.batch_dry._TRIED", 3000)
+    monkeypatch.setattr("deburr.batch.dry_run._TRIED", 3000)
     result = cli("batch", "spec.json", "in/c.las", "--out", "out", "--dry-run")
     assert result.exit_code == 0, result.stderr
     assert denoised == [3000]
@@ -637,7 +640,7 @@ def test_a_file_larger_than_memory_is_run_in_tiles(suffix: str, here: Any, cli: 
 
 
 def tiles_are_made(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    from deburr.pipeline import tasks
+    from deburr.batch import tasks
 
     seen: list[int] = []
     process = tasks.process

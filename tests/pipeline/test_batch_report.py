@@ -13,9 +13,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from deburr.batch.report import difference, headline, removed, totals, write
 from deburr.core.errors import WriteError
 from deburr.core.sums import Histogram
-from deburr.pipeline.batch_report import difference, headline, removed, totals, write
 
 
 def tile(number: int, **other: Any) -> dict[str, Any]:

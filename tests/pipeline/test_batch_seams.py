@@ -14,15 +14,17 @@ import pytest
 import tiling
 from click.testing import Result
 
-from deburr.core.cloud import Floats, PointCloud
+from deburr.batch.prepare import Prepared, Request, prepare
+from deburr.batch.run import Account, Batch, Means
+from deburr.core.arrays import Floats
+from deburr.core.cloud import PointCloud
 from deburr.core.registry import stage_class
 from deburr.core.sample import Sample
 from deburr.core.stage import Filter, Writer
 from deburr.core.sums import Exact, merge
-from deburr.pipeline import memory, run
-from deburr.pipeline.batch import Account, Batch, Means
-from deburr.pipeline.batch_plan import Prepared, Request, prepare
-from deburr.pipeline.tiles import Core, Work, _clusters, process
+from deburr.pipeline import run
+from deburr.tiles import memory
+from deburr.tiles.tile import Core, Work, _clusters, process
 
 Cli = Callable[..., Result]
 Ints = npt.NDArray[Any]
@@ -186,7 +188,7 @@ def stages_of(result: Any) -> list[dict[str, Any]]:
      pytest.param(False, 1.93, marks=pytest.mark.slow)],
 )  # fmt: skip
 def test_no_seams(many: bool, side: float | None, road: Road, one_file: Road, tmp_path: Path) -> None:
-    from deburr.pipeline.batch_out import stages_of as merged_stages
+    from deburr.batch.outputs import stages_of as merged_stages
 
     here = road if many else one_file
     untiled = here.untiled(CHAIN)
@@ -235,7 +237,7 @@ CHAINS: dict[str, list[Any]] = {
 def test_no_seams_whatever_the_chain(name: str, road: Road, tmp_path: Path) -> None:
     untiled = road.untiled(CHAINS[name])
     prepared, account = batch(CHAINS[name], road.files, tmp_path / "out", tile=41.3)
-    from deburr.pipeline.batch_out import stages_of as merged_stages
+    from deburr.batch.outputs import stages_of as merged_stages
 
     for found, expected in zip(merged_stages(prepared, account), stages_of(untiled), strict=True):
         check_figures(found["figures"], expected["figures"])

@@ -14,9 +14,9 @@ import numpy as np
 import pytest
 from click.testing import Result
 
-from deburr.core.cloud import Floats
-from deburr.pipeline import tasks
-from deburr.pipeline.ledger import Ledger, key_of
+from deburr.batch import tasks
+from deburr.batch.ledger import Ledger, key_of
+from deburr.core.arrays import Floats
 from deburr.readers.las import LasReader
 from deburr.writers.las import LasWriter
 
@@ -127,7 +127,7 @@ def test_a_file_that_is_cut_off_costs_itself_alone(
 
 def test_where_space_is_short_too(place: Path, cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
     """Files are then unpacked when a tile first asks for them."""
-    monkeypatch.setattr("deburr.pipeline.batch.is_short", lambda *given: True)
+    monkeypatch.setattr("deburr.batch.run.is_short", lambda *given: True)
     content = (place / "in" / "t2.las").read_bytes()
     (place / "in" / "t2.las").unlink()
     assert cli("batch", "whole.json", "in", "--out", "without").exit_code == 0
@@ -223,7 +223,7 @@ def test_a_large_file_that_is_replaced_meanwhile_gives_no_output(
         new.rename(path)
         return put_together(*given)
 
-    monkeypatch.setattr("deburr.pipeline.stream.too_large", lambda *given: True)
+    monkeypatch.setattr("deburr.batch.one_file.too_large", lambda *given: True)
     monkeypatch.setattr(tasks, "put_together", replaced)
     before = {one.name for one in place.iterdir()}
     done = cli("run", "near.json", "--input", "a.las", "--output", "out.las", "--memory", "1GB")
@@ -362,7 +362,7 @@ def test_scratch_is_for_its_owner_alone(place: Path, cli: Cli, monkeypatch: pyte
             seen[path.name] = path.stat().st_mode & 0o777
             assert seen[path.name] == (0o700 if path.is_dir() else 0o600), path
 
-    monkeypatch.setattr("deburr.pipeline.cli_batch_view.BatchView.done", look)
+    monkeypatch.setattr("deburr.cli.batch_view.BatchView.done", look)
     assert cli("batch", "whole.json", "in", "--out", "out", "--tile", "3").exit_code == 0
     assert {"points", "head.json", "index.npz", "xyz.npy", "rows.npy", "shape.json", "sums", "pieces"} <= seen.keys()
 

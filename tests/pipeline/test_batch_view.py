@@ -10,8 +10,8 @@ import click
 import pytest
 from click.testing import CliRunner
 
-from deburr.pipeline.batch_report import totals
-from deburr.pipeline.cli_batch_view import BatchView, duration
+from deburr.batch.report import totals
+from deburr.cli.batch_view import BatchView, duration
 
 
 class Clock:

@@ -18,9 +18,10 @@ import numpy as np
 import pytest
 from click.testing import Result
 
-from deburr.core.cloud import Floats, PointCloud
+from deburr.cli.main import _COMMANDS
+from deburr.core.arrays import Floats
+from deburr.core.cloud import PointCloud
 from deburr.pipeline import load
-from deburr.pipeline.cli import _COMMANDS
 
 Cli = Callable[..., Result]
 Save = Callable[..., Path]
@@ -156,7 +157,7 @@ def test_terminal_shows_bars_and_pipes_show_lines(save: Save, hill: Floats, tmp_
 
     save("in.ply", hill)
     spec = json.dumps([str(tmp_path / "in.ply"), "filters.outlier", str(tmp_path / "out.ply")])
-    command = [sys.executable, "-m", "deburr.pipeline.cli", "run", spec]
+    command = [sys.executable, "-m", "deburr.cli.main", "run", spec]
     ours, theirs = pty.openpty()
     done = subprocess.run(
         command, stdout=subprocess.PIPE, stderr=theirs, env={**os.environ, "TERM": "xterm"}, check=True
@@ -190,7 +191,7 @@ def write(self, cloud):
         time.sleep(60)
 
 Ply.write = write
-from deburr.pipeline.cli import cli
+from deburr.cli.main import cli
 cli(["run", '["{source}", "{output}"]'])
 """
     process = subprocess.Popen(
@@ -234,7 +235,7 @@ def test_weights_are_imported_and_shown(cli: Cli, monkeypatch: pytest.MonkeyPatc
 def test_the_spec_may_come_from_stdin(cli: Cli, save: Save, hill: Floats, words: tuple[str, ...]) -> None:
     from click.testing import CliRunner
 
-    from deburr.pipeline.cli import cli as group
+    from deburr.cli.main import cli as group
 
     save("in.ply", hill)
     cli("--version")  # into the folder
@@ -337,7 +338,7 @@ def test_info_of_several_files_and_of_heads(cli: Cli, save: Save, hill: Floats) 
 
 def _bare(words: list[str], folder: Path, redirected: str, **env: str) -> subprocess.CompletedProcess[str]:
     """The command as a shell starts it, with its streams ``redirected``."""
-    line = shlex.join([sys.executable, "-m", "deburr.pipeline.cli", *words]) + " " + redirected
+    line = shlex.join([sys.executable, "-m", "deburr.cli.main", *words]) + " " + redirected
     return subprocess.run(
         line, shell=True, cwd=folder, env={**os.environ, **env}, capture_output=True, text=True, timeout=120
     )
@@ -417,7 +418,7 @@ def test_what_is_ignored_stays_ignored(tmp_path: Path) -> None:
     script = """
 import os, signal
 signal.signal(signal.SIGHUP, signal.SIG_IGN)
-from deburr.pipeline.cli import _interruptible
+from deburr.cli.main import _interruptible
 with _interruptible():
     os.kill(os.getpid(), signal.SIGHUP)
     print("alive")
@@ -433,8 +434,8 @@ def test_lines_stand_above_the_bar_and_not_in_it() -> None:
 import logging, time
 import click
 from deburr.core.progress import advance
-from deburr.pipeline.cli_batch_view import BatchView
-from deburr.pipeline.cli_progress import shown
+from deburr.cli.batch_view import BatchView
+from deburr.cli.progress import shown
 
 with BatchView("m") as view:
     view.stage("denoise", 25, 1000)

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from deburr.core.errors import SpecError
-from deburr.pipeline.cutting import Box, cut, grid
+from deburr.tiles.cut import Box, cut, grid
 
 
 def holders(boxes: list[Box], points: Any) -> Any:

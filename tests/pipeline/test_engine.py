@@ -18,8 +18,10 @@ from typing import Any
 import pytest
 
 from deburr.core.errors import RunError
-from deburr.pipeline import _machine, engine, engine_local
-from deburr.pipeline.engine import run
+from deburr.engine import local as engine_local
+from deburr.engine import machine as _machine
+from deburr.engine import queue as engine
+from deburr.engine.run import run
 
 CHORES = Path(__file__).parent / "chores"
 
@@ -102,7 +104,7 @@ def test_tasks_are_taken_when_there_is_somebody_to_do_them(workers: int) -> None
 
 @pytest.mark.parametrize("workers", [1, 2])
 def test_what_goes_wrong_in_a_task_is_its_outcome(workers: int, caplog: pytest.LogCaptureFixture) -> None:
-    caplog.set_level(logging.DEBUG, "deburr.pipeline.engine")
+    caplog.set_level(logging.DEBUG, "deburr.engine.queue")
     kinds = ["ours", "type", "memory", "disk", "record", "good"]
     come = {one.id: one for one in run([{"id": kind} for kind in kinds], "chores:fail", workers=workers)}
     assert {kind: one.error for kind, one in come.items()} == {
@@ -135,7 +137,7 @@ def test_too_few_workers_are_refused() -> None:
 
 def test_the_engine_loads_nothing_heavy() -> None:
     code = (
-        "import sys, deburr.pipeline.engine_local, deburr.pipeline.engine_dask\n"
+        "import sys, deburr.engine.local, deburr.engine.dask\n"
         "print([name for name in ('numpy', 'torch', 'distributed', 'pydantic') if name in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
@@ -316,7 +318,7 @@ def script(tmp_path: Path) -> Iterator[Callable[[str], subprocess.Popen[str]]]:
         path = tmp_path / "user.py"
         path.write_text(
             textwrap.dedent(f"""
-                from deburr.pipeline.engine import run
+                from deburr.engine.run import run
                 for one in run([{{"id": str(n)}} for n in range(4)], {function!r}, workers=2,
                                setup={{"folder": {str(tmp_path)!r}, "seconds": 60}}):
                     print(one.id)

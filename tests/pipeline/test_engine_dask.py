@@ -16,8 +16,9 @@ from typing import Any
 import pytest
 
 from deburr.core.errors import RunError
-from deburr.pipeline import _machine, engine_dask
-from deburr.pipeline.engine import run
+from deburr.engine import dask as engine_dask
+from deburr.engine import machine as _machine
+from deburr.engine.run import run
 
 pytest.importorskip("distributed")
 
@@ -131,7 +132,7 @@ def test_a_task_is_called_with_what_all_share_and_its_threads(cluster: Cluster) 
 
 
 def test_what_goes_wrong_in_a_task_is_its_outcome(cluster: Cluster, caplog: pytest.LogCaptureFixture) -> None:
-    caplog.set_level(logging.DEBUG, "deburr.pipeline.engine")
+    caplog.set_level(logging.DEBUG, "deburr.engine.queue")
     kinds = ["ours", "type", "good"]
     come = {one.id: one.error for one in run([{"id": k} for k in kinds], "chores:fail", scheduler=cluster.address)}
     assert come == {

@@ -13,14 +13,15 @@ import numpy as np
 import pytest
 from pydantic import Field
 
-from deburr.core.cloud import Floats, PointCloud
+from deburr.core.arrays import Floats
+from deburr.core.cloud import PointCloud
 from deburr.core.errors import DeburrWarning, ReadError, RunError, SpecError, WriteError
 from deburr.core.progress import listening
 from deburr.core.stage import Filter
 from deburr.pipeline import load, run
 from deburr.pipeline.execute import execute
 from deburr.pipeline.plan import Plan, Step
-from deburr.pipeline.summary import lines
+from deburr.show.words import lines
 
 NOISE = {"type": "filters.noise", "sigma": 0.1}
 
@@ -225,7 +226,7 @@ def test_the_report_has_every_option_and_every_checksum(
     options = report["stages"][1]["options"]
     assert (options["noise"], options["strength"], options["weights"]) == (0.05, 1.0, None)
     assert options.keys() == type(load(["a.las", "filters.spd"]).stages[1]).model_fields.keys() - {"tag", "user_data"}
-    from deburr.nn.default import BUNDLED
+    from deburr.nn.deburr.default import BUNDLED
 
     files = {"input": source, "weights": BUNDLED, "reference": truth, "output": out}
     assert [(one["role"], one["path"]) for one in report["files"]] == [(k, str(v)) for k, v in files.items()]

@@ -8,13 +8,13 @@ from typing import Any
 import numpy as np
 import pytest
 
+from deburr.batch.job import Job
+from deburr.batch.space import Footprint
 from deburr.core.cloud import PointCloud
-from deburr.pipeline import store
-from deburr.pipeline.fileref import FileRef
-from deburr.pipeline.footprint import Footprint
-from deburr.pipeline.job import Job
-from deburr.pipeline.store import Store
 from deburr.readers.las import LasReader
+from deburr.scratch import store
+from deburr.scratch.input_file import FileRef
+from deburr.scratch.store import Store
 from deburr.writers.las import LasWriter
 
 

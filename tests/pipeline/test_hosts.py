@@ -13,13 +13,13 @@ import pytest
 from click.testing import CliRunner
 from pydantic import Field
 
+from deburr.cli.main import cli
 from deburr.core import registry
 from deburr.core.cloud import PointCloud
 from deburr.core.errors import RunError, SpecError
 from deburr.core.host import Host, HostError
 from deburr.core.stage import Filter, Reader, Stage, Writer
 from deburr.pipeline import describe, load, run
-from deburr.pipeline.cli import cli
 from deburr.pipeline.report import runs_in
 
 

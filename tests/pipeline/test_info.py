@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 from click.testing import Result
 
-from deburr.core.cloud import Floats, PointCloud
-from deburr.nn.models import Denoised, Settings
+from deburr.core.arrays import Floats
+from deburr.core.cloud import PointCloud
+from deburr.nn.contract import Denoised, Settings
 from deburr.pipeline.info import measure, table
 
 Cli = Callable[..., Result]

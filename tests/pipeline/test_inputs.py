@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 import pytest
 
+from deburr.batch.inputs import expand
+from deburr.batch.names import cell_names, out_names
 from deburr.core.cloud import Extent
 from deburr.core.errors import SpecError
 from deburr.core.stage import Outline
-from deburr.pipeline.alike import check_alike
-from deburr.pipeline.inputs import expand
-from deburr.pipeline.names import cell_names, out_names
+from deburr.pipeline.compatible import check_alike
 
 
 @pytest.fixture
@@ -54,7 +54,7 @@ def test_a_name_like_a_glob_is_a_name(folder: Path) -> None:
 
 
 def test_a_virtual_point_cloud_gives_its_files(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from deburr.pipeline import vpc
+    from deburr.batch import vpc
 
     (folder / "all.vpc").write_text("{}")
     monkeypatch.setattr(vpc, "read", lambda path: [Path(path).with_name(name) for name in ("b.laz", "a.las")])

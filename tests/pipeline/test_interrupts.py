@@ -37,7 +37,7 @@ def cloud(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def _command(words: Sequence[str]) -> list[str]:
-    return [sys.executable, "-m", "deburr.pipeline.cli", *words]
+    return [sys.executable, "-m", "deburr.cli.main", *words]
 
 
 def _interrupted(make: Callable[[int], Sequence[str]], count: int, folder: Path) -> list[tuple[int, str]]:

@@ -14,8 +14,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from deburr.batch.ledger import Ledger, identity, key_of, output_is
 from deburr.core.errors import ReadError, RunError, WriteError
-from deburr.pipeline.ledger import Ledger, identity, key_of, output_is
 
 _JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(),
@@ -176,7 +176,7 @@ def test_what_another_run_wrote_before_the_lock_is_seen(path: Path) -> None:
 def test_a_run_that_is_killed_leaves_what_it_was_sure_of_and_no_lock(path: Path) -> None:
     code = """
 import sys
-from deburr.pipeline.ledger import Ledger
+from deburr.batch.ledger import Ledger
 with Ledger(sys.argv[1]) as ledger:
     for number in range(100_000):
         ledger.add(str(number), "tile", {"number": number, "fill": "x" * 5000})

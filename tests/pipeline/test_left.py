@@ -9,14 +9,16 @@ import numpy as np
 import pytest
 import tiling
 
-from deburr.core.cloud import Bools, Floats, PointCloud
+from deburr.core.arrays import Bools, Floats
+from deburr.core.cloud import PointCloud
 from deburr.core.sums import Sums, merge
 from deburr.filters.noise import Noise
 from deburr.filters.spd import Spd
-from deburr.nn.models import Denoised, Settings, Surveyor, load
-from deburr.pipeline.left import _POINTS, _places, noise_of
-from deburr.pipeline.passes import Passes
-from deburr.pipeline.tiles import Core, process
+from deburr.nn.contract import Denoised, Settings, Surveyor
+from deburr.nn.models import load
+from deburr.tiles.residuals import _POINTS, _places, noise_of
+from deburr.tiles.surveys import Passes
+from deburr.tiles.tile import Core, process
 
 
 def farm(count: int = 7_000, side: float = 26.0) -> tuple[Floats, Floats]:

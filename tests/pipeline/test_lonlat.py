@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from deburr.pipeline.lonlat import Projection, of, parse
+from deburr.core.crs.lonlat import Projection, of, parse
 
 _FOOT = 0.304800609601219
 _AIRY = {"axis": 6377563.396, "flattening": 299.3249646}

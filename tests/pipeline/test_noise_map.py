@@ -15,11 +15,15 @@ import pytest
 from click.testing import Result
 from matplotlib.colors import LogNorm
 
-from deburr.core.cloud import Bools, Floats, PointCloud
+from deburr.core.arrays import Bools, Floats
+from deburr.core.cloud import PointCloud
 from deburr.core.noise import noise_sums
 from deburr.core.sums import Sums
-from deburr.nn.models import Denoised, Settings, Surveyor, load
-from deburr.pipeline import memory, noise_map, run
+from deburr.nn.contract import Denoised, Settings, Surveyor
+from deburr.nn.models import load
+from deburr.pipeline import run
+from deburr.show import noise_map
+from deburr.tiles import memory
 
 Cli = Callable[..., Result]
 Draw = Callable[..., Any]

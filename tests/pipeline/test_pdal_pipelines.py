@@ -177,7 +177,7 @@ def test_other_systems_are_not_merged(halves: Path) -> None:
 
 
 def test_input_replaces_all_readers_and_memory_is_refused(halves: Path) -> None:
-    from deburr.pipeline.stream import too_large
+    from deburr.batch.one_file import too_large
 
     plan = load(["h1.las", "h2.las", OUTLIER, "out.las"])
     with pytest.raises(SpecError, match="several files are merged in memory"):

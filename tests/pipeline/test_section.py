@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 
 from deburr.core.cloud import PointCloud
-from deburr.pipeline import crs, load
-from deburr.pipeline.picture import as_written, draw
-from deburr.pipeline.section import choose, detail, shape_seen
+from deburr.core.crs import words as crs
+from deburr.pipeline import load
+from deburr.show.picture import as_written, draw
+from deburr.show.section import choose, detail, shape_seen
 from deburr.writers.las import LasWriter
 from deburr.writers.ply import Ply as PlyWriter
 

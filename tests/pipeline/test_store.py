@@ -21,11 +21,11 @@ from deburr.core.errors import ReadError, RunError, WriteError
 from deburr.core.progress import listening
 from deburr.core.registry import stage_class
 from deburr.core.stage import Outline, Reader, Writer
-from deburr.pipeline.cutting import cut
-from deburr.pipeline.fileref import FileRef
-from deburr.pipeline.store import Store, size
-from deburr.pipeline.unpack import unpack
 from deburr.readers.las import LasReader
+from deburr.scratch.input_file import FileRef
+from deburr.scratch.store import Store, size
+from deburr.scratch.unpack import unpack
+from deburr.tiles.cut import cut
 
 EVERYWHERE = (np.full(2, -np.inf), np.full(2, np.inf))
 LATTICE = 0.01
@@ -197,7 +197,7 @@ def test_only_files_that_the_box_meets_are_unpacked(tmp_path: Path) -> None:
 
 
 def test_indices_that_were_let_go_are_loaded_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("deburr.pipeline.store._OPENED", 2)
+    monkeypatch.setattr("deburr.scratch.store._OPENED", 2)
     xyz = np.random.default_rng(0).random((30, 3))
     refs = [
         replace(written(tmp_path / f"{i}.las", PointCloud(xyz + np.array([2.0 * i, 0, 0]))), number=i) for i in range(5)
@@ -354,7 +354,7 @@ def test_size_is_what_is_written(tmp_path: Path) -> None:
 READ = """
 import json, sys
 import numpy as np
-from deburr.pipeline.store import Store
+from deburr.scratch.store import Store
 store = Store.from_json(json.loads(input()))
 input()
 cloud, file = store.read(np.full(2, -np.inf), np.full(2, np.inf))

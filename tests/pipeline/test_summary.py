@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from deburr.core.cloud import PointCloud
-from deburr.pipeline.summary import change, headline, length, lines, span, unit_of
+from deburr.show.words import change, headline, length, lines, span, unit_of
 
 
 @pytest.mark.parametrize(

@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
+from deburr.batch import vpc
+from deburr.batch.vpc import VpcEntry
 from deburr.core.errors import ReadError, WriteError
-from deburr.pipeline import vpc
-from deburr.pipeline.vpc import VpcEntry
 
 DIMS = {"Intensity": "uint16", "ScanAngleRank": "<f4", "GpsTime": "float64", "Deviation": "int16", "Withheld": "bool"}
 

@@ -14,7 +14,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from deburr.core.registry import stage_class
-from deburr.plugins import doctor, preset
+from deburr.plugins.pdal import doctor, preset
 
 Cli = Callable[..., Result]
 
@@ -24,7 +24,7 @@ def cli(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Cli:
     monkeypatch.chdir(tmp_path)
 
     def call(*words: str) -> Result:
-        from deburr.pipeline.cli import cli as group
+        from deburr.cli.main import cli as group
 
         return CliRunner().invoke(group, list(words), prog_name="pipeline")
 
@@ -150,7 +150,7 @@ def test_the_doctor_speaks_in_lines_or_json(cli: Cli, monkeypatch: pytest.Monkey
 
 def test_help_lists_the_commands_and_imports_nothing_heavy() -> None:
     code = (
-        "import sys; from deburr.pipeline.cli import cli\n"
+        "import sys; from deburr.cli.main import cli\n"
         "for words in (['--help'], ['pdal-script'], ['convert-pdal', '--help'], ['pdal-doctor', '--help']):\n"
         "    cli(words, standalone_mode=False)\n"
         "print(sorted({'torch', 'laspy', 'pdal'} & set(sys.modules)))"

@@ -13,7 +13,16 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from deburr.core.errors import RunError
-from deburr.plugins.columns import FLAGS, back, flags_are_within, from_array, lost_flags, to_array, to_cloud, to_columns
+from deburr.plugins.pdal.columns import (
+    FLAGS,
+    back,
+    flags_are_within,
+    from_array,
+    lost_flags,
+    to_array,
+    to_cloud,
+    to_columns,
+)
 from deburr.readers.las import LasReader
 
 BYTES = hnp.arrays(np.uint8, 5)

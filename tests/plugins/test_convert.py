@@ -14,8 +14,9 @@ from hypothesis import strategies as st
 from deburr.core.errors import SpecError
 from deburr.pipeline import load
 from deburr.pipeline.spec import Entry
-from deburr.plugins import convert, preset
-from deburr.plugins._roles import _kept
+from deburr.plugins.pdal import preset
+from deburr.plugins.pdal.convert import convert
+from deburr.plugins.pdal.convert.roles import _kept
 
 SPD = {"type": "filters.spd"}
 

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from deburr.plugins import _probe, doctor
+from deburr.plugins.pdal import doctor
+from deburr.plugins.pdal import probe as _probe
 
 if sys.platform == "win32":
     pytest.skip("the fakes are shell scripts", allow_module_level=True)

@@ -10,13 +10,13 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
+from deburr.cli.main import cli
 from deburr.core import registry
 from deburr.core.errors import SpecError
 from deburr.pipeline import load
-from deburr.pipeline.cli import cli
-from deburr.plugins import pdal_host
-from deburr.plugins.pdal_host import Pdal, PdalWriter
-from deburr.plugins.pdal_names import KNOWN
+from deburr.plugins.pdal.host import host as pdal_host
+from deburr.plugins.pdal.host.host import Pdal, PdalWriter
+from deburr.plugins.pdal.names import KNOWN
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ import sys
 import pytest
 
 from deburr.core.progress import advance
-from deburr.plugins import _told
+from deburr.plugins.pdal.inside import told as _told
 
 
 class Clock:

@@ -11,7 +11,7 @@ from deburr.core.cloud import PointCloud
 from deburr.filters.outlier import Outlier
 from deburr.filters.spd import Spd
 from deburr.nn import level
-from deburr.plugins._views import Views
+from deburr.plugins.pdal.inside.views import Views
 
 
 def seen(low: float, high: float, noise: float = 0.01) -> PointCloud:

@@ -125,7 +125,7 @@ def test_chunks_join(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, suffix: st
     las = laspy.LasData(laspy.LasHeader(point_format=3, version="1.2"))
     las.X, las.intensity = np.arange(1000), np.arange(1000)
     las.write(path)
-    monkeypatch.setattr("deburr.readers._las_body._CHUNK", 300)
+    monkeypatch.setattr("deburr.formats.las.body._CHUNK", 300)
     for start in (0, 123):
         cloud = LasReader(filename=str(path), start=start).read()
         assert cloud.dims["Intensity"].tolist() == list(range(start, 1000))

@@ -14,7 +14,7 @@ import pytest
 
 from deburr.core.cloud import PointCloud
 from deburr.core.errors import ReadError
-from deburr.readers._las_header import LasSource
+from deburr.formats.las.header import LasSource
 from deburr.readers.las import LasReader
 
 SMALL = ("laspy_fullwave.laz", "laspy_simple1_4.las", "pdal_4_6_crop.las", "pdal_extrabytes.las", "laspy_plane.laz")
@@ -153,7 +153,7 @@ def test_an_outline_reads_no_point(tmp_path: Path, monkeypatch: pytest.MonkeyPat
         raise AssertionError("points were read")
 
     path = las(tmp_path / "a.laz", 10, offsets=[5.0, -5.0, 0.0])
-    monkeypatch.setattr("deburr.readers._las_outline.read_points", refuse)
+    monkeypatch.setattr("deburr.formats.las.outline.read_points", refuse)
     extent = LasReader(filename=path).outline().extent
     assert extent.count == 10
     np.testing.assert_allclose(extent.low, [5, -5, 0])
@@ -221,7 +221,7 @@ def replace_scale(params: Any) -> Any:
 
 
 def test_a_source_without_points_tells_the_same_layout(tmp_path: Path) -> None:
-    from deburr.readers._las_outline import layout_of
+    from deburr.formats.las.outline import layout_of
 
     reader = LasReader(filename=las(tmp_path / "a.las", 5))
     source = source_of(reader.read())

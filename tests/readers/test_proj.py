@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from deburr.readers._las_crs import given_crs, wkt_unit
-from deburr.readers._proj import is_proj, proj_crs
+from deburr.formats.las.crs import given_crs, wkt_unit
+from deburr.formats.las.proj import is_proj, proj_crs
 
 GREENWICH = 'PRIMEM["Greenwich",0],UNIT["degree",0.0174532925199433]'
 GRS80 = f'DATUM["Unknown based on GRS 1980 ellipsoid",SPHEROID["GRS 1980",6378137,298.257222101]],{GREENWICH}'

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from deburr.core.cloud import Floats
+from deburr.core.arrays import Floats
 from deburr.train.casting import LEAF, Foliage, World, cast, surface_near
 from deburr.train.ground import Ground, differences, rolling, self_affine
 from deburr.train.patterns import Rays

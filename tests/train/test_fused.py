@@ -9,9 +9,9 @@ import pytest
 import torch
 
 from deburr.core.errors import RunError
-from deburr.nn.inputs import Scene
-from deburr.nn.layer import Sizes
-from deburr.nn.network import ScoreNetwork
+from deburr.nn.deburr.inputs import Scene
+from deburr.nn.deburr.layer import Sizes
+from deburr.nn.deburr.network import ScoreNetwork
 from deburr.train import fused
 from deburr.train.prepared import see
 

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 import torch
 
-from deburr.nn.noise_network import NoiseNetwork
-from deburr.nn.planes import Graph, build_graph, fit_planes
+from deburr.nn.deburr.noise_network import NoiseNetwork
+from deburr.nn.deburr.planes import Graph, build_graph, fit_planes
 from deburr.train.level import Judged, from_arrays, judged, losses, pooled, to_arrays
 from deburr.train.scene import CleanScene, Surface
 

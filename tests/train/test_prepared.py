@@ -12,7 +12,7 @@ import torch
 
 from deburr.core.errors import ReadError, SpecError
 from deburr.core.neighbors import cloud_spacing
-from deburr.nn.inputs import NOISE_FLOOR
+from deburr.nn.deburr.inputs import NOISE_FLOOR
 from deburr.train.examples import Example, draw, kept_solid
 from deburr.train.feed import find_scenes, in_turn, make, scenes
 from deburr.train.loop import Trainer

@@ -13,7 +13,7 @@ import deburr.train
 from deburr.core.cloud import PointCloud
 from deburr.core.errors import ReadError, RunError, SpecError
 from deburr.core.neighbors import cloud_spacing
-from deburr.nn.default import Default
+from deburr.nn.deburr.default import Default
 from deburr.train.examples import draw
 from deburr.train.loop import Trainer
 from deburr.train.prepared import Prepared, prepare, targets

@@ -16,7 +16,7 @@ from scipy.spatial import cKDTree
 import deburr.train
 from deburr.core.errors import RunError, SpecError, WriteError
 from deburr.nn import weights
-from deburr.nn.default import Default
+from deburr.nn.deburr.default import Default
 from deburr.train.examples import add_noise
 from deburr.train.landscapes import landscape_scene
 from deburr.train.loop import Trainer
@@ -110,7 +110,7 @@ def test_bundled_recipes_are_valid() -> None:
 
 
 def test_bundled_weights_come_from_bundled_recipes() -> None:
-    from deburr.nn.default import BUNDLED
+    from deburr.nn.deburr.default import BUNDLED
 
     _, card = weights.read(BUNDLED)
     elsewhere = {"output": "", "threads": None, "device": "cpu", "scenes": None, "workers": 1}

@@ -1,4 +1,4 @@
-"""How stages are chosen, checked and run: spec, plan, execution, report, command line.
+"""How stages are chosen, checked and run on one cloud in memory: spec, plan, execution, report.
 
 >>> from deburr.pipeline import load, run
 >>> run("denoise.json")                                  # a file; or the JSON text; or a list, as here:
@@ -21,7 +21,7 @@ _HOMES = {"Plan": "plan", "load": "plan", "Result": "execute", "run": "execute"}
 
 
 def __getattr__(name: str) -> Any:
-    # The command line lies in this package too; its help must not wait for numpy and SciPy.
+    # Whoever names one module of this package must not wait for all that the others import.
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from deburr.core.interrupts import whole_import

@@ -13,20 +13,22 @@ from typing import Any
 
 import numpy.typing as npt
 
-from deburr.core.cloud import Floats, PointCloud
+from deburr.core.arrays import Floats
+from deburr.core.cloud import PointCloud
 from deburr.core.errors import DeburrWarning, ReadError, RunError, SpecError, WriteError
 from deburr.core.files import check_folder
 from deburr.core.host import HostError
 from deburr.core.merging import merge
 from deburr.core.progress import advance
 from deburr.core.stage import Filter, Outline, Reader, Stage, Writer
-from deburr.pipeline import noise_map, report
-from deburr.pipeline.alike import check_alike
+from deburr.pipeline import report
 from deburr.pipeline.apart import check_run
 from deburr.pipeline.blame import blamed
+from deburr.pipeline.compatible import check_alike
 from deburr.pipeline.plan import Plan, Step, joins, load
 from deburr.pipeline.resolve import Override
 from deburr.pipeline.spec import Source
+from deburr.show import noise_map
 
 #: What a run may leave in the folder of its report.
 LEFT = (report.NAME, report.PICTURE, noise_map.NAME)

@@ -8,11 +8,13 @@ from typing import Any
 
 import numpy as np
 
-from deburr.core.cloud import Floats, PointCloud
+from deburr.core.arrays import Floats
+from deburr.core.cloud import PointCloud
+from deburr.core.crs import words as crs
 from deburr.core.progress import advance
-from deburr.pipeline import crs, summary
 from deburr.pipeline.execute import execute
 from deburr.pipeline.plan import load
+from deburr.show import words as summary
 
 #: The stage of `denoise`, told to move no point by any way.
 _LOOK = {"type": "filters.spd", "strength": 0.0}

@@ -247,8 +247,9 @@ def plain(value: Any) -> Any:
 def write(folder: Path, cloud: PointCloud, report: dict[str, Any]) -> None:
     """Write ``report.json`` and ``section.png`` into ``folder``, and ``noise.png`` where noise was found that differs
     from place to place. Raises `WriteError`."""
-    from deburr.pipeline import crs, noise_map
-    from deburr.pipeline.picture import as_written, draw
+    from deburr.core.crs import words as crs
+    from deburr.show import noise_map
+    from deburr.show.picture import as_written, draw
 
     noise_map.leave(folder, [record.sums for record in cloud.history], crs.length_unit(cloud))
     with replacing(folder / PICTURE) as temporary:
@@ -259,7 +260,7 @@ def write(folder: Path, cloud: PointCloud, report: dict[str, Any]) -> None:
 
 def written(folder: str | os.PathLike[str]) -> list[str]:
     """The paths that `write` fills, for the command line to print."""
-    from deburr.pipeline import noise_map
+    from deburr.show import noise_map
 
     paths = [Path(folder) / name for name in (NAME, PICTURE, noise_map.NAME)]
     return [str(path) for path in paths if path.exists()]

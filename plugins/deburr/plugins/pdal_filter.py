@@ -28,7 +28,7 @@ if "__path__" in globals() or __name__ == "deburr":
     )
 
 try:
-    from deburr.plugins import _inside
+    from deburr.plugins.pdal.inside import filters as _inside
 except ImportError as problem:
     raise ImportError(
         f"filters.python: deburr cannot be imported ({problem}) by the Python that PDAL runs, "

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from deburr.core.cloud import Floats, Ints
+from deburr.core.arrays import Floats, Ints
 from deburr.core.progress import advance
 
 #: Rows that share one random stream: a tile draws the streams it needs and no more.

@@ -8,17 +8,12 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
-import numpy.typing as npt
 
+from deburr.core.arrays import Bools, Dims, Floats, Ints
 from deburr.core.horizon import Horizon
 
 if TYPE_CHECKING:
     from deburr.core.sums import Sums
-
-Floats = npt.NDArray[np.float64]
-Ints = npt.NDArray[np.int64]
-Bools = npt.NDArray[np.bool_]
-Dims = Mapping[str, npt.NDArray[Any]]
 
 #: ASPRS classes that mean noise: 7 low, 18 high (the latter in point formats 6-10 only).
 NOISE_CLASSES = (7, 18)

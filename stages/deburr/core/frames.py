@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from deburr.core.cloud import Floats, Frame
+from deburr.core.arrays import Floats
+from deburr.core.cloud import Frame
 
 
 def unit_sphere_frame(points: Floats) -> Frame:

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.spatial import cKDTree
 
-from deburr.core.cloud import Floats
+from deburr.core.arrays import Floats
 from deburr.core.errors import RunError
 from deburr.core.sums import Histogram
 from deburr.core.text import short

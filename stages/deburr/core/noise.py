@@ -12,7 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from deburr.core.cloud import Bools, Extent, Floats, Ints
+from deburr.core.arrays import Bools, Floats, Ints
+from deburr.core.cloud import Extent
 from deburr.core.sums import Exact, Histogram, Sum, Sums
 
 _LEVELS, _SQUARES, _EVIDENCE, _BY_PLACE = "noise levels", "noise squares", "noise evidence", "noise by place"

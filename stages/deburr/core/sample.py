@@ -8,7 +8,8 @@ from math import ceil, floor, log2
 import numpy as np
 import numpy.typing as npt
 
-from deburr.core.cloud import Bools, Extent, Floats
+from deburr.core.arrays import Bools, Floats
+from deburr.core.cloud import Extent
 
 #: Clouds of fewer points are looked at as a whole.
 ENOUGH = 1 << 21

@@ -10,7 +10,8 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
-from deburr.core.cloud import Bools, Extent, PointCloud, kinds
+from deburr.core.arrays import Bools
+from deburr.core.cloud import Extent, PointCloud, kinds
 from deburr.core.horizon import Known
 from deburr.core.host import Host
 from deburr.core.sample import Sample

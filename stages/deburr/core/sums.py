@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from deburr.core.cloud import Bools, Floats, Ints
+from deburr.core.arrays import Bools, Floats, Ints
 
 #: Every finite float64 is a whole number of 2^-_UNIT.
 _UNIT = 1153

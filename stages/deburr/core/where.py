@@ -22,7 +22,8 @@ from typing import Any
 
 import numpy as np
 
-from deburr.core.cloud import Bools, Floats, PointCloud
+from deburr.core.arrays import Bools, Floats
+from deburr.core.cloud import PointCloud
 from deburr.core.errors import did_you_mean
 
 #: No condition that a person writes is longer, or nested deeper.

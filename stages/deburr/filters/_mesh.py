@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from deburr.core.cloud import Floats
+from deburr.core.arrays import Floats
 from deburr.core.errors import ReadError
 from deburr.core.interrupts import whole_import
 from deburr.core.progress import advance

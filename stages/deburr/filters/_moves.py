@@ -7,7 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from deburr.core.cloud import Bools, Floats, PointCloud
+from deburr.core.arrays import Bools, Floats
+from deburr.core.cloud import PointCloud
 from deburr.core.errors import RunError
 from deburr.core.where import WhereError, parse
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from deburr.core.cloud import Bools, Floats, Ints
+from deburr.core.arrays import Bools, Floats, Ints
 from deburr.core.neighbors import Neighbors
 
 #: Points of each of two references that span a plane.

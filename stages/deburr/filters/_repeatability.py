@@ -10,8 +10,9 @@ from typing import Any, Literal
 
 import numpy as np
 
+from deburr.core.arrays import Bools, Floats, Ints
 from deburr.core.chance import drawn
-from deburr.core.cloud import Bools, Floats, Ints, PointCloud
+from deburr.core.cloud import PointCloud
 from deburr.core.errors import RunError
 from deburr.filters._repeat import Apart, Planes, apart, cells_of, common, flat_at, planes_at
 

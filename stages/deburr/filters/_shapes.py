@@ -5,7 +5,7 @@ from __future__ import annotations
 from math import sqrt
 from typing import Any
 
-from deburr.core.cloud import Bools, Floats
+from deburr.core.arrays import Bools, Floats
 from deburr.core.sums import Exact, Histogram, Sum, Sums
 from deburr.filters._planes import Shape
 

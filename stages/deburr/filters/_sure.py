@@ -6,7 +6,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from deburr.core.cloud import Bools, Floats, PointCloud
+from deburr.core.arrays import Bools, Floats
+from deburr.core.cloud import PointCloud
 
 
 def sure_of(cloud: PointCloud, points: Floats, radii: Floats) -> Bools:

@@ -10,7 +10,8 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import Field
 
-from deburr.core.cloud import Bools, Floats, PointCloud
+from deburr.core.arrays import Bools, Floats
+from deburr.core.cloud import PointCloud
 from deburr.core.errors import ReadError, RunError
 from deburr.core.horizon import Known
 from deburr.core.neighbors import SPACING_K, Neighbors

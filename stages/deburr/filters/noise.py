@@ -8,8 +8,9 @@ from typing import ClassVar, Literal
 import numpy as np
 from pydantic import Field
 
+from deburr.core.arrays import Floats
 from deburr.core.chance import drawn
-from deburr.core.cloud import Floats, PointCloud
+from deburr.core.cloud import PointCloud
 from deburr.core.stage import Filter, Scope
 
 #: Standard deviations of the anisotropic noise along x, y, z, in units of sigma: z is twice as noisy as x and y, and

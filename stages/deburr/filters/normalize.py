@@ -8,7 +8,8 @@ from typing import ClassVar, Literal
 import numpy as np
 from pydantic import Field
 
-from deburr.core.cloud import Bools, Frame, PointCloud
+from deburr.core.arrays import Bools
+from deburr.core.cloud import Frame, PointCloud
 from deburr.core.frames import unit_sphere_frame
 from deburr.core.horizon import Known
 from deburr.core.neighbors import spacing_of_each

@@ -11,7 +11,8 @@ from typing import Annotated, Any, ClassVar, Literal
 import numpy as np
 from pydantic import BeforeValidator, ConfigDict, Field
 
-from deburr.core.cloud import Bools, Extent, Floats, PointCloud
+from deburr.core.arrays import Bools, Floats
+from deburr.core.cloud import Extent, PointCloud
 from deburr.core.horizon import Known
 from deburr.core.neighbors import SPACING_K, Indices, Neighbors
 from deburr.core.progress import advance

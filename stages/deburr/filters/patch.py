@@ -10,7 +10,7 @@ from pydantic import Field
 from deburr.core.cloud import Patches, PointCloud
 from deburr.core.horizon import Known
 from deburr.core.stage import Filter, Reach, Stage
-from deburr.nn.models import PATCHES
+from deburr.nn.contract import PATCHES
 
 
 class Patch(Filter):

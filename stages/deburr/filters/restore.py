@@ -10,8 +10,8 @@ from pydantic import Field
 
 from deburr.core.cloud import PointCloud
 from deburr.core.errors import RunError, did_you_mean
+from deburr.core.original import ORIGINAL, kept_original
 from deburr.core.stage import Filter, Scope
-from deburr.filters._original import ORIGINAL, kept_original
 
 
 class Restore(Filter):

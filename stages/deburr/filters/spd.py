@@ -9,19 +9,21 @@ from typing import Annotated, Any, ClassVar, Literal
 import numpy as np
 from pydantic import AfterValidator, Field
 
-from deburr.core.cloud import NOISE_CLASSES, Bools, Dims, Extent, Floats, Ints, PointCloud
+from deburr.core.arrays import Bools, Dims, Floats, Ints
+from deburr.core.cloud import NOISE_CLASSES, Extent, PointCloud
 from deburr.core.errors import RunError
 from deburr.core.horizon import Known
 from deburr.core.interrupts import whole_import
 from deburr.core.noise import noise_figures, noise_sums
+from deburr.core.original import ORIGINAL, keep_original
 from deburr.core.sample import Sample
 from deburr.core.stage import Filter, Reach, Stage
 from deburr.core.sums import Sum, Sums
 from deburr.core.where import parse
 from deburr.filters._moves import displacement, movable, uncertainty_left
-from deburr.filters._original import ORIGINAL, keep_original
 from deburr.nn import level
-from deburr.nn.models import KINDS, Denoised, Kind, Model, Seen, Settings, Surveyor, bundled_weights, load
+from deburr.nn.contract import Denoised, Model, Seen, Settings, Surveyor
+from deburr.nn.models import KINDS, Kind, bundled_weights, load
 from deburr.nn.points import count_distinct
 
 #: Noise given beyond this many spacings is nothing that the network was trained on; most likely it is in another unit.
@@ -168,7 +170,7 @@ class Spd(Filter):
         return sums, sure
 
     def _network(self) -> Model:
-        whole_import("deburr.nn.default")  # which imports torch
+        whole_import("deburr.nn.deburr.default")  # which imports torch
         return load(self.model, self.weights)
 
     def learn(self, known: Known, sums: Sums) -> Known:

@@ -11,7 +11,8 @@ from math import ceil, inf, sqrt
 
 import numpy as np
 
-from deburr.core.cloud import Extent, Floats
+from deburr.core.arrays import Floats
+from deburr.core.cloud import Extent
 from deburr.core.horizon import Known
 from deburr.core.sample import ENOUGH, Sample
 from deburr.core.sums import Exact, Histogram, Sum, Sums

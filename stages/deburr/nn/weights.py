@@ -77,7 +77,7 @@ def import_checkpoint(source: str, target: str) -> Card:
     Only tensors, plain containers and `argparse.Namespace` are unpickled; whatever else a pickle names is refused
     before it runs. Raises `deburr.core.errors.ReadError` or `WriteError`.
     """
-    from deburr.nn.published_net import SpdNet
+    from deburr.nn.spd.network import SpdNet
 
     if Path(source).resolve() == Path(target).resolve():
         raise WriteError(f"{target}: is the checkpoint itself; choose another output, the checkpoint is kept")

@@ -11,15 +11,17 @@ from typing import TYPE_CHECKING, Any, BinaryIO, ClassVar
 import numpy as np
 from pydantic import Field
 
-from deburr.core import wkt
-from deburr.core.cloud import Extent, Floats, PointCloud, kinds
+from deburr.core.arrays import Floats
+from deburr.core.cloud import Extent, PointCloud, kinds
+from deburr.core.crs import wkt
 from deburr.core.errors import ReadError
 from deburr.core.stage import Outline, Reader
-from deburr.readers._las_crs import given_crs, read_crs, unfit_crs
-from deburr.readers._las_points import Layout, parse_extras
+from deburr.formats.las.crs import given_crs, read_crs, unfit_crs
+from deburr.formats.las.points import Layout, parse_extras
 
 if TYPE_CHECKING:
-    from deburr.readers._las_header import Header, LasSource, Vlr
+    from deburr.formats.las.header import Header, LasSource
+    from deburr.formats.las.records import Vlr
 
 
 #: Of options that PDAL's pipelines have, and that change nothing.
@@ -66,7 +68,7 @@ class LasReader(Reader):
 
     def outline(self) -> Outline:
         """What the header and the records tell. Points are read only where the header's bounds cannot be true."""
-        from deburr.readers._las_outline import extent_of, layout_of
+        from deburr.formats.las.outline import extent_of, layout_of
 
         with _opened(self.filename) as file:
             source, wanted, _ = self._head(file)
@@ -89,8 +91,8 @@ class LasReader(Reader):
 
     def _clouds(self, size: int | None) -> Iterator[PointCloud]:
         """The file in parts of ``size`` points; None: in one part, with the extent of its points."""
-        from deburr.readers._las_body import read_points
-        from deburr.readers._las_outline import extent_of
+        from deburr.formats.las.body import read_points
+        from deburr.formats.las.outline import extent_of
 
         with _opened(self.filename) as file:
             source, wanted, warnings = self._head(file)
@@ -147,8 +149,8 @@ class LasReader(Reader):
 
     def _head(self, file: BinaryIO) -> tuple[LasSource, int, list[str]]:
         """All but the points, how many of them are to be read from ``start`` on, and warnings."""
-        from deburr.readers._las_count import recount
-        from deburr.readers._las_header import LasSource, read_evlrs, read_header
+        from deburr.formats.las.count import recount
+        from deburr.formats.las.header import LasSource, read_evlrs, read_header
 
         path, size = self.filename, os.fstat(file.fileno()).st_size
         header, vlrs = read_header(file, path, size)
@@ -179,7 +181,7 @@ def _opened(path: str) -> Iterator[BinaryIO]:
 
 def _layout(header: Header, vlrs: list[Vlr], evlrs: list[Vlr], path: str) -> tuple[Layout, str]:
     """What a point record holds, and a warning. Raises `ReadError` for a lattice that makes no sense."""
-    from deburr.readers._las_header import EXTRA_BYTES
+    from deburr.formats.las.records import EXTRA_BYTES
 
     with np.errstate(over="ignore"):
         reach = np.abs(header.scales) * 2.0**31 + np.abs(header.offsets)

@@ -12,11 +12,12 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import Field
 
-from deburr.core.cloud import Bools, PointCloud, extent_of
+from deburr.core.arrays import Bools
+from deburr.core.cloud import PointCloud, extent_of
 from deburr.core.errors import ReadError
 from deburr.core.stage import Reader
-from deburr.readers._ply import DIMENSIONS, MAX_HEADER, Array, Columns, Header, Lists, PlySource, parse_header
-from deburr.readers._ply_body import read_element
+from deburr.formats.ply.body import read_element
+from deburr.formats.ply.header import DIMENSIONS, MAX_HEADER, Array, Columns, Header, Lists, PlySource, parse_header
 
 _FATE = {
     "keep": "they stay as they are, as withheld points do; option 'missing': 'drop' leaves them out",

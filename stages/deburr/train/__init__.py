@@ -21,7 +21,7 @@ def run(recipe_path: str, init: str | None = None, resume: bool = False) -> dict
     from deburr.core.errors import RunError, SpecError
     from deburr.core.files import check_folder
     from deburr.nn import weights
-    from deburr.nn.default import BUNDLED
+    from deburr.nn.deburr.default import BUNDLED
     from deburr.train.curves import Curves
     from deburr.train.feed import find_scenes, scenes
     from deburr.train.loop import Trainer, train
@@ -109,7 +109,7 @@ def finish(trainer: Any, chain: list[dict[str, Any]], output: str) -> dict[str, 
     """Write the averaged weights with their card: sizes, the chain of runs, a validation table, the licence, and what
     is left of the noise."""
     from deburr.nn import weights
-    from deburr.nn.default import Default
+    from deburr.nn.deburr.default import Default
     from deburr.train.validate import judge
 
     outside = [link["tiles"] for link in chain if "tiles" in link]

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from deburr.core.cloud import Bools, Floats, Ints
+from deburr.core.arrays import Bools, Floats, Ints
 from deburr.train.patterns import Rays
 from deburr.train.primitives import Body, Ellipsoid, dot, first_of
 from deburr.train.scene import Surface

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import numpy as np
 
-from deburr.core.cloud import Floats
+from deburr.core.arrays import Floats
 from deburr.core.files import replacing
 from deburr.core.neighbors import cloud_spacing
-from deburr.nn.inputs import NOISE_FLOOR
+from deburr.nn.deburr.inputs import NOISE_FLOOR
 from deburr.nn.level import LEAST
 from deburr.train.landscapes import landscape_scene
 from deburr.train.recipe import Recipe

@@ -21,10 +21,10 @@ import torch
 from torch import Tensor
 
 from deburr.core.errors import RunError
-from deburr.nn.blocks import Blocks
-from deburr.nn.inputs import COARSE, FINE, Scene
-from deburr.nn.layer import Layer, Sizes
-from deburr.nn.network import ScoreNetwork
+from deburr.nn.deburr.blocks import Blocks
+from deburr.nn.deburr.inputs import COARSE, FINE, Scene
+from deburr.nn.deburr.layer import Layer, Sizes
+from deburr.nn.deburr.network import ScoreNetwork
 
 log = logging.getLogger(__name__)
 

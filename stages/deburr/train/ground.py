@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from deburr.core.cloud import Bools, Floats
+from deburr.core.arrays import Bools, Floats
 
 #: Steps between which a ray looks for the ground, and halvings of the one in which it meets it.
 _STEPS, _HALVINGS = 40, 24

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from deburr.core.cloud import Floats
+from deburr.core.arrays import Floats
 from deburr.train.scene import CleanScene, Surface
 
 #: Dense samples of a surface in a unit square; the scan has about one point there.

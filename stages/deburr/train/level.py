@@ -16,12 +16,12 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from deburr.core.cloud import Floats
-from deburr.nn.inputs import NOISE_FLOOR
+from deburr.core.arrays import Floats
+from deburr.nn.deburr.inputs import NOISE_FLOOR
+from deburr.nn.deburr.noise_network import POOLING_HOPS, NoiseNetwork, noise_inputs
+from deburr.nn.deburr.planes import Graph, Planes, average, averaging_matrix, build_graph, fit_planes
+from deburr.nn.deburr.thinned import Thinned, look
 from deburr.nn.level import APART
-from deburr.nn.noise_network import POOLING_HOPS, NoiseNetwork, noise_inputs
-from deburr.nn.planes import Graph, Planes, average, averaging_matrix, build_graph, fit_planes
-from deburr.nn.thinned import Thinned, look
 from deburr.train.scene import CleanScene
 
 #: Where the clean surface itself is rougher than this share of the noise, nothing there tells the noise.

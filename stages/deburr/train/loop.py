@@ -19,12 +19,12 @@ from deburr.core.errors import RunError
 from deburr.core.files import replacing
 from deburr.core.neighbors import threads
 from deburr.core.progress import advance
-from deburr.nn.default import Default
+from deburr.nn.deburr.default import Default
+from deburr.nn.deburr.inputs import Scene
+from deburr.nn.deburr.layer import Sizes
+from deburr.nn.deburr.network import ScoreNetwork
+from deburr.nn.deburr.noise_network import NoiseNetwork
 from deburr.nn.device import torch_device
-from deburr.nn.inputs import Scene
-from deburr.nn.layer import Sizes
-from deburr.nn.network import ScoreNetwork
-from deburr.nn.noise_network import NoiseNetwork
 from deburr.train import level, validate
 from deburr.train.checkpoint import load_optimizer, read_state, seal
 from deburr.train.curves import Curves

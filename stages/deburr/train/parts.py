@@ -6,7 +6,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from deburr.core.cloud import Floats
+from deburr.core.arrays import Floats
 from deburr.train.casting import Foliage, World
 from deburr.train.ground import Ground, differences, rolling, self_affine
 from deburr.train.primitives import Body, Box, Cylinder, Ellipsoid

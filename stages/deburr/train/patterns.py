@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from deburr.core.cloud import Floats, Ints
+from deburr.core.arrays import Floats, Ints
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from deburr.core.cloud import Floats
+from deburr.core.arrays import Floats
 from deburr.train import patterns, worlds
 from deburr.train.casting import World, cast
 from deburr.train.parts import UP, height

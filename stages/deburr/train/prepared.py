@@ -13,16 +13,16 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from deburr.core.cloud import Floats
+from deburr.core.arrays import Floats
 from deburr.core.errors import ReadError
 from deburr.core.files import replacing
-from deburr.nn.blocks import Blocks
-from deburr.nn.far import look_far
-from deburr.nn.inputs import NOISE_FLOOR, Scene
+from deburr.nn.deburr.blocks import Blocks
+from deburr.nn.deburr.far import look_far
+from deburr.nn.deburr.inputs import NOISE_FLOOR, Scene
+from deburr.nn.deburr.planes import Graph, Planes, build_graph, fit_planes, spread
+from deburr.nn.deburr.thinned import copies
 from deburr.nn.level import SECOND_STEP, STEP_LEVEL, widening
-from deburr.nn.planes import Graph, Planes, build_graph, fit_planes, spread
 from deburr.nn.points import canonical
-from deburr.nn.thinned import copies
 from deburr.train import level
 from deburr.train.examples import Example
 from deburr.train.level import Judged, judged

@@ -10,7 +10,7 @@ from typing import Protocol
 
 import numpy as np
 
-from deburr.core.cloud import Bools, Floats
+from deburr.core.arrays import Bools, Floats
 from deburr.train.solids import Distance
 
 #: Rays start this far from what they stand on.

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from deburr.core.cloud import Bools, Floats, Ints
+from deburr.core.arrays import Bools, Floats, Ints
 from deburr.core.neighbors import SPACING_K, Neighbors, point_spacing
 from deburr.train.casting import LEAF, Hits, World, cast, joined, surface_near
 from deburr.train.patterns import Rays

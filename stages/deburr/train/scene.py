@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from deburr.core.cloud import Bools, Floats
+from deburr.core.arrays import Bools, Floats
 from deburr.core.neighbors import Neighbors
 
 

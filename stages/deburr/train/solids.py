@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 from scipy.spatial.transform import Rotation
 
-from deburr.core.cloud import Floats
+from deburr.core.arrays import Floats
 from deburr.core.neighbors import cloud_spacing
 from deburr.train.scene import CleanScene, Surface, poisson_subset
 

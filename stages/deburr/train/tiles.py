@@ -21,13 +21,13 @@ from pathlib import Path
 
 import numpy as np
 
-from deburr.core.cloud import Floats
+from deburr.core.arrays import Floats
 from deburr.core.errors import ReadError, RunError, SpecError
 from deburr.core.neighbors import cloud_spacing
 from deburr.core.registry import stage_class, stage_types
 from deburr.core.stage import Reader
-from deburr.nn.default import Default, estimate_noise
-from deburr.nn.inputs import NOISE_FLOOR
+from deburr.nn.deburr.default import Default, estimate_noise
+from deburr.nn.deburr.inputs import NOISE_FLOOR
 from deburr.nn.points import canonical
 from deburr.train.examples import Example
 from deburr.train.recipe import Recipe

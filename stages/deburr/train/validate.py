@@ -10,11 +10,11 @@ from typing import Any
 
 import numpy as np
 
-from deburr.core.cloud import Floats
+from deburr.core.arrays import Floats
 from deburr.core.neighbors import cloud_spacing
-from deburr.nn.default import Default
-from deburr.nn.models import Settings
-from deburr.nn.uncertainty import Table
+from deburr.nn.contract import Settings
+from deburr.nn.deburr.default import Default
+from deburr.nn.deburr.uncertainty import Table
 from deburr.train.landscapes import landscape_scene
 from deburr.train.scans import scan_scene
 from deburr.train.scene import CleanScene, NoisyScene, nearest_on_surface, scaled

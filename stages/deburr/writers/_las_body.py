@@ -14,9 +14,9 @@ from deburr.core.cloud import PointCloud
 from deburr.core.errors import WriteError
 from deburr.core.neighbors import threads
 from deburr.core.progress import advance
-from deburr.readers._las_header import LasSource
-from deburr.readers._las_outline import layout_of
-from deburr.readers._las_points import Records, UnfitValue
+from deburr.formats.las.header import LasSource
+from deburr.formats.las.outline import layout_of
+from deburr.formats.las.points import Records, UnfitValue
 from deburr.writers._las_fill import fill
 from deburr.writers._las_target import Target, check_finite
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from deburr.core.cloud import PointCloud
-from deburr.readers._las_header import LasSource
-from deburr.readers._las_points import STANDARD_NAMES, Column, Records
+from deburr.formats.las.header import LasSource
+from deburr.formats.las.points import STANDARD_NAMES, Column, Records
 from deburr.writers._las_target import Target
 
 

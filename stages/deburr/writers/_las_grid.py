@@ -9,7 +9,7 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
-from deburr.core.cloud import Floats
+from deburr.core.arrays import Floats
 
 Asked = float | Literal["auto"] | None
 _LOW, _HIGH = -(2**31), 2**31 - 1

@@ -6,9 +6,10 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from deburr.core.errors import WriteError
-from deburr.readers._las_crs import CRS_RECORDS, crs_records, is_epsg
-from deburr.readers._las_header import EXTRA_BYTES, LASZIP, Header, Vlr
-from deburr.readers._las_points import Layout
+from deburr.formats.las.crs import CRS_RECORDS, crs_records, is_epsg
+from deburr.formats.las.header import Header
+from deburr.formats.las.points import Layout
+from deburr.formats.las.records import EXTRA_BYTES, LASZIP, Vlr
 
 if TYPE_CHECKING:
     from deburr.writers._las_target import Asked

@@ -15,11 +15,13 @@ from laspy import PointFormat
 from laspy.header import GlobalEncoding
 from laspy.point.format import ExtraBytesParams
 
-from deburr.core.cloud import Extent, Floats, PointCloud
+from deburr.core.arrays import Floats
+from deburr.core.cloud import Extent, PointCloud
 from deburr.core.errors import WriteError
-from deburr.readers._las_crs import wkt_unit
-from deburr.readers._las_header import Header, LasSource, Vlr
-from deburr.readers._las_points import (
+from deburr.formats.las.crs import wkt_unit
+from deburr.formats.las.header import Header, LasSource
+from deburr.formats.las.options import FIELDS, FORWARD, HIGHEST_FORMAT, parse_extra_dims, split_names
+from deburr.formats.las.points import (
     STANDARD_NAMES,
     Extra,
     Layout,
@@ -28,8 +30,8 @@ from deburr.readers._las_points import (
     describe_opaque,
     fitting_name,
 )
+from deburr.formats.las.records import Vlr
 from deburr.writers._las_grid import Axis, Overflow, fit_axis
-from deburr.writers._las_options import FIELDS, FORWARD, HIGHEST_FORMAT, parse_extra_dims, split_names
 from deburr.writers._las_records import plan_records
 from deburr.writers._parts import beside_points
 

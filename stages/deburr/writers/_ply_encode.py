@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from deburr.readers._ply import Array, Lists
+from deburr.formats.ply.header import Array, Lists
 from deburr.writers._ply_fields import Field
 
 #: Rows encoded at a time; bounds the memory a copy takes.

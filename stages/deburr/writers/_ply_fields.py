@@ -9,7 +9,7 @@ import numpy as np
 
 from deburr.core.cloud import PointCloud, located
 from deburr.core.errors import WriteError
-from deburr.readers._ply import PROPERTIES, TYPES, Array, Lists, PlySource, Property
+from deburr.formats.ply.header import PROPERTIES, TYPES, Array, Lists, PlySource, Property
 
 _SIZED = {code: name for name, code in TYPES.items() if name[-1].isdigit()}
 _PLAIN = {code: name for name, code in TYPES.items() if not name[-1].isdigit()}

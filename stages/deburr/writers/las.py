@@ -16,9 +16,9 @@ from deburr.core.cloud import Extent, PointCloud, Record
 from deburr.core.errors import WriteError
 from deburr.core.files import check_folder, replacing
 from deburr.core.stage import Stage, Writer
-from deburr.readers._las_crs import given_crs, unfit_crs
-from deburr.readers._las_points import UnfitValue
-from deburr.writers._las_options import HIGHEST_FORMAT, parse_extra_dims, unknown_forward
+from deburr.formats.las.crs import given_crs, unfit_crs
+from deburr.formats.las.options import HIGHEST_FORMAT, parse_extra_dims, unknown_forward
+from deburr.formats.las.points import UnfitValue
 from deburr.writers._parts import checked
 
 if TYPE_CHECKING:
@@ -176,7 +176,7 @@ class LasWriter(Writer):
 
 def _intact(cloud: PointCloud) -> bool:
     """Whether the cloud holds all points of its source, in their order and where they were."""
-    from deburr.readers._las_header import LasSource
+    from deburr.formats.las.header import LasSource
 
     source = cloud.source
     if not isinstance(source, LasSource) or len(cloud) != source.header.point_count or cloud.moved.any():

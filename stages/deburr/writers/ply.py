@@ -13,7 +13,7 @@ from deburr.core.cloud import Extent, PointCloud
 from deburr.core.files import replacing
 from deburr.core.progress import advance
 from deburr.core.stage import Stage, Writer
-from deburr.readers._ply import FORMATS, PlySource
+from deburr.formats.ply.header import FORMATS, PlySource
 from deburr.writers import _ply_encode as encode
 from deburr.writers._parts import beside_points, checked
 from deburr.writers._ply_fields import Field, Vertices, joined, others, respell

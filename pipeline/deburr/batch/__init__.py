@@ -1,0 +1,1 @@
+"""One pipeline over many files, or over one that is larger than memory."""

@@ -1,0 +1,139 @@
+"""Which files a batch reads: folders, globs and virtual point clouds become lists of files."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from glob import glob, has_magic
+from pathlib import Path
+
+from deburr.core.errors import DeburrError, SpecError, did_you_mean
+from deburr.core.registry import stage_types
+
+_VPC = ".vpc"
+
+
+def kind_of(path: str | Path) -> str | None:
+    """The type of the reader for a file of this extension; None if there is none."""
+    extension = Path(path).suffix.lower().removeprefix(".")
+    kind = f"readers.{'las' if extension == 'laz' else extension}"
+    return kind if kind in stage_types() else None
+
+
+def expand(words: Sequence[str], known: Sequence[Path] = ()) -> list[Path]:
+    """The files that ``words`` name, in their order: files, folders, globs and virtual point clouds (.vpc).
+
+    A folder gives the point clouds directly in it, a glob those that match, by name and without hidden ones. Files that
+    are among the ``known`` are left out. Raises `SpecError` with all problems: a name that stands for nothing, a file
+    of no known format, a file that is named twice, be it through a link.
+    """
+    if not words:
+        raise SpecError("no inputs are given; name files, folders, globs or a .vpc file")
+    problems: list[str] = []
+    found: list[Path] = []
+    for word in words:
+        try:
+            found += _expanded(word)
+        except SpecError as error:
+            problems += error.errors
+        except DeburrError as error:
+            problems.append(str(error))
+        except OSError as error:
+            problems.append(f"{word}: cannot be read ({error.strerror}); check the path and its permissions")
+    first: dict[tuple[int, int], Path] = {}
+    taken = {identity(path) for path in known}
+    kept = []
+    for path in found:
+        if not path.is_file():
+            problems.append(f"{path}: is no file, or a link to none; remove it, or name the files themselves")
+            continue
+        key = identity(path)
+        if key in first:
+            problems.append(f"{path}: is named twice{_also(first[key], path)}; name it once")
+        elif key not in taken:
+            kept.append(path)
+        first.setdefault(key, path)
+    if problems:
+        raise SpecError(problems)
+    return kept
+
+
+def files(words: Sequence[str], batch: str) -> list[Path]:
+    """The files that ``words`` name: files, existing or not, and globs; a name that is a file's is no glob.
+
+    Raises `SpecError` for a folder or a virtual point cloud, with the command ``batch`` that takes them, and for a glob
+    that matches no point cloud.
+    """
+    found: list[Path] = []
+    for word in words:
+        path = Path(word)
+        if path.is_dir() or path.suffix.lower() == _VPC:
+            what = "a folder" if path.is_dir() else "a virtual point cloud"
+            raise SpecError(f"{word}: is {what}, and files are taken here; give them, or clean all of it with: {batch}")
+        found += _expanded(word) if has_magic(word) and not path.exists() else [path]
+    return found
+
+
+def identity(path: str | Path) -> tuple[int, int]:
+    """What is the same for all names and links of one file."""
+    state = os.stat(path)
+    return state.st_dev, state.st_ino
+
+
+def _also(first: Path, path: Path) -> str:
+    return "" if first == path else f", also as {first}"
+
+
+def _expanded(word: str) -> list[Path]:
+    path = Path(word)
+    if path.is_dir():
+        files = sorted(file for file in path.iterdir() if _is_cloud(file) and file.name[0] != ".")
+        if not files:
+            raise SpecError(f"{word}: this folder holds no point clouds ({_known()}); name another")
+        return files
+    if path.exists():
+        return _of_file(path)
+    if not has_magic(word):
+        raise SpecError(f"{word}: does not exist{_near(path) or '; check the path'}")
+    matches = sorted(Path(match) for match in glob(word, recursive=True))
+    files = [file for file in matches if _is_cloud(file)]
+    if not files:
+        others = "but other files" if matches else "and no other file"
+        raise SpecError(f"{word}: matches no point clouds ({_known()}) {others}; check the pattern")
+    return files
+
+
+def _of_file(path: Path) -> list[Path]:
+    if path.suffix.lower() == _VPC:
+        from deburr.batch import vpc
+
+        files = vpc.read(path)
+        problems = [f"{path}: names {file}, which {_unknown(file)}" for file in files if kind_of(file) is None]
+        if problems:
+            raise SpecError(problems)
+        return files
+    if kind_of(path) is None:
+        raise SpecError(f"{path}: {_unknown(path)}")
+    return [path]
+
+
+def _is_cloud(path: Path) -> bool:
+    return kind_of(path) is not None and not path.is_dir()
+
+
+def _unknown(path: Path) -> str:
+    missing = "that is known" if path.suffix else "to tell its format"
+    return f"has no extension {missing} ({_known()}); rename or convert it"
+
+
+def _known() -> str:
+    names = {kind.partition(".")[2] for kind in stage_types() if kind.startswith("readers.")} | {"laz"}
+    return ", ".join(f".{name}" for name in sorted(names))
+
+
+def _near(path: Path) -> str:
+    try:
+        names = [file.name for file in path.parent.iterdir()]
+    except OSError:
+        return ""
+    return did_you_mean(path.name, names)

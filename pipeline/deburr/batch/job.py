@@ -1,0 +1,156 @@
+"""What all tasks of a batch have in common, as a JSON file in scratch; each worker reads it once."""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from deburr.core.cloud import PointCloud, Record
+from deburr.core.errors import RunError
+from deburr.core.files import replacing
+from deburr.core.registry import stage_class
+from deburr.core.stage import Filter, Stage, Writer
+from deburr.scratch.store import Store
+from deburr.tiles.tile import Core, View, Work
+
+#: Of the file in scratch; each run's has its own.
+_NAME = "job-{}.json"
+
+
+@dataclass(frozen=True, eq=False)
+class Job:
+    """The filters of the pipeline and the points they work on.
+
+    places : where each filter stands, for messages.
+    store : all files.
+    units : of lengths, as the readers found them; None if they did not.
+    limit : points that a tile may read, about; ``chunk``: points of a file held at a time when it is written.
+    independent : each file is a cloud of its own, whatever lies where.
+    """
+
+    filters: tuple[Filter, ...]
+    places: tuple[str, ...]
+    store: Store
+    units: str | None
+    limit: int
+    chunk: int
+    independent: bool = False
+
+    def save(self, folder: Path) -> Path:
+        """Write it into ``folder`` in place of an earlier run's; returns the file's path. Raises `WriteError`."""
+        value = {
+            "filters": [_located(stage) for stage in self.filters],
+            "places": self.places,
+            "store": self.store.as_json(),
+            "units": self.units,
+            "limit": self.limit,
+            "chunk": self.chunk,
+            "independent": self.independent,
+        }
+        path = folder / _NAME.format(secrets.token_hex(6))
+        with replacing(path) as temporary:
+            temporary.write_text(json.dumps(value), encoding="utf-8")
+            temporary.chmod(0o600)
+        for old in folder.glob(_NAME.format("*")):
+            if old != path:
+                old.unlink(missing_ok=True)
+        return path
+
+    def work(self, known: Sequence[Mapping[str, Any]], surveyor: int | None) -> Work:
+        """All filters, or those before the one that is to survey, with what each knows."""
+        if surveyor is None:
+            return Work(self.filters, known, places=self.places)
+        return Work(self.filters[:surveyor], known[:surveyor], self.filters[surveyor], known[surveyor], self.places)
+
+    def around(self, files: Sequence[int]) -> Store:
+        """The points that may matter to those of ``files``, by number: all, or their own where they are independent."""
+        return self.store.only(files) if self.independent else self.store
+
+    def view(self, files: Sequence[int]) -> View:
+        """As `around`, read as by a reader that found the units."""
+        return _Told(self.around(files), self.units)
+
+
+@dataclass(frozen=True, eq=False)
+class _Told:
+    """A store whose clouds tell of their reader, as stages expect of a cloud that was read."""
+
+    store: Store
+    units: str | None
+
+    @property
+    def extent(self) -> Any:
+        return self.store.extent
+
+    def read(self, low: Any, high: Any) -> tuple[PointCloud, Any]:
+        cloud, file = self.store.read(low, high)
+        told = Record("readers", {"units": self.units} if self.units else {})
+        object.__setattr__(cloud, "history", (told,))
+        return cloud, file
+
+    def count(self, low: Any, high: Any) -> int:
+        return self.store.count(low, high)
+
+
+def load(path: str) -> Job:
+    """The job in the file at ``path``; read anew only where the file has changed. Raises `RunError`."""
+    try:
+        return _load(path, Path(path).stat().st_mtime_ns)
+    except OSError as error:
+        raise RunError(
+            f"{path}: cannot be read by this worker ({error.strerror}); give an output folder on a disk that all "
+            "workers see under the same name"
+        ) from error
+
+
+@lru_cache(maxsize=2)
+def _load(path: str, _: int) -> Job:
+    value = json.loads(Path(path).read_text(encoding="utf-8"))
+    filters = [stage_of(one) for one in value["filters"]]
+    assert all(isinstance(stage, Filter) for stage in filters)
+    store = Store.from_json(value["store"])
+    places = tuple(value["places"])
+    told = (value[name] for name in ("units", "limit", "chunk", "independent"))
+    return Job(tuple(filters), places, store, *told)  # type: ignore[arg-type]  # see the assertion
+
+
+def as_json(stage: Stage) -> dict[str, Any]:
+    """A stage as it stands in a spec, with the options that were given."""
+    return {"type": stage.type_name, **stage.model_dump(mode="json", by_alias=True, exclude_unset=True)}
+
+
+def _located(stage: Stage) -> dict[str, Any]:
+    """As `as_json`, with files that workers find whatever folder they work in."""
+    told = as_json(stage)
+    return told | {name: os.path.abspath(told[name]) for name in stage.files if told.get(name) is not None}
+
+
+def stage_of(value: Mapping[str, Any]) -> Stage:
+    """What `as_json` gave."""
+    options = {name: option for name, option in value.items() if name != "type"}
+    return stage_class(value["type"]).model_validate(options)
+
+
+def writer_of(value: Mapping[str, Any]) -> Writer:
+    """What `as_json` gave of a writer."""
+    stage = stage_of(value)
+    assert isinstance(stage, Writer)
+    return stage
+
+
+def core_as_json(core: Core) -> dict[str, Any]:
+    """A core that is a box."""
+    return {"low": core.low.tolist(), "high": core.high.tolist(), "files": list(core.files)}
+
+
+def core_of(value: Mapping[str, Any]) -> Core:
+    """What `core_as_json` gave."""
+    return Core(np.array(value["low"], np.float64), np.array(value["high"], np.float64), tuple(value["files"]))

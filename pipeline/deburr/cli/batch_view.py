@@ -1,0 +1,238 @@
+"""What a batch shows on stderr: a live line on a terminal, a line a tile elsewhere, what failed at the end."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Mapping
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
+
+from deburr.cli.say import say
+from deburr.show.words import length
+
+if TYPE_CHECKING:
+    from rich.progress import Progress
+
+#: Seconds: speed is that of about this long, so that a slow start or a nap of the machine is forgotten.
+_MEMORY = 60.0
+#: Causes of failures that are shown at the end.
+_LISTED = 40
+
+
+class BatchView:
+    """Shows a batch while it runs, as a context manager.
+
+    Parameters
+    ----------
+    unit : of lengths, as of `crs.unit`.
+    quiet : show warnings and failures only.
+    clock : seconds, for tests.
+    """
+
+    def __init__(self, unit: str, quiet: bool = False, clock: Callable[[], float] = time.monotonic) -> None:
+        self._unit, self._quiet, self._clock = unit, quiet, clock
+        self._stage = _Stage("", 0, 0, clock())
+        #: Names, by what went wrong: one missing file can fail hundreds of tiles.
+        self._failures: dict[str, list[str]] = {}
+        self._live: Progress | None = None
+        #: Points that were cleaned in an earlier run, not in this one.
+        self._kept = 0
+        self._began = clock()
+
+    def __enter__(self) -> Self:
+        # Not on a terminal, a bar that is redrawn would fill the log with itself.
+        if not self._quiet and sys.stderr.isatty():
+            self._live = _bar(lambda: self._stage.state(self._clock()))
+            self._live.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._hide()
+        # `finish` was not reached: what failed so far is worth knowing all the more.
+        self._list_failures()
+
+    def stage(self, name: str, total_tiles: int, total_points: int) -> None:
+        """A pass begins over so many tiles and points."""
+        self._stage = _Stage(name, total_tiles, total_points, self._clock())
+        if self._live is not None:
+            for task in self._live.task_ids:
+                self._live.remove_task(task)
+            self._live.add_task(name, total=total_points or total_tiles or None)
+        elif not self._quiet:
+            self._say(f"{name}: {_many(total_tiles, 'tile')}, {_many(total_points, 'point')}")
+
+    def done(self, record: Mapping[str, Any]) -> None:
+        """A tile of the pass is done: its record, or at least ``id`` and ``points``."""
+        self._stage.count(int(record.get("points") or 0), self._clock())
+        if self._live is not None:
+            self._redraw()
+        elif not self._quiet:
+            self._say(f"{self._stage.place} {_in_words(record, self._unit)}")
+
+    def resumed(self, tiles: int, points: int) -> None:
+        """So many tiles of the pass were done in an earlier run: they take no time, and tell nothing of the speed."""
+        self._stage.skip(tiles, points)
+        self._kept = points if self._stage.name == "cleaning" else self._kept
+        if tiles and not self._quiet:
+            self._say(f"{self._stage.place} done in an earlier run")
+        self._redraw()
+
+    def failed(self, id: str, error: str, points: int = 0) -> None:
+        """A tile or file failed for good; ``error`` says file, stage and cause, ``points`` how many there are in it."""
+        names = self._failures.setdefault(error, [])
+        if id not in names:
+            names.append(id)
+        self._stage.count(points, self._clock(), failed=True)
+        if not self._quiet:
+            place = f"{self._stage.place} " if self._stage.total_tiles else ""
+            self._say(f"{place}{id} failed: {error}")
+        self._redraw()
+
+    def note(self, sentence: str) -> None:
+        """Shown unless quiet."""
+        if not self._quiet:
+            self._say(sentence)
+
+    def warn(self, sentence: str) -> None:
+        """Shown always, above the bar."""
+        self._say(f"warning: {sentence}")
+
+    def finish(self, totals: Mapping[str, Any]) -> None:
+        """The end: what failed, and what was achieved; ``totals`` as of `batch_report.totals`."""
+        from deburr.batch.report import headline
+
+        self._hide()
+        self._list_failures()
+        if self._quiet:
+            return
+        self._say(headline(totals, self._unit))
+        if totals.get("points_unproved"):
+            self._say(f"{_many(totals['points_unproved'], 'point')} may differ from those of an untiled run")
+        seconds = self._clock() - self._began
+        worked = totals["points"] - self._kept
+        speed = f", {worked / seconds:,.0f} points a second" if worked > 0 and seconds > 0 else ""
+        memory = totals.get("peak_memory_mb")
+        tail = f", at most {memory:,.0f} MB of memory in a worker" if memory else ""
+        self._say(f"done in {duration(seconds)}{speed}{tail}")
+
+    def _redraw(self) -> None:
+        if self._live is not None and self._live.task_ids:
+            done = self._stage.points if self._stage.total_points else self._stage.tiles
+            self._live.update(self._live.task_ids[-1], completed=done)
+
+    def _hide(self) -> None:
+        if self._live is not None:
+            self._live.stop()
+            self._live = None
+
+    def _list_failures(self) -> None:
+        if not self._failures:
+            return
+        self._say(f"{len({name for names in self._failures.values() for name in names}):,} failed:")
+        for error, names in list(self._failures.items())[:_LISTED]:
+            more = f" and {len(names) - 3:,} more" if len(names) > 3 else ""
+            self._say(f"    {', '.join(names[:3])}{more}: {error}")
+        if len(self._failures) > _LISTED:
+            self._say(f"    and {len(self._failures) - _LISTED:,} other causes, which the report lists")
+        self._failures = {}
+
+    def _say(self, line: str) -> None:
+        say(line)
+
+
+class _Stage:
+    """How far a pass is. Time left is that of the *points* left: tiles differ by a thousand times in what they hold."""
+
+    def __init__(self, name: str, total_tiles: int, total_points: int, now: float) -> None:
+        self.name, self.total_tiles, self.total_points = name, total_tiles, total_points
+        self.tiles = self.failures = self.points = 0
+        self._began = self._last = now
+        # Points and seconds, both fading: their ratio is the speed of late.
+        self._recent, self._span = 0.0, 0.0
+
+    def count(self, points: int, now: float, failed: bool = False) -> None:
+        """One more tile."""
+        self.tiles, self.failures, self.points = self.tiles + 1, self.failures + failed, self.points + points
+        fade = 0.5 ** ((now - self._last) / _MEMORY)
+        # What failed took its time, but what is left will not be as quick as that.
+        self._recent = self._recent * fade + (0 if failed else points)
+        self._span = self._span * fade + (now - self._last)
+        self._last = now
+
+    def skip(self, tiles: int, points: int) -> None:
+        self.tiles, self.points = self.tiles + tiles, self.points + points
+
+    @property
+    def place(self) -> str:
+        """``12/400``."""
+        return f"{self.tiles:,}/{self.total_tiles:,}"
+
+    def speed(self) -> float:
+        """Points a second of late; 0 while it is not known."""
+        return self._recent / self._span if self._span > 0 else 0.0
+
+    def left(self, now: float) -> float | None:
+        """Seconds to go, None while not known."""
+        speed = self.speed()
+        return max(0.0, (self.total_points - self.points) / speed - (now - self._last)) if speed > 0 else None
+
+    def state(self, now: float) -> str:
+        """``12 done, 1 failed, 387 left, 93,000 points/s, 1 h 12 min to go``."""
+        parts = [f"{self.tiles - self.failures:,} done", f"{max(0, self.total_tiles - self.tiles):,} left"]
+        if self.failures:
+            parts.insert(1, f"{self.failures:,} failed")
+        if self.speed():
+            parts.append(f"{self.speed():,.0f} points/s")
+        left = self.left(now)
+        return ", ".join([*parts, f"{duration(left)} to go"] if left is not None else parts)
+
+
+def duration(seconds: float) -> str:
+    """``3.2 s``, ``48 s``, ``12 min 5 s``, ``1 h 12 min``, ``2 d 3 h``."""
+    if seconds < 9.95:
+        return f"{seconds:.1f} s"
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60} s"
+    minutes = round(seconds / 60)
+    if minutes < 24 * 60:
+        return f"{minutes // 60} h {minutes % 60} min"
+    hours = round(seconds / 3600)
+    return f"{hours // 24} d {hours % 24} h"
+
+
+def _in_words(record: Mapping[str, Any], unit: str) -> str:
+    """``tile_3_4 1,234,567 points 2.31 cm -> 0.84 cm 3.2 s``."""
+    words = [str(record["id"]), _many(int(record.get("points") or 0), "point")]
+    before, after = record.get("noise_before"), record.get("noise_after")
+    if before is not None and after is not None:
+        words.append(f"{length(before, unit)} -> {length(after, unit)}")
+    if record.get("seconds") is not None:
+        words.append(duration(record["seconds"]))
+    if record.get("unproved"):
+        words.append(f"({record['unproved']:,} unproved)")
+    return " ".join(words)
+
+
+def _many(count: int, word: str) -> str:
+    return f"{count:,} {word}{'' if count == 1 else 's'}"
+
+
+def _bar(state: Callable[[], str]) -> Progress:
+    """A live line; ``state`` is asked at every redraw, so that time left runs down between two tiles."""
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, ProgressColumn, SpinnerColumn, Task, TextColumn
+    from rich.text import Text
+
+    class State(ProgressColumn):
+        def render(self, task: Task) -> Text:
+            return Text(state())
+
+    columns = (SpinnerColumn(), TextColumn("{task.description}", markup=False), BarColumn(bar_width=10))
+    console = Console(stderr=True)
+    return Progress(*columns, TextColumn("{task.percentage:>3.0f} %"), State(), console=console, transient=True)

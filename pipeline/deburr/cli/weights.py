@@ -1,0 +1,47 @@
+"""`pipeline weights`: import a published checkpoint, show what a weights file says of itself."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import click
+
+from deburr.cli.say import give, result
+from deburr.cli.shared import common
+
+
+def _module() -> Any:
+    from deburr.core.interrupts import whole_import
+
+    return whole_import("deburr.nn.weights")  # which imports torch
+
+
+@click.group()
+def weights() -> None:
+    """Import and show network weights."""
+
+
+@weights.command("import")
+@click.argument("source", metavar="CKPT")
+@click.argument("target", metavar="OUT")
+@common
+def import_(source: str, target: str, quiet: bool) -> None:
+    """Turn the published checkpoint CKPT (a torch file; nothing in it is executed) into the safetensors file OUT."""
+    card = _module().import_checkpoint(source, target)
+    if not quiet:
+        click.echo(json.dumps(card, indent=2, default=str), err=True)
+    give(target)
+
+
+@weights.command()
+@click.argument("file")
+@common
+def show(file: str, quiet: bool) -> None:
+    """Print the card of the weights in FILE, or of the `bundled` ones: what they are and where they come from."""
+    if file == "bundled":
+        from deburr.nn.deburr.default import BUNDLED
+
+        file = str(BUNDLED)
+    _, card = _module().read(file)
+    result(json.dumps(card, indent=2, default=str))

@@ -1,0 +1,1 @@
+"""Points on disk while a batch works: unpacked inputs, results of tiles, and the room for them."""

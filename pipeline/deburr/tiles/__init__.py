@@ -1,0 +1,1 @@
+"""One tile and its proof: how the plane is cut, what is surveyed, what fits into memory, what is left of the noise."""

@@ -1,0 +1,1 @@
+"""PDAL's doors: our filters inside it, its stages among ours, its pipelines converted."""

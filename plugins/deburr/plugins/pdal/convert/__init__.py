@@ -1,0 +1,1 @@
+"""The denoiser put into a PDAL pipeline."""

@@ -1,0 +1,1 @@
+"""PDAL as a host of stages that deburr has not."""

@@ -1,0 +1,1 @@
+"""What PDAL's filters.python runs."""

@@ -1,0 +1,1 @@
+"""LAS and LAZ: the header and its records, point layouts, chunks, systems of coordinates."""

@@ -1,0 +1,1 @@
+"""PLY: the header, and elements in each of its encodings."""

@@ -1,0 +1,119 @@
+"""What filters.spd and a denoising model have to do with each other. Imports no torch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from math import inf
+from typing import Any, Protocol, runtime_checkable
+
+from deburr.core.arrays import Bools, Floats, Ints
+from deburr.core.cloud import Frame, Patches
+from deburr.core.horizon import Horizon, Known
+from deburr.core.sums import Sums
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How to denoise. Lengths are in the units of the coordinates handed over; None means the model's own default.
+
+    noise : standard deviation of the noise; None to estimate it, no higher than ``most_noise``.
+    steps, step_size, step_decay, neighbors : the ascent (see filters.spd).
+    strength : share of the displacement that is applied, 0 to 1.
+    max_displacement : no point moves further.
+    device : a torch device, ``cpu`` or ``cuda``; ``auto`` takes a GPU where there is one.
+    groups : (N,) ints; points of different groups do not see each other. None: all see all.
+    """
+
+    noise: float | None = None
+    most_noise: float = inf
+    steps: int | None = None
+    step_size: float | None = None
+    step_decay: float | None = None
+    neighbors: int | None = None
+    strength: float = 1.0
+    max_displacement: float | None = None
+    device: str = "cpu"
+    frame: Frame | None = None
+    patches: Patches | None = None
+    seen: Seen | None = None
+    groups: Ints | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Seen:
+    """Which of N points count, and what is known around them.
+
+    counted : (N,) bool, the points that figures of the cloud are made of.
+    sampled : (N,) bool, those of them that a sample holds; None: there is no need to sample.
+    places : (N, 3) float64, where the points were read.
+    horizon : of these points, in a tile; None: they are the whole cloud.
+    known : what surveys have found; empty where that is still to be done.
+    total : how many points the whole cloud has.
+    """
+
+    counted: Bools
+    places: Floats
+    sampled: Bools | None = None
+    horizon: Horizon | None = None
+    known: Known = field(default_factory=dict)
+    total: int = 0
+
+    def part(self, rows: Ints) -> Seen:
+        """The same of some of the points."""
+        return replace(
+            self,
+            counted=self.counted[rows],
+            places=self.places[rows],
+            sampled=None if self.sampled is None else self.sampled[rows],
+            horizon=None if self.horizon is None else self.horizon.select(rows, self.places),
+        )
+
+
+@dataclass(frozen=True)
+class Denoised:
+    """What a model returns.
+
+    xyz : (N, 3) float64, row i being input row i.
+    figures : for the run report, units in their names.
+    uncertainty : (N,) float64, the standard deviation, across the surface, of the noise that the whole displacement
+        (strength 1) leaves in each point, in the units of ``xyz``; all of it where the model knows no surface. None
+        from a model that cannot tell; one that can has its ``noise`` among the figures.
+    settled : (N,) bool, in a tile: the points whose result is that in the whole cloud; None: all.
+    level : (N,) float64, the standard deviation of the noise at each point that the model was told or found, in the
+        units of ``xyz``; None from a model that has none.
+    level_settled : (N,) bool, in a tile: the points whose level is that in the whole cloud; None: all.
+    evidence : (N,) bool, the points around which there was a surface to read the noise from; None: it was not asked.
+    """
+
+    xyz: Floats
+    figures: Mapping[str, Any] = field(default_factory=dict)
+    uncertainty: Floats | None = None
+    settled: Bools | None = None
+    level: Floats | None = None
+    level_settled: Bools | None = None
+    evidence: Bools | None = None
+
+
+#: What is seen together where filters.patch does not say: blocks whose neighbours' features about fill a core's cache;
+#: patches of 1000 points, as the published network was trained on.
+PATCHES = {"blocks": Patches("blocks", 4096), "knn": Patches("knn", 1000, overlap=3.0)}
+
+
+class Model(Protocol):
+    """A loaded network and the sampler that climbs its score."""
+
+    def denoise(self, xyz: Floats, settings: Settings) -> Denoised:
+        """Denoise ``xyz`` (N, 3) float64 world coordinates; points keep their rows. They, or one group of them, are at
+        least ``Kind.min_points`` different ones."""
+        ...
+
+
+@runtime_checkable
+class Surveyor(Protocol):
+    """A model that can be run in tiles: what it must know of the whole cloud, its parts can be counted into."""
+
+    def survey(self, xyz: Floats, settings: Settings) -> tuple[Sums, Bools]:
+        """What is counted next (see `deburr.nn.level`) of the tile ``settings.seen``, and (N,) bool, which points are
+        sure. ``xyz`` as in `Model.denoise`."""
+        ...

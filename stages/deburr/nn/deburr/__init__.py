@@ -1,0 +1,1 @@
+"""The default model: what it sees, its two networks, and how points climb."""

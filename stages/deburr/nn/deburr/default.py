@@ -1,0 +1,255 @@
+"""The default model: estimates the noise level, then climbs the score in a few steps of falling noise."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields, replace
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from deburr.core.arrays import Bools, Floats, Ints
+from deburr.core.errors import ReadError
+from deburr.core.horizon import Known
+from deburr.core.neighbors import Indices, threads
+from deburr.core.progress import advance
+from deburr.core.sums import Sums, merge
+from deburr.nn import level
+from deburr.nn import weights as weights_file
+from deburr.nn.contract import PATCHES, Denoised, Settings
+from deburr.nn.deburr.blocks import Blocks, Helpers, helping
+from deburr.nn.deburr.climb import PLANES, WALKS, Climb
+from deburr.nn.deburr.layer import Sizes
+from deburr.nn.deburr.network import ScoreNetwork
+from deburr.nn.deburr.noise_network import FIELD_HOPS, NoiseNetwork
+from deburr.nn.deburr.planes import Graph, in_units, search
+from deburr.nn.deburr.reading import Field, Reading, read
+from deburr.nn.deburr.scope import Scope
+from deburr.nn.deburr.uncertainty import Left, Table
+from deburr.nn.device import torch_device
+from deburr.nn.points import limited
+
+#: As `deburr.nn.models.bundled_weights` has it.
+BUNDLED = Path(__file__).with_name("deburr.safetensors")
+#: How often estimating the noise walks over the points.
+_ESTIMATE = PLANES + NoiseNetwork.WALKS
+#: Largest displacement, in standard deviations of the noise.
+REACH = 3.5
+
+
+@dataclass(frozen=True)
+class Default:
+    """The score network and the noise network, ready to run; ``table``: what they leave, if that is known."""
+
+    score: ScoreNetwork
+    noise: NoiseNetwork
+    table: Left | None = None
+
+    @classmethod
+    def load(cls, path: str | None = None) -> Default:
+        """The weights in ``path``, or the bundled ones. Raises `deburr.core.errors.ReadError`."""
+        return _bundled() if path is None else _load(path)
+
+    def denoise(self, xyz: Floats, settings: Settings) -> Denoised:
+        """See `deburr.nn.models.Model.denoise`. Equal points of a group are denoised as one and stay equal."""
+        with helping(threads()) as helpers:
+            ticker = _Ticker(len(xyz))
+            groups, few = self._groups(xyz, settings, helpers, ticker)
+            known = {} if settings.seen is None else settings.seen.known
+            if level.asks(known):
+                sums = merge([_count(group, np.ones(len(group.scope.points), np.bool_), settings) for group in groups])
+                known = level.learn({}, sums, settings.noise, settings.most_noise)
+            unit, noise = known["spacing"], known["noise"]
+            steps = settings.steps or level.steps(known)
+            if settings.strength > 0:  # of what is not applied, nothing needs to be found
+                estimated = settings.noise is None
+                fits = steps - (estimated and level.widening(noise / unit) == 1)
+                walks = steps * (WALKS + len(self.score.layers)) + fits * PLANES + estimated * FIELD_HOPS
+                ticker.begin("denoising", walks)
+            found = [self._denoised(group, known, steps, settings) for group in groups]
+        figures = {
+            "noise": noise,
+            "noise_source": "estimated" if settings.noise is None else "given",
+            "spacing": unit,
+            "steps": steps,
+            "max_displacement": settings.max_displacement or REACH * known["most"],
+        }
+        return replace(_assembled(xyz, groups, found, few, noise, settings), figures=figures)
+
+    def _denoised(self, group: _Group, known: Known, steps: int, settings: Settings) -> Denoised:
+        """One group of the cloud that ``known`` tells of; what it returns is of the group's points alone."""
+        scope, reading, unit, noise = group.scope, group.reading, known["spacing"], known["noise"]
+        planes = None
+        if reading is not None and level.widening(noise / unit) == 1:
+            planes = reading.planes.scaled(reading.graph.unit / unit)
+        count = len(scope.points)
+        field = Field(np.full(count, noise)) if reading is None else reading.field(known, group.blocks)
+        way, gate = np.zeros((count, 3)), np.zeros(count)
+        sure = None if field.sure is None else field.sure.numpy()
+        if settings.strength > 0:
+            climb = Climb(self.score, torch_device(settings.device), group.blocks, scope)
+            way, gate, sure = climb.run(in_units(group.graph, unit), planes, field, known, steps)
+        limits = REACH * field.levels
+        if settings.max_displacement is not None:
+            limits = np.full(count, settings.max_displacement)
+        left = None
+        if self.table is not None:
+            left = self.table.left(field.levels, group.graph.own.numpy(), gate, field.odds, noise)[scope.back]
+        moved = scope.points + settings.strength * limited(unit * way, limits[:, None])
+        return Denoised(
+            moved[scope.back],
+            uncertainty=left,
+            settled=None if sure is None else sure[scope.back],
+            level=field.levels[scope.back],
+            level_settled=None if field.sure is None else field.sure.numpy()[scope.back],
+            evidence=None if field.evidence is None else field.evidence[scope.back],
+        )
+
+    def survey(self, xyz: Floats, settings: Settings) -> tuple[Sums, Bools]:
+        """See `deburr.nn.models.Surveyor.survey`."""
+        with helping(threads()) as helpers:
+            groups, _ = self._groups(xyz, settings, helpers, _Ticker(len(xyz)))
+        sure, sums = _alone(settings, len(xyz)), []
+        for group in groups:
+            reading, scope = group.reading, group.scope
+            known = scope.sure(group.graph.radii()) if reading is None else reading.sure
+            found = np.ones(len(scope.points), np.bool_) if known is None else known.numpy()
+            sums.append(_count(group, found, settings))
+            sure[group.rows] = found[scope.back]
+        return merge(sums), sure
+
+    def _groups(
+        self, xyz: Floats, settings: Settings, helpers: Helpers | None, ticker: _Ticker
+    ) -> tuple[list[_Group], Bools]:
+        """The groups that are large enough to be looked at, as they are read, and (N,) bool, the points of the others:
+        fewer different ones than a neighbourhood span no surface."""
+        few, groups = np.zeros(len(xyz), np.bool_), []
+        ticker.begin("estimating the noise", _ESTIMATE)
+        for rows in _rows(settings.groups, len(xyz)):
+            scope = Scope.of(xyz[rows], None if settings.seen is None else settings.seen.part(rows))
+            if len(scope.points) < level.LEAST:
+                few[rows] = True
+                continue
+            graph, blocks = search(scope.points), _blocks(scope, settings, helpers, ticker)
+            reading = read(self.noise, in_units(graph, None), scope, blocks) if settings.noise is None else None
+            groups.append(_Group(rows, scope, graph, blocks, reading))
+        return groups, few
+
+
+@dataclass(frozen=True, eq=False)
+class _Group:
+    """The points ``rows`` (G,) of a cloud, which see each other alone; their graph, in cloud units; what was read."""
+
+    rows: Indices
+    scope: Scope
+    graph: Graph
+    blocks: Blocks
+    reading: Reading | None
+
+
+def _rows(groups: Ints | None, count: int) -> list[Indices]:
+    """The rows of each group, of ``count`` in all."""
+    if groups is None:
+        return [np.arange(count)]
+    order = np.argsort(groups, kind="stable")
+    return np.split(order, np.flatnonzero(np.diff(groups[order])) + 1)
+
+
+def _alone(settings: Settings, count: int) -> Bools:
+    """(N,) bool: whether ``count`` points that nobody sees are what they would be in the whole cloud."""
+    horizon = None if settings.seen is None else settings.seen.horizon
+    return np.full(count, horizon is None or not horizon.bounded)
+
+
+def _assembled(
+    xyz: Floats, groups: list[_Group], found: list[Denoised], few: Bools, noise: float, settings: Settings
+) -> Denoised:
+    """What was ``found`` of each group, in the rows of the cloud; the ``few`` (N,) stay."""
+    if len(groups) == 1 and not few.any():
+        return found[0]
+    alone = _alone(settings, len(xyz)) if few.any() else np.ones(len(xyz), np.bool_)
+    fresh = {
+        "xyz": xyz,
+        "uncertainty": np.full(len(xyz), np.nan),
+        "settled": alone,
+        "level": np.full(len(xyz), noise),
+        "level_settled": alone,
+        "evidence": np.zeros(len(xyz), np.bool_),
+    }
+    columns: dict[str, Any] = {}
+    for name, whole in fresh.items():
+        told = [getattr(one, name) for one in found]
+        if told[0] is not None:
+            columns[name] = whole.copy()
+            for group, part in zip(groups, told, strict=True):
+                columns[name][group.rows] = part
+    return Denoised(**columns)
+
+
+def _blocks(scope: Scope, settings: Settings, helpers: Helpers | None, ticker: _Ticker) -> Blocks:
+    return Blocks(len(scope.points), (settings.patches or PATCHES["blocks"]).size, helpers, ticker.tick)
+
+
+def _count(group: _Group, sure: Bools, settings: Settings) -> Sums:
+    """The sums of the points of ``group`` that count and are ``sure`` (M,)."""
+    scope, known = group.scope, {} if settings.seen is None else settings.seen.known
+    sampled = scope.sampled is not None and bool(known.get("sampled", True))
+    rows = scope.counted & sure
+    if sampled and scope.sampled is not None:
+        rows &= scope.sampled
+    # A frame that is given is the unit; all tiles tell the same.
+    spacings = group.graph.own.numpy()[rows] if settings.frame is None else np.array([settings.frame.scale])
+    guesses = None if group.reading is None else group.reading.guesses(rows)
+    return level.count(spacings, guesses, int(rows.sum()), sampled)
+
+
+class _Ticker:
+    """Tells how far a phase of the work has come, whenever it is told that a block is finished."""
+
+    def __init__(self, count: int) -> None:
+        self._count, self._name, self._total, self._done = count, "", 0, 0
+
+    def begin(self, name: str, walks: int) -> None:
+        """From here on, all points are walked over ``walks`` times."""
+        self._name, self._total, self._done = name, walks * self._count, 0
+
+    def tick(self, points: int) -> None:
+        # Parts overlap, so that some points count twice.
+        self._done += points
+        advance(self._name, min(self._done, self._total), self._total)
+
+
+def estimate_noise(xyz: Floats, model: Default | None = None) -> float:
+    """The noise's standard deviation per coordinate in ``xyz`` (N, 3) float64, in its units; needs 32 points.
+
+    ``model``: whose noise network to ask; default: the bundled one.
+    """
+    return float((model or Default.load()).denoise(xyz, Settings(strength=0.0)).figures["noise"])
+
+
+@cache
+def _bundled() -> Default:
+    return _load(str(BUNDLED))
+
+
+def _load(path: str) -> Default:
+    tensors, card = weights_file.read(path, model="deburr")
+    model = Default(ScoreNetwork(_sizes(path, card)), NoiseNetwork(), Table.of(card))
+    both = torch.nn.ModuleDict({"score": model.score, "noise": model.noise})
+    weights_file.fit(path, both, tensors)
+    both.eval()
+    return model
+
+
+def _sizes(path: str, card: weights_file.Card) -> Sizes:
+    told = card.get("sizes")
+    wanted = {field.name for field in fields(Sizes)}
+    if (
+        not isinstance(told, dict)
+        or told.keys() != wanted
+        or not all(type(n) is int and 0 < n < 4096 for n in told.values())
+    ):
+        raise ReadError(f"{path}: its card does not tell the network's sizes; {weights_file.REMEDY} that is sound")
+    return Sizes(**told)

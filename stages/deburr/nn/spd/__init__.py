@@ -1,0 +1,1 @@
+"""The network of Luo & Hu (ICCV 2021) as published."""
