@@ -2,23 +2,17 @@
 
 from __future__ import annotations
 
-import importlib.util
 import os
 import signal
-import sys
-from collections.abc import Generator
+from collections.abc import Callable, Generator, Sequence
 from pathlib import Path
 
+import numpy as np
 import pytest
+from click.testing import CliRunner, Result
 
-# Tests are imported by path; these tools are theirs to import by name.
-for _tool in ("tiling.py", "fake_pdal.py", "pdal/agreement.py"):
-    _path = Path(__file__).parent / _tool
-    _spec = importlib.util.spec_from_file_location(_path.stem, _path)
-    assert _spec is not None
-    assert _spec.loader is not None
-    sys.modules[_path.stem] = importlib.util.module_from_spec(_spec)
-    _spec.loader.exec_module(sys.modules[_path.stem])
+from deburr.core.arrays import Floats
+from deburr.core.cloud import PointCloud
 
 # A shell starts what it puts into the background with interrupts ignored, and every process that a test starts would
 # inherit that; some tests interrupt theirs.
@@ -48,3 +42,43 @@ def pytest_runtest_makereport(
         report.outcome = "failed"
         report.longrepr = f"skipped, but DEBURR_REQUIRE_DATA=1 says that the real data is there: {report.longrepr}"
     return report
+
+
+@pytest.fixture
+def hill() -> Floats:
+    """(600, 3) float64: a noisy wavy surface far from the origin."""
+    random = np.random.default_rng(3)
+    plan = random.uniform(0, 10, (600, 2))
+    z = np.sin(plan[:, 0]) + random.normal(0, 0.05, 600)
+    return np.column_stack([plan, z]) + np.array([500_000.0, 5_400_000.0, 100.0])
+
+
+@pytest.fixture
+def cli(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Result]:
+    """``cli("run", "a.json")`` in an empty folder; the result has exit_code, stdout, stderr."""
+    monkeypatch.chdir(tmp_path)
+
+    def call(*words: str | Path) -> Result:
+        from deburr.cli.main import cli as group
+
+        return CliRunner().invoke(group, [str(word) for word in words], prog_name="pipeline")
+
+    return call
+
+
+@pytest.fixture
+def save(tmp_path: Path) -> Callable[[str, Sequence[Sequence[float]] | Floats], Path]:
+    """``save("a.laz", points)`` writes a cloud below the test's folder."""
+
+    def write(name: str, points: Sequence[Sequence[float]] | Floats) -> Path:
+        from deburr.core.registry import stage_class
+        from deburr.core.stage import Writer
+
+        path = tmp_path / name
+        kind = "writers.ply" if name.endswith(".ply") else "writers.las"
+        writer = stage_class(kind).model_validate({"filename": str(path)})
+        assert isinstance(writer, Writer)
+        writer.write(PointCloud(np.asarray(points, dtype=np.float64).reshape(-1, 3)))
+        return path
+
+    return write

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import importlib.util
 from pathlib import Path
-from typing import Any
 
+import contract
 import numpy as np
 import pytest
 from pydantic import ValidationError
@@ -13,13 +12,6 @@ from pydantic import ValidationError
 from deburr.core.cloud import PointCloud
 from deburr.core.registry import stage_class, stage_types
 from deburr.core.stage import Filter, Reader, Writer
-
-# Tests are imported by path, so the contract beside this file is too.
-_spec = importlib.util.spec_from_file_location("contract", Path(__file__).with_name("contract.py"))
-assert _spec is not None
-assert _spec.loader is not None
-contract: Any = importlib.util.module_from_spec(_spec)
-_spec.loader.exec_module(contract)
 
 STAGES = stage_types()
 FILTERS = [name for name in STAGES if name.startswith("filters.")]

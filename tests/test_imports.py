@@ -5,8 +5,12 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from importlib.metadata import version
+from pathlib import Path
 
 import pytest
+
+import deburr
 
 HEAVY = ("torch", "open3d", "laspy", "matplotlib", "scipy", "numpy", "pydantic", "rich")
 
@@ -34,3 +38,14 @@ def test_planning_loads_no_network_and_no_format(module: str) -> None:
 def test_checking_a_pipeline_loads_no_network_and_no_mesh() -> None:
     code = "from deburr.pipeline import load\nload(['a.ply', 'filters.spd', 'b.ply'])"
     assert _loaded(code) & {"torch", "open3d", "laspy", "matplotlib"} == set()
+
+
+def test_one_command_under_three_names() -> None:
+    commands = [
+        [sys.executable, "-m", "deburr"],
+        *([str(Path(sys.executable).with_name(n))] for n in ("deburr", "pipeline")),
+    ]
+    said = [subprocess.run([*words, "--version"], capture_output=True, text=True, check=True) for words in commands]
+    assert {done.stdout for done in said} == {f"pipeline, version {version('deburr')}\n"}
+    assert deburr.__version__ == version("deburr")
+    assert "Usage: deburr [OPTIONS]" in subprocess.run([*commands[1], "-h"], capture_output=True, text=True).stdout

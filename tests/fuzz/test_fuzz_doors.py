@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import io
 import json
 import os
@@ -14,31 +13,19 @@ import re
 import resource
 import signal
 import struct
-import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
+import doors
+import mutate
 import pytest
 import torch
 
 from deburr.batch.ledger import Ledger, key_of
 from deburr.core.errors import DeburrError
-
-
-def _tool(name: str) -> Any:
-    spec = importlib.util.spec_from_file_location(f"fuzz_{name}", Path(__file__).with_name(f"{name}.py"))
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    return module
-
-
-doors, mutate = _tool("doors"), _tool("mutate")
 
 CASES = int(os.environ.get("DEBURR_FUZZ", "2000"))
 #: Cases of a door that are worth as much time as those of others:

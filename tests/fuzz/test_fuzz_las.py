@@ -13,7 +13,7 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-DOOR = Path(__file__).with_name("las_door.py")
+DOOR = Path(__file__).parents[1] / "support" / "las_door.py"
 CASES = int(os.environ.get("DEBURR_FUZZ", "2000"))
 #: Cases that one process tries, and processes at a time.
 BLOCK, PROCESSES = 1000, 2

@@ -21,7 +21,7 @@ from deburr.batch import report as batch_report
 from deburr.batch.job import Job, as_json
 from deburr.batch.layout import Output
 from deburr.batch.prepare import Prepared, checked, chunk, looked_at
-from deburr.batch.run import Account, Batch, Means, View, outputs_of
+from deburr.batch.run import Account, Batch, Means, Silent, View, outputs_of
 from deburr.batch.space import everything
 from deburr.batch.tasks import results_of
 from deburr.core import files
@@ -77,6 +77,19 @@ def too_large(plan: Plan, asked: int | None) -> bool:
             raise
         return False
     return True
+
+
+def within(
+    plan: Plan, memory_: int | str, report_dir: str | os.PathLike[str] | None
+) -> tuple[dict[str, Any] | None, list[str]]:
+    """The report of ``plan`` run in tiles, and what is warned of; None where all fits into the memory and nothing was
+    done. Raises `SpecError` and `RunError`."""
+    asked = memory.parse(str(memory_), option="memory")
+    if not too_large(plan, asked):
+        return None, []
+    found = run(plan, asked, Silent(), None if report_dir is None else Path(report_dir))
+    told = [f"{stage['type']}: {warning}" for stage in found["stages"] for warning in stage["warnings"]]
+    return found, [*found["warnings"], *told]
 
 
 def run(plan: Plan, asked: int | None, view: View, report_dir: Path | None) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections import Counter
-from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -49,6 +49,14 @@ class View(Protocol):
     def note(self, sentence: str) -> None: ...
     def failed(self, id: str, error: str, points: int = 0) -> None: ...
     def warn(self, sentence: str) -> None: ...
+    def finish(self, totals: Mapping[str, Any]) -> None: ...
+
+
+class Silent:
+    """A `View` that looks away."""
+
+    def __getattr__(self, _: str) -> Callable[..., None]:
+        return lambda *args, **options: None
 
 
 @dataclass(frozen=True)

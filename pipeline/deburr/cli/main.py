@@ -14,6 +14,7 @@ import time
 from contextlib import suppress
 from difflib import get_close_matches
 from math import inf
+from pathlib import Path
 from typing import Any, NoReturn
 
 import click
@@ -207,10 +208,10 @@ def cli() -> None:
 
 
 def main() -> None:
-    """The console script ``pipeline``."""
+    """The console scripts ``pipeline`` and ``deburr``, and ``python -m deburr``: one command."""
     _streams.settle()
     try:
-        cli(prog_name="pipeline")
+        cli(prog_name="deburr" if Path(sys.argv[0]).stem in ("deburr", "__main__") else "pipeline")
     except SystemExit as end:
         # What was asked for is done or given up; an interrupt that comes now must not make its end look otherwise.
         signal.signal(signal.SIGINT, signal.SIG_IGN)

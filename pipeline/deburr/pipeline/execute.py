@@ -18,6 +18,7 @@ from deburr.core.cloud import PointCloud
 from deburr.core.errors import DeburrWarning, ReadError, RunError, SpecError, WriteError
 from deburr.core.files import check_folder
 from deburr.core.host import HostError
+from deburr.core.interrupts import whole_import
 from deburr.core.merging import merge
 from deburr.core.progress import advance
 from deburr.core.stage import Filter, Outline, Reader, Stage, Writer
@@ -36,10 +37,20 @@ LEFT = (report.NAME, report.PICTURE, noise_map.NAME)
 
 @dataclass(frozen=True)
 class Result:
-    """What `run` returns: the ``cloud`` that left the last stage, and the run ``report`` (JSON values)."""
+    """What `run` returns: the cloud that left the last stage, and the run ``report`` (JSON values).
 
-    cloud: PointCloud
+    ``points``: that cloud; None where it was never in memory as a whole.
+    """
+
+    points: PointCloud | None
     report: dict[str, Any]
+
+    @property
+    def cloud(self) -> PointCloud:
+        """The cloud that left the last stage. Raises `RunError` after a run in tiles."""
+        if self.points is None:
+            raise RunError("the file was run in tiles, and its points were never in memory together; read the output")
+        return self.points
 
     @property
     def xyz(self) -> Floats:
@@ -56,6 +67,7 @@ def run(
     points: npt.ArrayLike | None = None,
     dims: Mapping[str, npt.ArrayLike] | None = None,
     report_dir: str | os.PathLike[str] | None = None,
+    memory: int | str | None = None,
 ) -> Result:
     """Check a pipeline, then run it: ``run(["filters.spd"], points=xyz).xyz``.
 
@@ -69,6 +81,9 @@ def run(
         More columns for ``points``, by PDAL's names (``Classification``, ...).
     report_dir : path, optional
         Folder for ``report.json``, ``section.png`` and maybe ``noise.png``; made if it is missing.
+    memory : int or str, optional
+        Use no more than so many bytes, or such as ``"2GB"``: a larger file is run in tiles, with the same output. The
+        result then has a report alone.
 
     Raises
     ------
@@ -84,6 +99,13 @@ def run(
     """
     cloud = None if points is None else given(points, dims or {})
     plan = load(source, input=input, output=output, overrides=overrides, reads=points is None)
+    if memory is not None and cloud is None:
+        # Tiles are of another floor, which nothing else here needs.
+        report, told = whole_import("deburr.batch.one_file").within(plan, memory, report_dir)
+        if report is not None:
+            for sentence in told:
+                warnings.warn(sentence, DeburrWarning, stacklevel=2)
+            return Result(None, report)
     result = execute(plan, cloud, report_dir)
     for entry in result.report["stages"]:
         for warning in entry["warnings"]:

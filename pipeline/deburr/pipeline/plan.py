@@ -11,7 +11,7 @@ from deburr.core.errors import SpecError
 from deburr.core.registry import hosted, stage_class, stage_types, why_unknown
 from deburr.core.stage import Reader, Stage, Writer
 from deburr.pipeline.options import build
-from deburr.pipeline.resolve import Override, Problem, resolve
+from deburr.pipeline.resolve import Override, Problem, as_overrides, resolve
 from deburr.pipeline.spec import Entry, Source, Spec, parse
 
 
@@ -101,12 +101,7 @@ def load(
     SpecError
         With every problem found, one sentence each.
     """
-    if isinstance(overrides, Mapping):
-        changes = [Override.from_name(name, value) for name, value in overrides.items()]
-    else:
-        changes = list(overrides)
-        if not all(isinstance(change, Override) for change in changes):
-            raise SpecError("overrides: must be a mapping such as {'filters.spd.strength': 0.5}; give one")
+    changes = as_overrides(overrides)
     spec, errors = resolve(
         parse(source), None if input is None else str(input), None if output is None else str(output), changes, reads
     )

@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from glob import glob, has_magic
 from pathlib import PurePath
 from typing import Any, TypeGuard
 
-from deburr.core.errors import did_you_mean
+from deburr.core.errors import SpecError, did_you_mean
 from deburr.core.registry import hosted, hosts, stage_types, why_unknown
 from deburr.pipeline.spec import Entry, Spec, show
 
@@ -36,6 +36,16 @@ class Override:
     def from_name(cls, name: str, value: Any) -> Override:
         target, _, option = name.rpartition(".")
         return cls(target, option, _literal(value) if isinstance(value, str) else value)
+
+
+def as_overrides(given: Mapping[str, Any] | Iterable[Override]) -> list[Override]:
+    """Overrides that are given as a mapping of names to values, or ready. Raises `SpecError`."""
+    if isinstance(given, Mapping):
+        return [Override.from_name(name, value) for name, value in given.items()]
+    changes = list(given)
+    if not all(isinstance(change, Override) for change in changes):
+        raise SpecError("overrides: must be a mapping such as {'filters.spd.strength': 0.5}; give one")
+    return changes
 
 
 def _literal(text: str) -> Any:

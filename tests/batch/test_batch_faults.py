@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import os
 import random
@@ -21,21 +20,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+from clusters import Cluster
+from villages import village, write
 
 from deburr.tiles import memory
-
-
-def _beside(name: str) -> Any:
-    """The test module beside this one: tests are imported by path."""
-    spec = importlib.util.spec_from_file_location(name, Path(__file__).with_name(f"{name}.py"))
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-batches: Any = _beside("test_batch")
 
 #: Moves every point and classifies some, needs figures of the whole cloud and a halo; quick to load.
 NOISE = {"type": "filters.noise", "sigma": 0.01, "seed": 5}
@@ -56,13 +44,13 @@ class Place:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        xyz = batches.village(6000)
+        xyz = village(6000)
         place = xyz[:, 0] - 85_000
         (folder / "in").mkdir()
         for number, name in enumerate(NAMES):
             low = number * WIDTH if number else -1.0
             high = low + WIDTH if 0 < number < STRIPS - 1 else (WIDTH if not number else 99.0)
-            batches.write(folder / "in" / name, xyz[(place >= low) & (place < high)])
+            write(folder / "in" / name, xyz[(place >= low) & (place < high)])
         (folder / "spec.json").write_text(SPEC)
         (folder / "near.json").write_text(NEAR)
 
@@ -256,10 +244,9 @@ def clusters(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[], 
     """Starts a Dask scheduler and two workers, in another folder than that of the batch."""
     pytest.importorskip("distributed")
     begun: list[Any] = []
-    module = _beside("test_engine_dask")
 
     def start() -> Any:
-        begun.append(module.Cluster(tmp_path_factory.mktemp("cluster"), 2))
+        begun.append(Cluster(tmp_path_factory.mktemp("cluster"), 2))
         return begun[-1]
 
     there = Path.cwd()
@@ -534,7 +521,7 @@ def test_only_what_must_be_done_again_is(place: Place, more: tuple[str, ...]) ->
         count = len(place.done("out"))
         place.batch("out", *more, spec="near.json", code=1)
         assert place.done("out")[count:] == []
-        batches.write(place.folder / "in" / name, batches.village(500) + np.array([5000.0, 0, 0]))
+        write(place.folder / "in" / name, village(500) + np.array([5000.0, 0, 0]))
         assert {one.removeprefix("write-")[0] for one in again()} == {name[0]}
         (place.folder / "in" / name).unlink()
         (place.folder / "out" / name).unlink()
@@ -569,7 +556,7 @@ def large(tmp_path_factory: pytest.TempPathFactory) -> Place:
     """``a.laz``, which is run in tiles, and ``expected.las`` of it."""
     found = Place.__new__(Place)
     found.folder = tmp_path_factory.mktemp("large")
-    batches.write(found.folder / "a.laz", batches.village(130_000))
+    write(found.folder / "a.laz", village(130_000))
     (found.folder / "spec.json").write_text(SPEC)
     stream(found, "expected.las")
     return found
