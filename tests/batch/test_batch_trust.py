@@ -46,8 +46,8 @@ def write(path: Path, xyz: Floats) -> None:
 @pytest.fixture
 def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder with four strips in ``in/`` and two specs; pictures are not drawn."""
-    for name in ("batch_map.draw", "noise_map.leave"):
-        monkeypatch.setattr(f"deburr.pipeline.{name}", lambda *given: _drawn(given))
+    for name in ("batch.map.draw", "show.noise_map.leave"):
+        monkeypatch.setattr(f"deburr.{name}", lambda *given: _drawn(given))
     for number, name in enumerate(NAMES):
         write(tmp_path / "in" / name, strip(number))
     (tmp_path / "near.json").write_text(json.dumps(NEAR))

@@ -75,7 +75,7 @@ def test_now_is_judged_by_now(strips: dict[str, Any]) -> None:
 
 
 def test_the_summary_says_both_before_and_after(strips: dict[str, Any]) -> None:
-    said = dict(lines({"figures": strips}, "m"))
+    said = dict(lines({"type": "filters.metrics", "figures": strips}, "m"))
     assert said["strip offset, median"].startswith(("4.9", "5"))
     assert " -> 0." in said["strip offset, median"]
     assert said["strip noise, random part"].startswith("1.5")
@@ -90,7 +90,7 @@ def test_halves_tell_the_noise_whatever_the_strips() -> None:
     other = figures(cloud, repeatability="halves", seed=1)
     assert other["as_read"] == {"random": pytest.approx(0.02, rel=0.05)}
     assert other["as_read"] != found["as_read"]
-    said = dict(lines({"figures": record(cloud, repeatability="halves").figures}, "m"))
+    said = dict(lines({"type": "filters.metrics", "figures": record(cloud, repeatability="halves").figures}, "m"))
     assert said["noise, by random halves"].endswith(" cm")
     assert "strip offset, median" not in said
 
@@ -145,7 +145,7 @@ def test_strips_that_do_not_overlap_are_told() -> None:
     assert told["pairs"] == []
     assert "only 0 points lie on planes that two strips see" in found.warnings[0]
     json.dumps(found.figures, allow_nan=False)
-    assert not any("strip" in name for name, _ in lines({"figures": found.figures}, "m"))
+    assert not any("strip" in name for name, _ in lines({"type": "filters.metrics", "figures": found.figures}, "m"))
 
 
 def test_what_makes_no_sense_is_refused() -> None:

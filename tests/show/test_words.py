@@ -42,13 +42,13 @@ def _metrics(**more: Any) -> dict[str, Any]:
 
 
 def test_metrics_are_said_as_before_and_after() -> None:
-    said = dict(lines({"figures": {**_metrics(reference="cloud"), "classes": [2, 6]}}, "m"))
+    said = dict(lines({"type": "filters.metrics", "figures": {**_metrics(reference="cloud"), "classes": [2, 6]}}, "m"))
     assert said["measured"] == "1,234 points of class 2, 6"
     assert said["distance to the reference cloud, RMS"] == "5 cm -> 1 cm (-80 %)"
     assert said["distance to own true place, RMS"] == "7 cm -> 6 cm (-14 %)"
     assert said["Chamfer distance, not squared"] == "2 m -> 1 m (-50 %)"
     assert said["moved"] == "median 1 cm, 99 % below 2 cm, at most 50 cm"
-    mesh = dict(lines({"figures": _metrics(reference="mesh")}, "m"))
+    mesh = dict(lines({"type": "filters.metrics", "figures": _metrics(reference="mesh")}, "m"))
     assert mesh["distance to the true surface, RMS"] == "5 cm -> 1 cm (-80 %)"
     assert not any("Chamfer" in words for words in mesh)
 
@@ -60,25 +60,27 @@ def test_what_strips_and_halves_say() -> None:
         "now": {"offset": 0.002, "random": 0.01},
         "pairs": [],
     }
-    said = lines({"figures": {**_metrics(reference="cloud"), "repeatability": strips}}, "m")
+    said = lines({"type": "filters.metrics", "figures": {**_metrics(reference="cloud"), "repeatability": strips}}, "m")
     assert ("strip offset, median", "5 cm -> 0.2 cm (-96 %)") in said
     assert ("strip noise, random part", "2 cm -> 1 cm (-50 %)") in said
     halves = {"by": "halves", "as_read": {"random": 0.02}, "now": {"random": 0.02}}
     assert ("noise, by random halves", "2 cm") in lines(
-        {"figures": {**_metrics(reference="cloud"), "repeatability": halves}}, "m"
+        {"type": "filters.metrics", "figures": {**_metrics(reference="cloud"), "repeatability": halves}}, "m"
     )
 
 
 def test_too_few_points_to_measure_are_no_line() -> None:
     nothing = {"residual_rms": None, "spacing_median": None}
     figures = {"points": 1, "as_read": nothing, "now": nothing, "displacement": {"max": None}}
-    assert lines({"figures": figures}, "m") == [("measured", "1 points")]
+    assert lines({"type": "filters.metrics", "figures": figures}, "m") == [("measured", "1 points")]
 
 
 def test_other_figures_are_listed_with_their_units() -> None:
-    figures = {"noise": 0.04, "noise_source": "estimated", "left": None, "steps": 2, "sub": {"yes": True}, "units": "m"}
-    said = [("noise", "4 cm"), ("noise source", "estimated"), ("steps", "2"), ("sub yes", "yes")]
-    assert lines({"figures": figures}, "m") == said
+    figures = {"noise": 0.04, "noise_source": "estimated", "left": None, "steps": 2, "sub": {"yes": True}, "units": "m",
+               "spacing": 1.5, "max_displacement": 0.1, "displacement_max": 0.05}  # fmt: skip
+    said = [("noise", "4 cm"), ("noise source", "estimated"), ("steps", "2"), ("sub yes", "yes"),
+            ("spacing", "1.5 m"), ("limit of movement", "10 cm")]  # fmt: skip
+    assert lines({"type": "filters.spd", "figures": figures}, "m") == said
 
 
 @pytest.mark.parametrize(
@@ -96,9 +98,9 @@ def test_spans(low: float, high: float, unit: str, said: str) -> None:
 def test_the_noise_is_told_with_its_spread_in_one_line() -> None:
     figures = {"noise": 0.039, "noise_median": 0.04, "noise_p05": 0.021, "noise_p95": 0.06, "evidence": 0.826}
     said = [("noise", "3.9 cm (5-95 %: 2.1 to 6 cm)"), ("evidence", "83 % of the points")]
-    assert lines({"figures": figures}, "m") == said
+    assert lines({"type": "filters.spd", "figures": figures}, "m") == said
     same = {"noise": 0.039, "noise_median": 0.039, "noise_p05": 0.039, "noise_p95": 0.0392}
-    assert lines({"figures": same}, "m") == [("noise", "3.9 cm")]
+    assert lines({"type": "filters.spd", "figures": same}, "m") == [("noise", "3.9 cm")]
 
 
 def test_the_readers_unit() -> None:
@@ -118,7 +120,7 @@ def test_headline() -> None:
 
 def test_what_coordinates_are_made_of_is_told_to_the_last_digit() -> None:
     figures = {"scale": [0.001, 1e-7, 6.985861652699568e-09], "offset": [500_000.0, 5_612_345.25, -0.0], "share": -0.0}
-    assert lines({"figures": figures}, "m") == [
+    assert lines({"type": "writers.las", "figures": figures}, "m") == [
         ("scale", "0.001, 1e-07, 6.98586165269957e-09"),
         ("offset", "500,000, 5,612,345.25, 0"),
         ("share", "0"),

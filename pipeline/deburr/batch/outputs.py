@@ -33,7 +33,7 @@ def stages_of(prepared: Prepared, account: Account) -> list[dict[str, Any]]:
     done = _done(account)
     found = []
     for number, stage in enumerate(prepared.job.filters):
-        made, warnings = figures.merged(stage, [stages[number] for stages in done], not prepared.job.independent)
+        made, warnings = figures.merged(stage, [stages[number] for stages in done])
         options = stage.model_dump(mode="json", by_alias=True, exclude={"tag", "user_data"})
         one = {"type": stage.type_name, "tag": stage.tag, "options": options}
         found.append({**one, "figures": made, "warnings": warnings})

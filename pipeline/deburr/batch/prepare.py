@@ -211,7 +211,7 @@ def checked(plan: Plan) -> tuple[tuple[Filter, ...], tuple[str, ...]]:
         elif lost and stage.scope != "point":
             errors.append(f"{step.where}: cannot be run in tiles behind {lost}, which moves points from afar; run "
                           "these two as pipelines of their own, one after the other")  # fmt: skip
-        lost = lost or ("filters.restore" if stage.type_name == "filters.restore" else "")
+        lost = lost or (stage.type_name if stage.moves_afar else "")
     if errors:
         raise SpecError(errors)
     return tuple(step.stage for step in steps if isinstance(step.stage, Filter)), tuple(step.where for step in steps)

@@ -55,7 +55,9 @@ def _clean(task: Mapping[str, Any], all_: job.Job) -> dict[str, Any]:
     done = process(view, work, core, task["halo"], all_.limit)
     results = held(done.pieces)
     record: dict[str, Any] = {**_account(done), **_moved(done), **_noise(done, work, view)}
-    record["stages"] = [figures.packed(records) for records in done.records]
+    record["stages"] = [
+        figures.packed(stage, records) for stage, records in zip(work.stages, done.records, strict=True)
+    ]
     if task["output"] is not None:
         # The only tile of its output: nothing needs to be kept in between.
         files = task["core"]["files"]

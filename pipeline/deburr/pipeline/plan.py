@@ -121,7 +121,7 @@ def load(
 
 def joins(stage: Stage) -> bool:
     """Whether several files are one cloud from ``stage`` on; before it each is run alone, as in PDAL."""
-    return isinstance(stage, Writer) or stage.type_name == "filters.merge"
+    return isinstance(stage, Writer) or stage.joins
 
 
 def _read_elsewhere(steps: list[Step], entries: tuple[Entry, ...]) -> None:

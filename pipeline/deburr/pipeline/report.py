@@ -22,6 +22,7 @@ import numpy as np
 
 from deburr.core.cloud import PointCloud
 from deburr.core.files import replacing
+from deburr.core.noise import NOISE
 from deburr.core.stage import Reader, Stage, Writer
 from deburr.pipeline.plan import Plan
 
@@ -163,7 +164,7 @@ def _outputs(plan: Plan, stages: Sequence[Mapping[str, Any]]) -> list[str]:
 
 def _warn_of_scales(stages: Sequence[dict[str, Any]]) -> None:
     """Add a warning to each writer that rounds coordinates to coarser steps than the noise that was taken out."""
-    noise = [told for one in stages if one["type"] == "filters.spd" and (told := one["figures"].get("noise"))]
+    noise = [told for one in stages if (told := one["figures"].get(NOISE))]
     for one in stages:
         scale = one["figures"].get("scale")
         if noise and scale and one["type"].startswith("writers."):

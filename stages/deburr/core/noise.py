@@ -14,6 +14,7 @@ import numpy as np
 
 from deburr.core.arrays import Bools, Floats, Ints
 from deburr.core.cloud import Extent
+from deburr.core.figure import Reports, Same, Summed
 from deburr.core.sums import Exact, Histogram, Sum, Sums
 
 _LEVELS, _SQUARES, _EVIDENCE, _BY_PLACE = "noise levels", "noise squares", "noise evidence", "noise by place"
@@ -76,6 +77,15 @@ def noise_sums(level: Floats, may: Bools, evidence: Bools | None, places: Floats
 def is_by_place(sums: Mapping[str, Any]) -> bool:
     """Whether these sums, or their JSON values, tell of places in a grid over one cloud, which no other cloud has."""
     return _BY_PLACE in sums
+
+
+#: What stages that find noise report: `NOISE`, their figure for the whole cloud, and what `noise_figures` makes.
+NOISE = "noise"
+NOISE_REPORTS: Reports = {
+    NOISE: Same(unit="length", spread=("noise_p05", "noise_p95")),
+    **dict.fromkeys(("noise_median", "noise_p05", "noise_p95"), Summed(words="", unit="length")),
+    "evidence": Summed(unit="points"),
+}
 
 
 def noise_figures(sums: Sums) -> dict[str, Any]:

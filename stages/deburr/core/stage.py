@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from deburr.core.arrays import Bools
 from deburr.core.cloud import Extent, PointCloud, kinds
+from deburr.core.figure import Reports
 from deburr.core.horizon import Known
 from deburr.core.host import Host
 from deburr.core.sample import Sample
@@ -60,6 +61,8 @@ class Stage(BaseModel):
     cost speed, never correctness). ``needs``, ``gives`` and ``takes`` (away) name dimensions, ``files`` the options
     that name files which the stage reads: no writer of the same pipeline may replace them. ``host`` is the program that
     runs it, if it is not one of deburr's own. ``synonyms`` are other names that PDAL has for options, and the options.
+    ``reports`` says of each figure that the stage notes how it is told, and how those of tiles are merged: one that is
+    not there is told as it stands, and in tiles it is refused. ``joins``: several clouds become one before the stage.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
@@ -72,6 +75,8 @@ class Stage(BaseModel):
     files: ClassVar[frozenset[str]] = frozenset()
     host: ClassVar[Host | None] = None
     synonyms: ClassVar[Mapping[str, str]] = {}
+    reports: ClassVar[Reports] = {}
+    joins: ClassVar[bool] = False
 
     tag: str | None = Field(None, description="a name for this stage, for --stage.TAG.option overrides")
     user_data: Any = Field(None, description="anything; ignored")
@@ -80,6 +85,17 @@ class Stage(BaseModel):
     def reads(self) -> dict[str, str]:
         """The files that the stage reads, each by the option that names it."""
         return {option: path for option in sorted(self.files) if (path := getattr(self, option)) is not None}
+
+    @classmethod
+    def summary(cls, figures: Mapping[str, Any], unit: str) -> list[tuple[str, str]] | None:
+        """What a summary says of the ``figures`` that were noted: lines of what it is and its value; None: one line a
+        figure, as `reports` has it. ``unit``: of lengths, in words."""
+        return None
+
+    @classmethod
+    def headline(cls, figures: Mapping[str, Any], unit: str) -> str | None:
+        """What a picture of the run says first of the ``figures``; None: nothing worth that."""
+        return None
 
     def check(self, before: tuple[Stage, ...]) -> list[str]:
         """What is wrong with this stage behind the stages ``before`` it, one sentence each. Reads no points."""
@@ -108,7 +124,12 @@ class Reader(Stage, ABC):
 
 
 class Filter(Stage, ABC):
-    """A stage between reader and writer."""
+    """A stage between reader and writer.
+
+    ``moves_afar``: it may move a point any distance, so that behind it no stage that looks around can be tiled.
+    """
+
+    moves_afar: ClassVar[bool] = False
 
     @abstractmethod
     def run(self, cloud: PointCloud) -> PointCloud:

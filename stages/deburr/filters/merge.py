@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import ClassVar
 
 from deburr.core.cloud import PointCloud
+from deburr.core.figure import Count, Reports
 from deburr.core.stage import Filter, Scope
 
 
@@ -16,6 +17,8 @@ class Merge(Filter):
     """
 
     type_name: ClassVar[str] = "filters.merge"
+    reports: ClassVar[Reports] = {"points": Count()}
+    joins: ClassVar[bool] = True
     scope: ClassVar[Scope] = "point"
 
     def run(self, cloud: PointCloud) -> PointCloud:

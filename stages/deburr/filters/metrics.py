@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from math import sqrt
 from pathlib import Path
 from typing import Annotated, Any, ClassVar
@@ -13,6 +14,7 @@ from pydantic import Field
 from deburr.core.arrays import Bools, Floats
 from deburr.core.cloud import PointCloud
 from deburr.core.errors import ReadError, RunError
+from deburr.core.figure import Count, Reports, Same, Summed
 from deburr.core.horizon import Known
 from deburr.core.neighbors import SPACING_K, Neighbors
 from deburr.core.progress import advance
@@ -24,6 +26,7 @@ from deburr.filters._planes import Shape, local_shape
 from deburr.filters._repeatability import By, repeatability
 from deburr.filters._shapes import rms, root, shape_figures, shape_sums, sums_of
 from deburr.filters._sure import sure_as_read, sure_of
+from deburr.filters._words import first, measured
 
 #: Points measured at a time.
 CHUNK = 1 << 18
@@ -64,6 +67,11 @@ class Metrics(Filter):
     """
 
     type_name: ClassVar[str] = "filters.metrics"
+    reports: ClassVar[Reports] = {
+        **dict.fromkeys(("points", "points_left_out"), Count()),
+        **dict.fromkeys(("classes", "neighbors", "units"), Same()),
+        **dict.fromkeys(("as_read", "now", "displacement"), Summed()),
+    }
     files: ClassVar[frozenset[str]] = frozenset({"reference"})
 
     reference: str | None = Field(
@@ -102,6 +110,16 @@ class Metrics(Filter):
         """
         alone = self.reference is None and self.repeatability is None
         return Reach(hops=max(1.0, sqrt(self.neighbors / SPACING_K))) if alone else None
+
+    @classmethod
+    def summary(cls, figures: Mapping[str, Any], unit: str) -> list[tuple[str, str]] | None:
+        """Before and after."""
+        return list(measured(figures, unit))
+
+    @classmethod
+    def headline(cls, figures: Mapping[str, Any], unit: str) -> str | None:
+        """The best of what was measured, before and after."""
+        return first(figures, unit)
 
     def run(self, cloud: PointCloud) -> PointCloud:
         """Add the figures to the cloud's history. Raises `ReadError` for a reference that cannot be read, `RunError`

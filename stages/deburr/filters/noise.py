@@ -11,6 +11,7 @@ from pydantic import Field
 from deburr.core.arrays import Floats
 from deburr.core.chance import drawn
 from deburr.core.cloud import PointCloud
+from deburr.core.figure import Count, Reports, Same
 from deburr.core.stage import Filter, Scope
 
 #: Standard deviations of the anisotropic noise along x, y, z, in units of sigma: z is twice as noisy as x and y, and
@@ -32,6 +33,11 @@ class Noise(Filter):
     """
 
     type_name: ClassVar[str] = "filters.noise"
+    reports: ClassVar[Reports] = {
+        **dict.fromkeys(("points", "points_left_out"), Count()),
+        **dict.fromkeys(("kind", "seed", "units"), Same()),
+        "sigma": Same(unit="length"),
+    }
     scope: ClassVar[Scope] = "point"
 
     kind: Literal["gaussian", "laplace", "uniform", "anisotropic"] = Field(

@@ -10,6 +10,7 @@ from pydantic import Field
 
 from deburr.core.arrays import Bools
 from deburr.core.cloud import Frame, PointCloud
+from deburr.core.figure import Count, Reports, Same
 from deburr.core.frames import unit_sphere_frame
 from deburr.core.horizon import Known
 from deburr.core.neighbors import spacing_of_each
@@ -28,6 +29,11 @@ class Normalize(Filter):
     """
 
     type_name: ClassVar[str] = "filters.normalize"
+    reports: ClassVar[Reports] = {
+        "points": Count(),
+        "method": Same(),
+        **dict.fromkeys(("scale", "offset"), Same(unit="exact")),
+    }
 
     method: Literal["spacing", "unit_sphere"] = Field(
         "spacing",

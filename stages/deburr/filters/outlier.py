@@ -13,6 +13,7 @@ from pydantic import BeforeValidator, ConfigDict, Field
 
 from deburr.core.arrays import Bools, Floats
 from deburr.core.cloud import Extent, PointCloud
+from deburr.core.figure import Count, Reports, Same
 from deburr.core.horizon import Known
 from deburr.core.neighbors import SPACING_K, Indices, Neighbors
 from deburr.core.progress import advance
@@ -51,6 +52,11 @@ class Outlier(Filter):
     model_config = ConfigDict(populate_by_name=True)
 
     type_name: ClassVar[str] = "filters.outlier"
+    reports: ClassVar[Reports] = {
+        **dict.fromkeys(("points", "flagged"), Count()),
+        **dict.fromkeys(("action", "threshold_of", "units"), Same()),
+        "threshold": Same(unit="length"),
+    }
     gives: ClassVar[frozenset[str]] = frozenset({"Classification"})
 
     method: Annotated[Literal["statistical", "radius"], BeforeValidator(_lower)] = Field(

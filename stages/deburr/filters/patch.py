@@ -8,6 +8,7 @@ from typing import ClassVar, Literal
 from pydantic import Field
 
 from deburr.core.cloud import Patches, PointCloud
+from deburr.core.figure import Count, Reports, Same
 from deburr.core.horizon import Known
 from deburr.core.stage import Filter, Reach, Stage
 from deburr.nn.contract import PATCHES
@@ -21,6 +22,10 @@ class Patch(Filter):
     """
 
     type_name: ClassVar[str] = "filters.patch"
+    reports: ClassVar[Reports] = {
+        "points": Count(),
+        **dict.fromkeys(("method", "size", "overlap"), Same()),
+    }
 
     method: Literal["blocks", "knn"] = Field("blocks", description="blocks: model deburr; knn: model spd")
     size: int | None = Field(

@@ -10,6 +10,7 @@ from pydantic import Field
 
 from deburr.core.cloud import PointCloud
 from deburr.core.errors import RunError, did_you_mean
+from deburr.core.figure import Count, Most, Reports, Same
 from deburr.core.original import ORIGINAL, kept_original
 from deburr.core.stage import Filter, Scope
 
@@ -23,6 +24,12 @@ class Restore(Filter):
     """
 
     type_name: ClassVar[str] = "filters.restore"
+    reports: ClassVar[Reports] = {
+        **dict.fromkeys(("points", "points_moved_back"), Count()),
+        "displacement_max": Most(words="", unit="length"),
+        "units": Same(),
+    }
+    moves_afar: ClassVar[bool] = True
     scope: ClassVar[Scope] = "point"
     needs: ClassVar[frozenset[str]] = frozenset(ORIGINAL)
     takes: ClassVar[frozenset[str]] = frozenset(ORIGINAL)

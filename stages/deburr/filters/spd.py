@@ -12,9 +12,10 @@ from pydantic import AfterValidator, Field
 from deburr.core.arrays import Bools, Dims, Floats, Ints
 from deburr.core.cloud import NOISE_CLASSES, Extent, PointCloud
 from deburr.core.errors import RunError
+from deburr.core.figure import Count, Reports, Same, Summed
 from deburr.core.horizon import Known
 from deburr.core.interrupts import whole_import
-from deburr.core.noise import noise_figures, noise_sums
+from deburr.core.noise import NOISE_REPORTS, noise_figures, noise_sums
 from deburr.core.original import ORIGINAL, keep_original
 from deburr.core.sample import Sample
 from deburr.core.stage import Filter, Reach, Stage
@@ -55,6 +56,14 @@ class Spd(Filter):
     """
 
     type_name: ClassVar[str] = "filters.spd"
+    reports: ClassVar[Reports] = {
+        **dict.fromkeys(("points", "points_left_out", "points_held"), Count()),
+        **dict.fromkeys(("model", "noise_source", "steps", "strips_apart"), Same()),
+        "spacing": Same(unit="length"),
+        "max_displacement": Same("limit of movement", "length"),
+        **dict.fromkeys(("displacement_median", "displacement_max"), Summed("", "length")),
+        **NOISE_REPORTS,
+    }
     files: ClassVar[frozenset[str]] = frozenset({"weights"})
 
     model: Literal["deburr", "spd"] = Field("deburr", description="the network: deburr's own, or SPD as published")

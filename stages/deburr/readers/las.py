@@ -15,6 +15,7 @@ from deburr.core.arrays import Floats
 from deburr.core.cloud import Extent, PointCloud, kinds
 from deburr.core.crs import wkt
 from deburr.core.errors import ReadError
+from deburr.core.figure import Reports, Same
 from deburr.core.stage import Outline, Reader
 from deburr.formats.las.crs import given_crs, read_crs, unfit_crs
 from deburr.formats.las.points import Layout, parse_extras
@@ -36,6 +37,7 @@ class LasReader(Reader):
     """
 
     type_name: ClassVar[str] = "readers.las"
+    reports: ClassVar[Reports] = dict.fromkeys(("scale", "offset"), Same(unit="exact"))
     synonyms: ClassVar[Mapping[str, str]] = {"spatialreference": "override_srs"}
 
     start: int = Field(0, ge=0, description="number of points to skip at the beginning")

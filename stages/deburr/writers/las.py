@@ -14,6 +14,7 @@ from pydantic import BeforeValidator, Field
 
 from deburr.core.cloud import Extent, PointCloud, Record
 from deburr.core.errors import WriteError
+from deburr.core.figure import Reports, Same
 from deburr.core.files import check_folder, replacing
 from deburr.core.stage import Stage, Writer
 from deburr.formats.las.crs import given_crs, unfit_crs
@@ -53,6 +54,7 @@ class LasWriter(Writer):
     """
 
     type_name: ClassVar[str] = "writers.las"
+    reports: ClassVar[Reports] = dict.fromkeys(("scale", "offset"), Same(unit="exact"))
     synonyms: ClassVar[Mapping[str, str]] = {"format": "dataformat_id"}
 
     forward: Annotated[str, BeforeValidator(_joined)] = Field(
