@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pytest
-import tiling
 from click.testing import Result
 
 from deburr.batch.prepare import Prepared, Request, prepare
@@ -23,6 +22,7 @@ from deburr.core.sample import Sample
 from deburr.core.stage import Filter, Writer
 from deburr.core.sums import Exact, merge
 from deburr.pipeline import run
+from deburr.testing import tiling
 from deburr.tiles import memory
 from deburr.tiles.tile import Core, Work, _clusters, process
 

@@ -9,7 +9,6 @@ from typing import Any, ClassVar
 
 import numpy as np
 import pytest
-import tiling
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -17,6 +16,7 @@ from deburr.core.cloud import PointCloud
 from deburr.core.registry import stage_class
 from deburr.core.stage import Filter, Reach
 from deburr.pipeline.plan import load
+from deburr.testing import tiling
 
 STATISTICAL = ("filters.outlier", {"multiplier": 1.0})
 RADIUS = ("filters.outlier", {"method": "radius", "radius": 0.9, "min_k": 3, "action": "withhold"})

@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-import tiling
 import torch
 from pydantic import ValidationError
 
@@ -29,6 +28,7 @@ from deburr.nn.models import load as load_model
 from deburr.nn.spd.network import SpdNet
 from deburr.nn.weights import save
 from deburr.pipeline import load, run
+from deburr.testing import tiling
 
 
 @pytest.fixture(scope="module")

@@ -8,11 +8,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-import tiling
 
 from deburr.core.cloud import PointCloud
 from deburr.core.original import ORIGINAL
 from deburr.filters.spd import Spd
+from deburr.testing import tiling
 
 NOISE = 0.1
 Array = np.ndarray[Any, np.dtype[np.float64]]

@@ -8,11 +8,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-import tiling
 
 from deburr.core.cloud import Extent, PointCloud
 from deburr.core.registry import stage_class
 from deburr.core.stage import Filter, Reader
+from deburr.testing import tiling
 
 
 def stage(type_name: str, **options: Any) -> Filter:

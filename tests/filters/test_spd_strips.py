@@ -6,11 +6,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-import tiling
 
 from deburr.core.cloud import PointCloud
 from deburr.core.registry import stage_class
 from deburr.core.stage import Filter
+from deburr.testing import tiling
 
 Array = np.ndarray
 

@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-import tiling
 
 from deburr.core.arrays import Bools, Floats
 from deburr.core.cloud import PointCloud
@@ -16,6 +15,7 @@ from deburr.filters.noise import Noise
 from deburr.filters.spd import Spd
 from deburr.nn.contract import Denoised, Settings, Surveyor
 from deburr.nn.models import load
+from deburr.testing import tiling
 from deburr.tiles.residuals import _POINTS, _places, noise_of
 from deburr.tiles.surveys import Passes
 from deburr.tiles.tile import Core, process

@@ -8,16 +8,14 @@ from glob import glob, has_magic
 from pathlib import Path
 
 from deburr.core.errors import DeburrError, SpecError, did_you_mean
-from deburr.core.registry import stage_types
+from deburr.core.registry import by_extension, extensions
 
 _VPC = ".vpc"
 
 
 def kind_of(path: str | Path) -> str | None:
     """The type of the reader for a file of this extension; None if there is none."""
-    extension = Path(path).suffix.lower().removeprefix(".")
-    kind = f"readers.{'las' if extension == 'laz' else extension}"
-    return kind if kind in stage_types() else None
+    return by_extension("readers", path)
 
 
 def expand(words: Sequence[str], known: Sequence[Path] = ()) -> list[Path]:
@@ -127,8 +125,7 @@ def _unknown(path: Path) -> str:
 
 
 def _known() -> str:
-    names = {kind.partition(".")[2] for kind in stage_types() if kind.startswith("readers.")} | {"laz"}
-    return ", ".join(f".{name}" for name in sorted(names))
+    return ", ".join(f".{extension}" for extension in sorted(extensions("readers")))
 
 
 def _near(path: Path) -> str:

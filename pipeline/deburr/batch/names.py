@@ -13,7 +13,7 @@ from typing import Any
 from deburr.batch.inputs import identity
 from deburr.core.arrays import Floats
 from deburr.core.errors import SpecError, did_you_mean
-from deburr.core.registry import stage_types
+from deburr.core.registry import by_extension
 
 #: Bytes of a file name on every common file system.
 _LONGEST = 255
@@ -77,7 +77,7 @@ def _names(template: str, values: Sequence[Mapping[str, Any]], suffixes: Sequenc
     if problems:
         raise SpecError([f"template '{template}': {problem}" for problem in problems])
     names = []
-    ends = given and _writable(Path(template).suffix)
+    ends = given and by_extension("writers", Path(template)) is not None
     for value, suffix in zip(values, suffixes, strict=True):
         try:
             names.append(template.format(**value) + ("" if ends else suffix))
@@ -106,11 +106,6 @@ def _wrong(template: str, fields: Iterable[str]) -> list[str]:
                 f"field '{{{name}}}' is written in a way that is not known; numbers take a width, as {{x:06}}"
             )
     return problems
-
-
-def _writable(suffix: str) -> bool:
-    extension = suffix.lower().removeprefix(".")
-    return extension == "laz" or f"writers.{extension}" in stage_types()
 
 
 def _checked(

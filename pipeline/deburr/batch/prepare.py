@@ -12,12 +12,12 @@ import numpy as np
 
 from deburr.batch import map as batch_map
 from deburr.batch import report as batch_report
-from deburr.batch.inputs import kind_of
 from deburr.batch.job import Job, as_json
 from deburr.batch.layout import Output
 from deburr.batch.names import cell_names, out_names
 from deburr.core.errors import DeburrError, RunError, SpecError
 from deburr.core.original import ORIGINAL
+from deburr.core.registry import by_extension, extensions
 from deburr.core.stage import Filter, Outline, Stage
 from deburr.pipeline import report
 from deburr.pipeline.apart import check_apart, read_by
@@ -92,7 +92,12 @@ def prepare(request: Request, scratch: Path) -> Prepared:
         raise RunError(["no input can be read", *failed.values()])
     context = [path for path in request.context if path in outlines]
     dims = looked_at(filters)
-    warnings = check_alike([(path, outlines[path]) for path in (*inputs, *context)], dims, not request.independent)
+    warnings = check_alike(
+        [(path, outlines[path]) for path in (*inputs, *context)],
+        dims,
+        not request.independent,
+        "; scans of separate objects want --independent",
+    )
     names = _names(request, inputs, outlines)
     plans = [_plan(request, path, name) for path, name in zip(inputs, names, strict=True)]
     # A file keeps its number when others before it cannot be read today.
@@ -140,11 +145,13 @@ def _plan(request: Request, path: Path, output: Path | None = None) -> Plan:
 def _suffix(request: Request, path: Path) -> str:
     """The extension of the output for ``path``: its own, or that of the spec's writer if this writes another format."""
     entries = resolve(parse(request.spec), None, None, request.overrides)[0].entries
-    kind, _, name = (entries[-1].type or "").partition(".") if entries else ("", "", "")
-    if kind != "writers" or kind_of(path) == f"readers.{name}":
+    writer = (entries[-1].type or "") if entries else ""
+    if not writer.startswith("writers.") or by_extension("writers", path) == writer:
         return path.suffix
     own = Path(str(entries[-1].options.get("filename", "")))
-    return own.suffix if kind_of(own) == f"readers.{name}" else f".{name}"
+    if by_extension("writers", own) == writer:
+        return own.suffix
+    return next((f".{extension}" for extension, one in extensions("writers").items() if one == writer), path.suffix)
 
 
 def _names(request: Request, inputs: Sequence[Path], outlines: Mapping[Path, Outline]) -> list[Path]:

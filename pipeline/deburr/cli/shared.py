@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from functools import wraps
 from typing import Any
 
 import click
@@ -25,4 +26,22 @@ def common(command: Callable[..., Any]) -> Callable[..., Any]:
         "--debug", is_flag=True, is_eager=True, expose_value=False, callback=keep, help="Show tracebacks and the log."
     )
     quiet = click.option("--quiet", "-q", is_flag=True, help="No progress and no summary; warnings and errors remain.")
-    return quiet(debug(command))
+    return quiet(debug(_naming_broken(command)))
+
+
+def _naming_broken(command: Callable[..., Any]) -> Callable[..., Any]:
+    """The command, which first says which stages of other packages cannot be used."""
+
+    @wraps(command)
+    def named(*args: Any, **options: Any) -> Any:
+        from importlib.metadata import entry_points
+
+        if entry_points(group="deburr.stages"):
+            from deburr.cli.say import say
+            from deburr.core.registry import broken
+
+            for sentence in broken():
+                say(f"warning: {sentence}")
+        return command(*args, **options)
+
+    return named

@@ -21,11 +21,14 @@ _LISTED = 5
 
 
 def check_alike(
-    outlines: Sequence[tuple[str | Path, Outline]], dims: frozenset[str] | None = None, merged: bool = True
+    outlines: Sequence[tuple[str | Path, Outline]],
+    dims: frozenset[str] | None = None,
+    merged: bool = True,
+    remedy: str = "",
 ) -> list[str]:
     """Warnings about files that are merged, inputs and context alike; ``dims``: what is looked at (None: all).
 
-    Of files that are not ``merged``, but told of in one report, only units must agree. Raises `SpecError` for those
+    ``remedy``: what to do about files in one place, appended. Of files that are not ``merged``, but told of in one report, only units must agree. Raises `SpecError` for those
     that cannot be: other units, another reference system, a dimension of another shape.
     """
     problems = [*_units(outlines)] + ([*_systems(outlines), *_shapes(outlines, dims)] if merged else [])
@@ -35,7 +38,7 @@ def check_alike(
     doubts = (f"{path}: {doubt}" for path, outline in outlines for doubt in outline.doubts)
     if not merged:
         return [*doubts]
-    return [*doubts, *_without_system(outlines), *_lacking(outlines, dims), *_overlapping(outlines)]
+    return [*doubts, *_without_system(outlines), *_lacking(outlines, dims), *_overlapping(outlines, remedy)]
 
 
 def _units(outlines: Sequence[tuple[str | Path, Outline]]) -> Iterator[str]:
@@ -108,7 +111,7 @@ def _lacking(outlines: Sequence[tuple[str | Path, Outline]], dims: frozenset[str
         yield f"{_listed(paths)}: without {', '.join(missing)}, which other files have; taken to be 0 there"
 
 
-def _overlapping(outlines: Sequence[tuple[str | Path, Outline]]) -> Iterator[str]:
+def _overlapping(outlines: Sequence[tuple[str | Path, Outline]], remedy: str) -> Iterator[str]:
     full = [(path, outline.extent) for path, outline in outlines if outline.extent.count]
     if len(full) < 2:
         return
@@ -127,7 +130,7 @@ def _overlapping(outlines: Sequence[tuple[str | Path, Outline]]) -> Iterator[str
     for most, i, j in pairs[:_LISTED]:
         yield (
             f"{full[i][0]} and {full[j][0]}: their bounds overlap by {most:.0%} of the smaller; points of both are "
-            "neighbours of each other, and equal ones count as one; scans of separate objects want --independent"
+            f"neighbours of each other, and equal ones count as one{remedy}"
         )
     if len(pairs) > _LISTED:
         yield f"{len(pairs) - _LISTED:,} more pairs of files overlap by more than {_OVERLAP:.0%} of the smaller"

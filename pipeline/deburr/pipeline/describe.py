@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from inspect import cleandoc
 from typing import Any
 
+from deburr.core.errors import SpecError
 from deburr.core.registry import hosts, stage_class, stage_types
 from deburr.pipeline.options import words
 
@@ -43,8 +45,18 @@ class Described:
 
 
 def stages() -> list[Described]:
-    """All stages, in the registry's order."""
-    return [stage(name) for name in stage_types()]
+    """All stages that can be loaded, in the registry's order."""
+    return [stage(name) for name in _sound()]
+
+
+def _sound() -> list[str]:
+    """The types of the stages that can be loaded."""
+    found = []
+    for name in stage_types():
+        with suppress(SpecError):
+            stage_class(name)
+            found.append(name)
+    return found
 
 
 def elsewhere() -> list[str]:
@@ -111,7 +123,7 @@ def _table(header: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> str:
 def schema() -> dict[str, Any]:
     """JSON Schema (2020-12) of the whole dialect: an array of stages, or an object with ``pipeline``."""
     definitions: dict[str, Any] = {}
-    for name in stage_types():
+    for name in _sound():
         model = stage_class(name).model_json_schema(ref_template=f"#/$defs/{name}.{{model}}")
         for inner, form in model.pop("$defs", {}).items():
             definitions[f"{name}.{inner}"] = form
@@ -132,7 +144,7 @@ def schema() -> dict[str, Any]:
         "not": {"required": ["type"]},
     }
     text = {"description": "a file name (first or last) or a stage type", "type": "string"}
-    forms: list[dict[str, Any]] = [text, *({"$ref": f"#/$defs/{name}"} for name in (*stage_types(), "file"))]
+    forms: list[dict[str, Any]] = [text, *({"$ref": f"#/$defs/{name}"} for name in (*_sound(), "file"))]
     forms += [elsewhere] if theirs else []
     pipeline = {"type": "array", "minItems": 1, "items": {"anyOf": forms}}
     wrapped = {

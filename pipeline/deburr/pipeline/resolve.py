@@ -12,11 +12,10 @@ from pathlib import PurePath
 from typing import Any, TypeGuard
 
 from deburr.core.errors import SpecError, did_you_mean
-from deburr.core.registry import hosted, hosts, stage_types, why_unknown
+from deburr.core.registry import by_extension, extensions, hosted, hosts, stage_types, why_unknown
 from deburr.pipeline.spec import Entry, Spec, show
 
 #: Extensions that are not themselves the name of a reader or writer.
-_ALIASES = {"laz": "las"}
 _TYPE = re.compile(r"(readers|filters|writers)\.\w+")
 
 
@@ -155,18 +154,17 @@ def _typed(entry: Entry, first: bool, last: bool) -> tuple[Entry, str]:
         return entry, "has no 'type'; name one of those that 'pipeline stages' lists"
     if not isinstance(filename, str):
         return entry, f"option 'filename' must be text, not {show(filename)}"
-    extension = PurePath(filename).suffix.lower().removeprefix(".")
-    chosen = f"{_kind(entry, first, last)}.{_ALIASES.get(extension, extension)}"
+    kind_ = _kind(entry, first, last)
     if not _is_type(entry.bare):
-        kind = chosen if chosen in stage_types() else _elsewhere(chosen, first or last)
+        kind = by_extension(kind_, filename) or _elsewhere(kind_, filename, first or last)
         if kind is not None:
             return replace(entry, type=kind, bare="", options={**entry.options, "filename": filename}), ""
     return entry, _why_untyped(filename, first or last)
 
 
-def _elsewhere(chosen: str, at_end: bool) -> str | None:
-    """The type that another program has for the file that would be read or written by the stage ``chosen``."""
-    kind, _, extension = chosen.partition(".")
+def _elsewhere(kind: str, filename: str, at_end: bool) -> str | None:
+    """The type of the reader or writer (``kind``) that another program has for such a file."""
+    extension = PurePath(filename).suffix.lower().removeprefix(".")
     found = (host.by_extension(kind, extension) for host in hosts() if at_end and extension)
     return next((type_name for type_name in found if type_name is not None), None)
 
@@ -176,7 +174,7 @@ def _why_untyped(name: str, at_end: bool) -> str:
         return why_unknown(name)
     if not at_end:
         return f"'{name}' is no stage type; a file name may stand first, to be read, or last, to be written"
-    known = sorted({t.partition(".")[2] for t in stage_types() if not t.startswith("filters.")} | set(_ALIASES))
+    known = sorted({*extensions("readers"), *extensions("writers")})
     return f"'{name}' has no extension that is known ({', '.join(known)}); rename the file, or give its 'type'"
 
 

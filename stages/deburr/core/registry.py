@@ -4,15 +4,18 @@ programs that run stages of their own by the group ``deburr.hosts``."""
 from __future__ import annotations
 
 import importlib
+import os
 import pkgutil
 from difflib import get_close_matches
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
+from pathlib import PurePath
 
 from deburr.core.errors import SpecError, did_you_mean
 from deburr.core.host import Host
 from deburr.core.interrupts import whole_import
-from deburr.core.stage import Stage
+from deburr.core.stage import Filter, Reader, Stage, Writer
+from deburr.core.text import printable
 
 _KINDS = ("readers", "filters", "writers")
 
@@ -32,15 +35,90 @@ def _foreign() -> dict[str, EntryPoint]:
     return {point.name: point for point in entry_points(group="deburr.stages") if point.name not in _own()}
 
 
+def broken() -> list[str]:
+    """What other packages have registered and cannot be used, one sentence each. Loads all that they have."""
+    found = []
+    for type_name in sorted(_foreign()):
+        try:
+            stage_class(type_name)
+        except SpecError as error:
+            found.append(str(error))
+    return [*found, *_hosts()[1]]
+
+
+def _package(point: EntryPoint) -> str:
+    return f"package {point.dist.name}" if point.dist is not None else f"'{point.value}'"
+
+
+def _loaded(point: EntryPoint) -> type[Stage]:
+    """The stage of another package. Raises `SpecError`: whatever is wrong there must not end what has nothing to do
+    with it."""
+    what = f"stage '{point.name}' of {_package(point)}"
+    try:
+        found = point.load()
+    except Exception as error:
+        raise SpecError(
+            f"{what} cannot be loaded ({type(error).__name__}: {printable(error, 200)}); repair the package, or "
+            "uninstall it"
+        ) from error
+    kind = point.name.partition(".")[0]
+    base = {"readers": Reader, "filters": Filter, "writers": Writer}.get(kind)
+    if base is None or not (isinstance(found, type) and issubclass(found, base)):
+        raise SpecError(
+            f"{what} is no class of a {kind.removesuffix('s')}; its name begins with readers, filters or writers, and "
+            "it derives from Reader, Filter or Writer of deburr.core.stage"
+        )
+    if vars(found).get("type_name") != point.name:
+        raise SpecError(f"{what} has another type_name; give it that of its entry point")
+    return found
+
+
 def stage_types() -> tuple[str, ...]:
     """Every stage type of deburr's own: readers, filters, writers, then third parties'. Imports no stage."""
     return (*_own(), *sorted(_foreign()))
 
 
-@cache
 def hosts() -> tuple[Host, ...]:
     """The programs that may run stages which are not deburr's own, whether or not they are there."""
-    return tuple(point.load() for point in entry_points(group="deburr.hosts"))
+    return _hosts()[0]
+
+
+@cache
+def _hosts() -> tuple[tuple[Host, ...], tuple[str, ...]]:
+    """The hosts, and what is wrong with those that cannot be loaded."""
+    found, wrong = [], []
+    for point in entry_points(group="deburr.hosts"):
+        try:
+            host = point.load()
+        except Exception as error:
+            wrong.append(
+                f"host '{point.name}' of {_package(point)} cannot be loaded ({type(error).__name__}: "
+                f"{printable(error, 200)}); repair the package, or uninstall it"
+            )
+        else:
+            found.append(host)
+    return tuple(found), tuple(wrong)
+
+
+@cache
+def extensions(kind: str) -> dict[str, str]:
+    """The type of the reader or writer (``kind``: readers, writers) for files of each extension, lower case, without
+    its dot. Deburr's own come first; stages that cannot be loaded have none."""
+    found: dict[str, str] = {}
+    for type_name in stage_types():
+        if type_name.startswith(f"{kind}."):
+            try:
+                stage = stage_class(type_name)
+            except SpecError:
+                continue
+            for extension in stage.extensions:
+                found.setdefault(extension, type_name)
+    return found
+
+
+def by_extension(kind: str, path: str | os.PathLike[str]) -> str | None:
+    """The type of the reader or writer for a file of this name; None if there is none."""
+    return extensions(kind).get(PurePath(path).suffix.lower().removeprefix("."))
 
 
 def hosted(type_name: str) -> type[Stage] | None:
@@ -52,8 +130,7 @@ def hosted(type_name: str) -> type[Stage] | None:
 def stage_class(type_name: str) -> type[Stage]:
     """The class behind a JSON type. Raises `SpecError` for one that does not exist."""
     if type_name in _foreign():
-        loaded: type[Stage] = _foreign()[type_name].load()
-        return loaded
+        return _loaded(_foreign()[type_name])
     if type_name not in _own():
         if (found := hosted(type_name)) is not None:
             return found

@@ -63,6 +63,8 @@ class Stage(BaseModel):
     runs it, if it is not one of deburr's own. ``synonyms`` are other names that PDAL has for options, and the options.
     ``reports`` says of each figure that the stage notes how it is told, and how those of tiles are merged: one that is
     not there is told as it stands, and in tiles it is refused. ``joins``: several clouds become one before the stage.
+    ``extensions``: of the files that a reader or writer is chosen for, lower case, without dot. ``example``: options
+    that make the stage do something, for who tries all stages.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
@@ -77,6 +79,8 @@ class Stage(BaseModel):
     synonyms: ClassVar[Mapping[str, str]] = {}
     reports: ClassVar[Reports] = {}
     joins: ClassVar[bool] = False
+    extensions: ClassVar[tuple[str, ...]] = ()
+    example: ClassVar[Mapping[str, Any]] = {}
 
     tag: str | None = Field(None, description="a name for this stage, for --stage.TAG.option overrides")
     user_data: Any = Field(None, description="anything; ignored")
@@ -127,9 +131,11 @@ class Filter(Stage, ABC):
     """A stage between reader and writer.
 
     ``moves_afar``: it may move a point any distance, so that behind it no stage that looks around can be tiled.
+    ``keeps_count``: as many points leave it as reach it, at least with its ``example``.
     """
 
     moves_afar: ClassVar[bool] = False
+    keeps_count: ClassVar[bool] = True
 
     @abstractmethod
     def run(self, cloud: PointCloud) -> PointCloud:

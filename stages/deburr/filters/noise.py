@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from math import sqrt
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 from pydantic import Field
@@ -33,6 +33,7 @@ class Noise(Filter):
     """
 
     type_name: ClassVar[str] = "filters.noise"
+    example: ClassVar[dict[str, Any]] = {"sigma": 0.01}
     reports: ClassVar[Reports] = {
         **dict.fromkeys(("points", "points_left_out"), Count()),
         **dict.fromkeys(("kind", "seed", "units"), Same()),

@@ -52,6 +52,7 @@ class Outlier(Filter):
     model_config = ConfigDict(populate_by_name=True)
 
     type_name: ClassVar[str] = "filters.outlier"
+    example: ClassVar[dict[str, Any]] = {"class": 18}
     reports: ClassVar[Reports] = {
         **dict.fromkeys(("points", "flagged"), Count()),
         **dict.fromkeys(("action", "threshold_of", "units"), Same()),

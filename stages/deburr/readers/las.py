@@ -37,6 +37,7 @@ class LasReader(Reader):
     """
 
     type_name: ClassVar[str] = "readers.las"
+    extensions: ClassVar[tuple[str, ...]] = ("las", "laz")
     reports: ClassVar[Reports] = dict.fromkeys(("scale", "offset"), Same(unit="exact"))
     synonyms: ClassVar[Mapping[str, str]] = {"spatialreference": "override_srs"}
 

@@ -36,6 +36,7 @@ class Ply(Reader):
     """
 
     type_name: ClassVar[str] = "readers.ply"
+    extensions: ClassVar[tuple[str, ...]] = ("ply",)
 
     missing: Literal["keep", "drop"] = Field(
         "keep", description="what becomes of points whose coordinates are NaN or infinite: they stay as they are, or go"

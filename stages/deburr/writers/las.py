@@ -54,6 +54,7 @@ class LasWriter(Writer):
     """
 
     type_name: ClassVar[str] = "writers.las"
+    extensions: ClassVar[tuple[str, ...]] = ("las", "laz")
     reports: ClassVar[Reports] = dict.fromkeys(("scale", "offset"), Same(unit="exact"))
     synonyms: ClassVar[Mapping[str, str]] = {"format": "dataformat_id"}
 

@@ -31,6 +31,7 @@ class Ply(Writer):
     """
 
     type_name: ClassVar[str] = "writers.ply"
+    extensions: ClassVar[tuple[str, ...]] = ("ply",)
 
     storage_mode: Literal["default", "ascii", "little endian", "big endian"] = Option(
         "default", description="how numbers are stored; default: as in the PLY that was read, otherwise binary"

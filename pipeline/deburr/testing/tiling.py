@@ -1,4 +1,4 @@
-"""Runs filters over a cloud in memory that is cut into tiles, as the executor does with files; for tests."""
+"""Runs filters over a cloud in memory that is cut into tiles, as a batch does with files."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Memory:
         return len(self.read(low, high)[0])
 
 
-def cells(cloud: PointCloud, origin: Sequence[float], sides: Sequence[float]) -> list[tuple[Any, Any]]:
+def cells(cloud: PointCloud, origin: Any, sides: Any) -> list[tuple[Any, Any]]:
     """The half-open cells, low and high (2,), of a grid of ``sides`` through ``origin`` that hold points."""
     plan = cloud.original[:, :2]
     numbers = np.floor((plan - origin) / sides)
@@ -64,9 +64,9 @@ def tiled(
     while (work := passes.survey()) is not None:
         chosen = sample(work, view.extent)
         places = boxes if chosen is None else [(np.array(c[:2]), np.array(c[2:])) for c in chosen.cells(view.extent)]
-        found = [process(view, work, Core(*box, files), halo, limit) for box in places]
+        found = [process(view, work, Core(low, high, files), halo, limit) for low, high in places]
         passes.learn(work, merge([sums for done in found for sums in done.sums]))
-    found = [process(view, passes.work(), Core(*box, files), halo, limit) for box in boxes]
+    found = [process(view, passes.work(), Core(low, high, files), halo, limit) for low, high in boxes]
     figures = []
     for number, stage in enumerate(filters):
         records = [record for done in found for record in done.records[number]]
