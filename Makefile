@@ -1,4 +1,4 @@
-# make demo: clean the sample cloud.  make test: all checks.  Packages come from wherever pip is configured to look.
+# make demo: clean the sample cloud.  make check: what is soon said.  make test: all checks.  Packages come from wherever pip looks.
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV := .venv
@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --disable-pip-version-check
 PYTEST_ARGS ?=
 
-.PHONY: demo test house test-numpy1 test-pdal fuzz clean
+.PHONY: demo test check house test-numpy1 test-pdal fuzz clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/.installed
@@ -19,6 +19,15 @@ test: $(VENV)/.installed-dev
 	$(BIN)/mypy --strict stages pipeline plugins
 	@$(MAKE) --no-print-directory house
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+# What is soon said: style, types, imports, and the tests of the core.
+check: $(VENV)/.installed-dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy --strict stages pipeline plugins
+	@$(MAKE) --no-print-directory house
+	$(BIN)/python -m pytest -m "not slow and not alldata" tests/core tests/show tests/test_house.py tests/test_imports.py \
+		tests/pipeline/test_spec.py tests/pipeline/test_plan.py tests/test_contract.py $(PYTEST_ARGS)
 
 # Who may import whom. The source roots are merged as they are where deburr is installed: import-linter wants one package.
 house: $(VENV)/.installed-dev

@@ -16,14 +16,13 @@ from threading import Thread
 from typing import Any
 
 import pytest
+from clusters import CHORES
 
 from deburr.core.errors import RunError
 from deburr.engine import local as engine_local
 from deburr.engine import machine as _machine
 from deburr.engine import queue as engine
 from deburr.engine.run import run
-
-CHORES = Path(__file__).parent / "chores"
 
 
 @pytest.fixture(autouse=True)

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 #: Functions that tasks call, in a module that only workers find.
-CHORES = Path(__file__).parent / "chores"
+CHORES = Path(__file__).parent / "worker_path"
 
 
 class Cluster:

@@ -28,8 +28,9 @@ def check_alike(
 ) -> list[str]:
     """Warnings about files that are merged, inputs and context alike; ``dims``: what is looked at (None: all).
 
-    ``remedy``: what to do about files in one place, appended. Of files that are not ``merged``, but told of in one report, only units must agree. Raises `SpecError` for those
-    that cannot be: other units, another reference system, a dimension of another shape.
+    ``remedy``: what to do about files in one place, appended. Of files that are not ``merged``, but told of in one
+    report, only units must agree. Raises `SpecError` for those that cannot be: other units, another reference system,
+    a dimension of another shape.
     """
     problems = [*_units(outlines)] + ([*_systems(outlines), *_shapes(outlines, dims)] if merged else [])
     if problems:
