@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 from collections.abc import Callable, Generator, Sequence
@@ -10,9 +11,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 from click.testing import CliRunner, Result
+from jsonschema import Draft202012Validator
 
 from deburr.core.arrays import Floats
 from deburr.core.cloud import PointCloud
+from deburr.pipeline import report_schema
 
 # A shell starts what it puts into the background with interrupts ignored, and every process that a test starts would
 # inherit that; some tests interrupt theirs.
@@ -20,6 +23,7 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 DATA = Path(os.environ.get("DEBURR_DATA", Path(__file__).parent.parent.parent / "shared"))
+_REPORTS = Draft202012Validator(report_schema.schema())
 REQUIRED = os.environ.get("DEBURR_REQUIRE_DATA", "") == "1"
 
 
@@ -29,6 +33,20 @@ def data_dir() -> Path:
     if not (DATA / "data").is_dir():
         pytest.skip(f"needs the real data: set DEBURR_DATA to its folder (looked in {DATA})")
     return DATA
+
+
+@pytest.fixture(autouse=True)
+def _reports_are_as_published(request: pytest.FixtureRequest) -> Generator[None]:
+    """Whatever report a test leaves in its folder is as the published schema has it."""
+    folder = request.getfixturevalue("tmp_path") if "tmp_path" in request.fixturenames else None
+    yield
+    for path in () if folder is None else folder.rglob("report.json"):
+        try:
+            found = json.loads(path.read_text())
+        except (OSError, ValueError):
+            continue  # a test's own, or one that it damaged
+        if isinstance(found, dict) and "kind" in found:
+            _REPORTS.validate(found)
 
 
 @pytest.hookimpl(wrapper=True)

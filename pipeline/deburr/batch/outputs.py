@@ -15,7 +15,7 @@ from deburr.batch.prepare import Prepared
 from deburr.batch.run import Account, outputs_of
 from deburr.core.crs import words as crs
 from deburr.core.files import remove_left, replacing
-from deburr.pipeline import report
+from deburr.pipeline import report, report_schema
 from deburr.pipeline.plan import load
 from deburr.show import noise_map
 
@@ -62,6 +62,8 @@ def leave(prepared: Prepared, account: Account, folder: Path, began: datetime, s
     totals = batch_report.write(folder, tiles, _files(prepared, account), unit)
     tiles = [_plain(tile) for tile in tiles]
     found = {
+        "kind": "batch",
+        "version": report_schema.VERSION,
         "spec_file": prepared.plan.origin or None,
         "spec": prepared.plan.as_json(),
         "inputs": [file.path for file in prepared.job.store.files if not file.context],

@@ -56,9 +56,10 @@ def _table(rows: Sequence[tuple[str, ...]], header: tuple[str, ...]) -> None:
 
 
 @click.command()
+@click.option("--report", is_flag=True, help="That of report.json instead, of runs and of batches.")
 @common
-def schema(quiet: bool) -> None:
+def schema(report: bool, quiet: bool) -> None:
     """Print the JSON Schema of pipelines. An editor that is told of it completes and checks stages and options."""
-    from deburr.pipeline import describe
+    from deburr.pipeline import describe, report_schema
 
-    result(json.dumps(describe.schema(), indent=2))
+    result(json.dumps(report_schema.schema() if report else describe.schema(), indent=2))

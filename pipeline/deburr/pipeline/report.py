@@ -24,6 +24,7 @@ from deburr.core.cloud import PointCloud
 from deburr.core.files import replacing
 from deburr.core.noise import NOISE
 from deburr.core.stage import Reader, Stage, Writer
+from deburr.pipeline import report_schema
 from deburr.pipeline.plan import Plan
 
 NAME = "report.json"
@@ -137,6 +138,8 @@ class Account:
         return dict(
             plain(
                 {
+                    "kind": "run",
+                    "version": report_schema.VERSION,
                     "spec_file": self._plan.origin or None,
                     "spec": self._plan.as_json(),
                     "input": inputs[0] if len(inputs) == 1 else None,

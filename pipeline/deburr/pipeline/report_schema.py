@@ -1,0 +1,97 @@
+"""The JSON Schema of report.json, of runs and of batches; `pipeline schema --report` prints it.
+
+The version grows when a name goes, or means something else; names that are added leave it as it is.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+VERSION = 1
+
+_TEXT, _NUMBER, _COUNT = {"type": "string"}, {"type": "number"}, {"type": "integer", "minimum": 0}
+_TEXTS = {"type": "array", "items": _TEXT}
+_SECONDS = {"type": "number", "minimum": 0}
+
+
+def _maybe(form: dict[str, Any]) -> dict[str, Any]:
+    return {"anyOf": [form, {"type": "null"}]}
+
+
+def _object(required: dict[str, Any], more: dict[str, Any] | None = None) -> dict[str, Any]:
+    return {
+        "type": "object",
+        "properties": {**required, **(more or {})},
+        "required": [*required],
+        "additionalProperties": False,
+    }
+
+
+_FIGURES = {"description": "by name; lengths in the cloud's units", "type": "object"}
+_DISTANCES = _object({"points": _COUNT, "median": _NUMBER, "p95": _NUMBER, "max": _NUMBER, "units": _TEXT})
+_FILE = _object(
+    {"role": _TEXT, "path": _TEXT, "sha256": {"type": "string", "pattern": "^[0-9a-f]{64}$"}, "bytes": _COUNT}
+)
+_COMMON = {
+    "version": {"const": VERSION},
+    "spec_file": _maybe(_TEXT),
+    "spec": {"description": "the pipeline as it ran, overrides included; itself a spec", "type": ["array", "object"]},
+    "began": {"description": "ISO 8601, UTC", "type": "string"},
+    "seconds": _SECONDS,
+    "versions": {"description": "of deburr and of what it uses", "type": "object"},
+}
+_STAGE = {"type": _TEXT, "tag": _maybe(_TEXT), "options": {"type": "object"}, "figures": _FIGURES, "warnings": _TEXTS}
+
+_RUN = _object(
+    {
+        "kind": {"const": "run"},
+        **_COMMON,
+        "input": {"description": "the file that was read; null where there is none, or several", **_maybe(_FILE)},
+        "files": {"description": "all files that were read and written", "type": "array", "items": _FILE},
+        "outputs": _TEXTS,
+        "peak_memory_mb": _maybe(_NUMBER),
+        "stages": {
+            "type": "array",
+            "items": _object(
+                {
+                    **_STAGE,
+                    "step": {"description": "its place in the spec, from 1", "type": "integer", "minimum": 1},
+                    "file": {"description": "of the points, where several go through alone", **_maybe(_TEXT)},
+                    "runs_in": _TEXT,
+                    "seconds": _maybe(_SECONDS),
+                    "points_in": _maybe(_COUNT),
+                    "points_out": _maybe(_COUNT),
+                    "moved": _maybe(_DISTANCES),
+                }
+            ),
+        },
+    }
+)
+_BATCH = _object(
+    {
+        "kind": {"const": "batch"},
+        **_COMMON,
+        "inputs": _TEXTS,
+        "context": _TEXTS,
+        "outputs": {
+            "type": "array",
+            "items": {"type": "object", "required": ["path", "size", "count", "bounds", "figures", "warnings"]},
+        },
+        "units": _TEXT,
+        "totals": {"description": "points, noise before and after, movement, time, of all tiles", "type": "object"},
+        "stages": {"type": "array", "items": _object(_STAGE)},
+        "failed": {"type": "array", "items": _object({"id": _TEXT, "error": _TEXT})},
+        "tasks_done": _COUNT,
+        "tasks_resumed": _COUNT,
+        "warnings": _TEXTS,
+    }
+)
+
+
+def schema() -> dict[str, Any]:
+    """JSON Schema (2020-12)."""
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "deburr run or batch report",
+        "oneOf": [_RUN, _BATCH],
+    }
