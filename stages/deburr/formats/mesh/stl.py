@@ -23,7 +23,8 @@ def read_stl(path: str) -> tuple[Floats, Lists]:
     announced = int.from_bytes(data[80:_HEAD], "little")
     # Binary files may begin with "solid" as well; their length tells.
     if len(data) == _HEAD + announced * _TRIANGLE.itemsize:
-        corners = np.frombuffer(data, _TRIANGLE, announced, _HEAD)["corners"].astype(np.float64).reshape(-1, 3)
+        with np.errstate(invalid="ignore"):  # a NaN may be one that signals
+            corners = np.frombuffer(data, _TRIANGLE, announced, _HEAD)["corners"].astype(np.float64).reshape(-1, 3)
     elif data.lstrip()[:5].lower() == b"solid":
         corners = _text(data, path)
     else:
