@@ -70,8 +70,5 @@ $(VENV)/.created:
 		{ echo "$(PYTHON) is older than Python 3.11; install 3.11 and name it: make PYTHON=python3.11" >&2; exit 1; }
 	@"$(PYTHON)" -c 'import ensurepip, venv' 2> /dev/null || \
 		{ echo "$(PYTHON) cannot make virtual environments; on Debian: apt install python3.11-venv" >&2; exit 1; }
-	@[ "$$(uname)" != Linux ] || \
-		"$(PYTHON)" -c 'import ctypes; [ctypes.CDLL(n) for n in ("libEGL.so.1", "libGL.so.1", "libX11.so.6")]' 2> /dev/null || \
-		{ echo "Open3D, which reads meshes, needs libEGL, libGL and libX11; on Debian: apt install libegl1 libgl1 libx11-6" >&2; exit 1; }
 	"$(PYTHON)" -m venv $(VENV)
 	@touch $@

@@ -49,9 +49,9 @@ def read(path: str) -> Floats:
     if path.endswith(".pts"):
         xyz = np.loadtxt(DATA / path, skiprows=1, usecols=(0, 1, 2))
     else:
-        from deburr.filters._mesh import _open3d
+        from open3d_door import open3d
 
-        xyz = np.asarray(_open3d().io.read_point_cloud(str(DATA / path)).points)
+        xyz = np.asarray(open3d().io.read_point_cloud(str(DATA / path)).points)
     return np.asarray(xyz[np.isfinite(xyz).all(1)])
 
 

@@ -6,13 +6,13 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+from open3d_door import open3d
 from protocol import DATA
 
 from deburr.core.arrays import Floats
 from deburr.core.cloud import PointCloud
 from deburr.core.registry import stage_class
 from deburr.core.stage import Reader
-from deburr.filters._mesh import _open3d
 
 #: Points of a cloud that are used: those nearest in plan to its middle.
 MOST = 60_000
@@ -102,4 +102,4 @@ def _centred(xyz: Floats) -> Floats:
 
 
 def _pcd(path: str) -> Floats:
-    return np.asarray(_open3d().io.read_point_cloud(path).points, dtype=np.float64)
+    return np.asarray(open3d().io.read_point_cloud(path).points, dtype=np.float64)

@@ -10,10 +10,11 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 from meshes import capped, icosphere, skin, tube
+from open3d_door import open3d
 
 from deburr.core.arrays import Bools, Floats
 from deburr.core.neighbors import SPACING_K, Neighbors, cloud_spacing, point_spacing
-from deburr.filters._mesh import Mesh, _open3d
+from deburr.filters._mesh import Mesh
 
 Ints = npt.NDArray[np.int64]
 SURFACE, THIN, VEGETATION = 0, 1, 2
@@ -170,7 +171,7 @@ def scan(
 
 def _cast(corners: Floats, start: Floats, along: Floats) -> tuple[Floats, Ints]:
     """Where rays first meet a triangle, exactly on its plane, and its row; row -1 where they meet none."""
-    o3d = _open3d()
+    o3d = open3d()
     scene = o3d.t.geometry.RaycastingScene()
     flat = corners.reshape(-1, 3).astype(np.float32)
     scene.add_triangles(o3d.core.Tensor(flat), o3d.core.Tensor(np.arange(len(flat), dtype=np.uint32).reshape(-1, 3)))

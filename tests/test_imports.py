@@ -12,7 +12,7 @@ import pytest
 
 import deburr
 
-HEAVY = ("torch", "open3d", "laspy", "matplotlib", "scipy", "numpy", "pydantic", "rich")
+HEAVY = ("torch", "igl", "laspy", "matplotlib", "scipy", "numpy", "pydantic", "rich")
 
 
 def _loaded(code: str) -> set[str]:
@@ -32,12 +32,12 @@ def test_help_imports_nothing_heavy() -> None:
 
 @pytest.mark.parametrize("module", ["deburr.pipeline.plan", "deburr.pipeline.execute", "deburr.pipeline.describe"])
 def test_planning_loads_no_network_and_no_format(module: str) -> None:
-    assert _loaded(f"import {module}") & {"torch", "open3d", "laspy", "matplotlib"} == set()
+    assert _loaded(f"import {module}") & {"torch", "igl", "laspy", "matplotlib"} == set()
 
 
 def test_checking_a_pipeline_loads_no_network_and_no_mesh() -> None:
     code = "from deburr.pipeline import load\nload(['a.ply', 'filters.spd', 'b.ply'])"
-    assert _loaded(code) & {"torch", "open3d", "laspy", "matplotlib"} == set()
+    assert _loaded(code) & {"torch", "igl", "laspy", "matplotlib"} == set()
 
 
 def test_one_command_under_three_names() -> None:

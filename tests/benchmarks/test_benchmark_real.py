@@ -84,6 +84,7 @@ def test_every_cloud_is_judged_once() -> None:
     assert set(STRIPS) <= CLOUDS.keys()
 
 
+@pytest.mark.usefixtures("o3d")
 def test_files_are_read_without_empty_rows(data_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("real_data.DATA", data_dir / "data")
     kinect, bunny, strips = (read(name) for name in ("Kinect table", "bunny", "IGN 77055"))

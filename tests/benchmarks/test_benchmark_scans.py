@@ -21,6 +21,7 @@ def small(seed: int = 5, returns: int = 2) -> Scan:
     return scan("small", world, airborne(36, 200, 0.4, 0.3, 20, rng), 0.03, seed, returns=returns)
 
 
+@pytest.mark.usefixtures("o3d")
 def test_beams_end_on_what_stands_there() -> None:
     found = small()
     x, y, z = found.clean.T
@@ -34,6 +35,7 @@ def test_beams_end_on_what_stands_there() -> None:
     assert (found.beam[:, 2] < -0.9).all()
 
 
+@pytest.mark.usefixtures("o3d")
 def test_strata_share_out_all_points_and_their_truth_is_exact() -> None:
     found = small()
     assert (np.sum(list(found.stratum.values()), axis=0) == 1).all()
@@ -52,6 +54,7 @@ def test_strata_share_out_all_points_and_their_truth_is_exact() -> None:
     assert found.stratum["edge"][wall].mean() > 0.8
 
 
+@pytest.mark.usefixtures("o3d")
 def test_the_same_seed_gives_the_same_scan_and_noise() -> None:
     one, two = small(), small()
     assert one.clean.tobytes() == two.clean.tobytes()
@@ -59,6 +62,7 @@ def test_the_same_seed_gives_the_same_scan_and_noise() -> None:
     assert (one.noisy() - one.clean).std() == pytest.approx(0.03, rel=0.03)
 
 
+@pytest.mark.usefixtures("o3d")
 def test_leaves_let_beams_through_only_with_more_returns() -> None:
     assert len(small(returns=1).clean) < len(small(returns=3).clean)
 
@@ -98,6 +102,7 @@ def test_kinds_of_noise_have_equal_variance(kind: str) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("o3d")
 def test_the_scenes_span_what_they_promise() -> None:
     found = list(scenes())
     assert len(found) == len(SCENES) >= 5

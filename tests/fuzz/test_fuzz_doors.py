@@ -107,6 +107,25 @@ def _ply(kind: str) -> bytes:
 PLY = [_ply(kind) for kind in ("ascii", "binary_little_endian", "binary_big_endian")]
 
 
+OBJ = (
+    b"v 0 0 0\nv 4 0 0 1.0\nv 4 2 0\nv 2 2 0.5\nv 2 4 0\nv 0 4 0\nvt 0 0\nvn 0 0 1\nusemtl a\n"
+    b"f 1 2 3 4 5 6\nf 2/1/1 3/1 4//1\nf -1 -3 \\\n -2 # end\n"
+)
+_FACET = "facet normal 0 0 1\nouter loop\nvertex 0 0 {0}\nvertex 4 0 {0}\nvertex 4 4 {0}\nendloop\nendfacet\n"
+STL = f"solid s\n{_FACET.format(0)}{_FACET.format(1e3)}endsolid s\n".encode()
+STL_BINARY = b"made by hand".ljust(80) + struct.pack("<I", 3) + struct.pack("<12fH", *range(12), 0) * 3
+_MESH_WORDS = re.compile(rb"[\w.+-]+|\n|/")
+
+
+def _mutated_mesh(chance: random.Random) -> bytes:
+    kind = chance.choice((OBJ, OBJ, STL, STL_BINARY, PLY))
+    if isinstance(kind, list):
+        return _mutated_ply(chance)
+    if kind is STL_BINARY or chance.random() < 0.2:
+        return bytes(mutate.of_bytes(kind, chance))
+    return bytes(mutate.of_text(kind, chance, _MESH_WORDS))
+
+
 def _mutated_ply(chance: random.Random) -> bytes:
     base = chance.choice(PLY)
     at = base.index(b"end_header\n") + len(b"end_header\n")
@@ -230,6 +249,7 @@ MADE: dict[str, Callable[[random.Random], bytes]] = {
     "override": _mutated_override,
     "crs_text": lambda chance: mutate.of_text(chance.choice((WKT, CONIC, GEODETIC)), chance, _WORDS),
     "ply": _mutated_ply,
+    "mesh": _mutated_mesh,
     "recipe": lambda chance: mutate.of_json(RECIPE, chance),
     "checkpoint": _mutated_checkpoint,
     "vpc": lambda chance: mutate.of_json(VPC, chance),
@@ -326,6 +346,10 @@ def _inside(name: str, value: Any, raw: bytes) -> Iterator[Callable[[], bytes]]:
             b" uchar int",
         ):
             yield partial(PLY[0].replace, old, raw, 1)
+    elif name == "mesh":
+        for base in (OBJ, STL):
+            for old in (b"v 4", b" 2 2", b"0.5", b"vertex", b"endloop", b"f 1", b"/1/1", b"-3", b"\n", b"usemtl"):
+                yield partial(base.replace, old, raw)
     elif name in ("override", "pdal_options"):
         for option in (b"noise", b"classes", b"where", b"dimensions", b"steps", b"device", b"weights"):
             yield partial(bytes.join, b"", ((b"filters.spd." if name == "override" else b""), option, b"=", raw))

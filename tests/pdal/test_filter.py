@@ -264,7 +264,7 @@ def test_threads_and_what_is_loaded(
         "def look(ins, outs):\n"
         "    import torch\n"
         "    from deburr.core.neighbors import threads\n"
-        "    bad = [m for m in ('laspy', 'lazrs', 'pyproj', 'open3d', 'click') if m in sys.modules]\n"
+        "    bad = [m for m in ('laspy', 'lazrs', 'pyproj', 'igl', 'click') if m in sys.modules]\n"
         "    print('LOOK', json.dumps([threads(), torch.get_num_threads(), bad]), file=sys.stderr)\n"
         "    return True\n"
     )

@@ -27,6 +27,7 @@ from deburr.core.crs import words as crs
 from deburr.core.crs.same import one_system
 from deburr.core.neighbors import threads
 from deburr.core.sums import from_json
+from deburr.filters._mesh import read_mesh
 from deburr.formats.las.crs import read_crs, unfit_crs
 from deburr.formats.las.records import Vlr
 from deburr.pipeline import load
@@ -88,6 +89,17 @@ def ply(data: bytes, folder: Path) -> None:
     assert again.dims.keys() == cloud.dims.keys()
     for name, column in cloud.dims.items():
         assert np.array_equal(again.dims[name], column, equal_nan=column.dtype.kind == "f"), name
+
+
+def mesh(data: bytes, folder: Path) -> None:
+    path = folder / {b"p": "in.ply", b"v": "in.obj"}.get(data[:1], "in.stl")
+    path.write_bytes(data)
+    found = read_mesh(str(path))
+    if found is None:
+        return
+    assert len(found.triangles)
+    corners = found.vertices[found.triangles].reshape(-1, 3)
+    assert found.distances(corners).max() <= 1e-9 * np.abs(corners).max()
 
 
 def recipe(data: bytes, folder: Path) -> None:

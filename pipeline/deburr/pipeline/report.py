@@ -29,7 +29,7 @@ from deburr.pipeline.plan import Plan
 
 NAME = "report.json"
 PICTURE = "section.png"
-_PACKAGES = ("deburr", "numpy", "scipy", "torch", "laspy", "lazrs", "open3d", "pydantic")
+_PACKAGES = ("deburr", "numpy", "scipy", "torch", "laspy", "lazrs", "libigl", "pydantic")
 
 
 @dataclass

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import replace
 from decimal import Decimal
-from io import BytesIO
-from typing import IO, ClassVar, Literal
+from typing import ClassVar, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -16,8 +14,8 @@ from deburr.core.arrays import Bools
 from deburr.core.cloud import PointCloud, extent_of
 from deburr.core.errors import ReadError
 from deburr.core.stage import Reader
-from deburr.formats.ply.body import read_element
-from deburr.formats.ply.header import DIMENSIONS, MAX_HEADER, Array, Columns, Header, Lists, PlySource, parse_header
+from deburr.formats.ply.file import load
+from deburr.formats.ply.header import DIMENSIONS, Array, Columns, Header, Lists, PlySource
 
 _FATE = {
     "keep": "they stay as they are, as withheld points do; option 'missing': 'drop' leaves them out",
@@ -47,7 +45,7 @@ class Ply(Reader):
         path = self.filename
         try:
             with open(path, "rb") as stream:
-                header, columns, left = _load(stream, path)
+                header, columns, left = load(stream, path)
         except FileNotFoundError:
             raise ReadError(f"{path}: does not exist; check the file name") from None
         except IsADirectoryError:
@@ -65,30 +63,6 @@ class Ply(Reader):
                 replace(cloud.select(there), extent=extent_of(cloud.xyz[there])) if self.missing == "drop" else cloud
             )
         return cloud.note(self.type_name, {"points": len(cloud), "format": header.format}, *warnings)
-
-
-def _load(stream: IO[bytes], path: str) -> tuple[Header, dict[str, Columns], int]:
-    """The header, every element's columns, and how many bytes follow them."""
-    head = stream.read(MAX_HEADER)
-    header = parse_header(head, path)
-    if "vertex" not in [element.name for element in header.elements]:
-        raise ReadError(f"{path}: has no element 'vertex', so no points; check that this is the right file")
-    missing = {"x", "y", "z"} - {p.name.lower() for p in header.vertex.properties if not p.count_type}
-    if missing:
-        raise ReadError(
-            f"{path}: its vertices have no property {' or '.join(sorted(missing))}; "
-            "rename the properties that hold the coordinates to x, y and z"
-        )
-    size = os.fstat(stream.fileno()).st_size
-    stream.seek(header.size)
-    if header.format == "ascii" and b"\n" not in head[: header.size]:
-        stream = BytesIO(stream.read().replace(b"\r", b"\n"))  # lines as old Macs end them
-        size -= header.size
-    columns: dict[str, Columns] = {}
-    for element in header.elements:
-        columns[element.name] = read_element(stream, element, header, size - stream.tell(), path)
-    rest = b"" if header.format == "ascii" else stream.read(1)
-    return header, columns, size - stream.tell() + 1 if rest else 0
 
 
 def _cloud(header: Header, columns: dict[str, Columns], path: str) -> PointCloud:
