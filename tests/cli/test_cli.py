@@ -381,7 +381,7 @@ def test_whatever_ends_a_run_lets_it_clear_away(tmp_path: Path, sent: str, code:
     script = """
 import sys, time
 from deburr.core.files import replacing
-from deburr.pipeline import cli
+from deburr.cli import main as cli
 
 class Slow(cli._Group):
     def get_command(self, ctx, name):
