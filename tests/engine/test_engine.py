@@ -23,7 +23,7 @@ from deburr.engine import machine as _machine
 from deburr.engine import queue as engine
 from deburr.engine.run import run
 
-CHORES = Path(__file__).parent / "chores"
+CHORES = Path(__file__).parent.parent / "support" / "chores"
 
 
 @pytest.fixture(autouse=True)

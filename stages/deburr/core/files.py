@@ -97,7 +97,7 @@ def replacing(path: str | Path) -> Iterator[Path]:
 
 def _made(path: Path, mode: int) -> os.stat_result:
     """An empty new file, so that from the first byte on no more is open to others than in the end."""
-    made = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
+    made = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | AS_IT_IS, mode)
     try:
         return os.fstat(made)
     finally:

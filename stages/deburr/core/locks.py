@@ -7,14 +7,22 @@ from __future__ import annotations
 
 import errno
 import os
-import sys
 import time
+from importlib import import_module
+from types import ModuleType
+from typing import Any
 
-try:
-    import fcntl
-except ImportError:  # Windows
-    fcntl = None  # type: ignore[assignment]
 
+def _module(name: str) -> ModuleType | None:
+    try:
+        return import_module(name)
+    except ImportError:
+        return None
+
+
+#: Of POSIX, and of Windows.
+_fcntl: Any = _module("fcntl")
+_msvcrt: Any = _module("msvcrt")
 #: Where there are no locks but of bytes, which nobody else may then read: one that no file has.
 _BYTE = 2**31 - 2
 #: Seconds between two tries there.
@@ -27,9 +35,9 @@ def take(descriptor: int, wait: bool = False) -> bool:
     ``wait`` until another process that holds it lets go; else False in that case. Raises OSError where the system or
     the disk knows no locks: some network disks do not.
     """
-    if fcntl is not None:
+    if _fcntl is not None:
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+            _fcntl.flock(descriptor, _fcntl.LOCK_EX | (0 if wait else _fcntl.LOCK_NB))
         except BlockingIOError:
             return False
         return True
@@ -41,14 +49,12 @@ def take(descriptor: int, wait: bool = False) -> bool:
 
 
 def _take_byte(descriptor: int) -> bool:
-    if sys.platform != "win32":
+    if _msvcrt is None:
         raise OSError(errno.ENOSYS, "this system has no locks")
-    import msvcrt
-
     place = os.lseek(descriptor, 0, os.SEEK_CUR)
     os.lseek(descriptor, _BYTE, os.SEEK_SET)
     try:
-        msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
+        _msvcrt.locking(descriptor, _msvcrt.LK_NBLCK, 1)
     except PermissionError:
         return False
     finally:
