@@ -165,15 +165,18 @@ def test_a_live_line_on_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
         view.stage("cleaning", 3, 1_000_000)
         clock.now += 10
         view.done(record("a [b]", 900_000))
-        assert view._live is not None
-        view._live.refresh()
+        bar = view._meter._bar
+        assert bar is not None
+        bar.refresh()
+        share = bar.tasks[0].completed
         view.failed("t", "a.laz: [bold] gone", 1000)
-        assert [task.description for task in view._live.tasks] == ["cleaning"]
-        assert view._live.tasks[0].completed == 901_000
+        # One bar for all passes, and its share is that of the whole batch.
+        assert [(task.description, task.total) for task in bar.tasks] == [("cleaning", 1.0)]
+        assert share < bar.tasks[0].completed < 0.99
         view.finish(totals([record("a", 900_000)]))
     shown = terminal.getvalue()
     assert "1 done, 2 left, 90,000 points/s, 1.1 s to go" in shown
-    assert "90 %" in shown
+    assert f"{100 * share:.0f} %" in shown
     # Text of others is shown as it is, not taken for markup; tiles have no lines of their own.
     assert "2/3 t failed: a.laz: [bold] gone" in shown
     assert "a [b]" not in shown

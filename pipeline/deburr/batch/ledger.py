@@ -14,12 +14,15 @@ import logging
 import os
 import stat
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 from deburr.batch.records import is_sound
+from deburr.core import locks
 from deburr.core.errors import ReadError, RunError, WriteError
+from deburr.core.files import AS_IT_IS, NO_WAIT, sync_folder
 
 _HEADER = {"deburr ledger": 1}
 
@@ -177,14 +180,18 @@ class Ledger:
         if not self._end:
             self._append(_HEADER)
         if new:
-            _sync_folder(self.path.parent)
+            refused = sync_folder(self.path.parent)
+            if refused is not None:
+                # The worst is work done twice.
+                _log.debug("%s: cannot be synced (%s)", self.path.parent, refused)
 
     def _append(self, value: dict[str, Any]) -> None:
         text = _line(value)
         try:
             done = 0
             while done < len(text):  # a disk that becomes full takes a part first, and gives its reason for the rest
-                done += os.pwrite(self._file, text[done:], self._end + done)
+                os.lseek(self._file, self._end + done, os.SEEK_SET)
+                done += os.write(self._file, text[done:])
             os.fsync(self._file)
         except OSError as error:
             raise self._refused(error) from error
@@ -214,15 +221,20 @@ class Ledger:
         if self._file >= 0:
             os.close(self._file)
         if self._lock >= 0:
-            self._lock_path.unlink(missing_ok=True)
-            os.close(self._lock)
+            try:
+                self._lock_path.unlink(missing_ok=True)
+                os.close(self._lock)
+            except PermissionError:  # Windows removes no file that is open; nor then one that another run has opened
+                os.close(self._lock)
+                with suppress(OSError):
+                    self._lock_path.unlink(missing_ok=True)
         self._file = self._lock = -1
 
 
 def _plain(path: str | os.PathLike[str], flags: int) -> int:
     """As `os.open`, of files only: a link leads to what is not ours, and a pipe would be waited for."""
     # Without waiting, a pipe that nobody reads cannot be opened for writing, and one that nobody writes to is empty.
-    descriptor = os.open(path, flags | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0), 0o666)
+    descriptor = os.open(path, flags | AS_IT_IS | NO_WAIT, 0o666)
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):
         os.close(descriptor)
         raise OSError(errno.EINVAL, "it is no file")
@@ -259,12 +271,8 @@ def _entry(text: bytes) -> dict[str, Any] | None:
 def _locked(lock: int, path: Path) -> bool:
     """Whether we have it now, or nobody can: not every system and network disk knows locks."""
     try:
-        import fcntl
-
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    except (ImportError, OSError) as error:
+        return locks.take(lock)
+    except OSError as error:
         _log.warning("%s: cannot be locked (%s); see to it that no other run writes to its folder", path, error)
     return True
 
@@ -274,15 +282,3 @@ def _same(descriptor: int, path: Path) -> bool:
         return os.path.samestat(os.fstat(descriptor), os.stat(path))
     except FileNotFoundError:
         return False
-
-
-def _sync_folder(folder: Path) -> None:
-    """A new file is in its folder only when the folder, too, is on the disk."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    except OSError as error:
-        # Some network disks cannot, and do it anyway or never; the worst is work done twice.
-        _log.debug("%s: cannot be synced (%s)", folder, error)
-    finally:
-        os.close(descriptor)

@@ -24,7 +24,7 @@ from deburr.batch.prepare import Prepared, checked, chunk, looked_at
 from deburr.batch.run import Account, Batch, Means, Silent, View, outputs_of
 from deburr.batch.space import everything
 from deburr.batch.tasks import results_of
-from deburr.core import files
+from deburr.core import files, locks
 from deburr.core.errors import DeburrError, ReadError, SpecError, WriteError
 from deburr.core.files import private, replacing
 from deburr.core.progress import advance
@@ -167,8 +167,6 @@ def _folder(beside: Path, outputs: Sequence[str]) -> Iterator[Path]:
 
     It names the ``outputs``: who clears it away finds what was half-written, too.
     """
-    import fcntl
-
     token = secrets.token_hex(4)
     folder = beside.with_name(f".{beside.name[:80]}{_MARK}{token}")
     # Under another name first: a folder that is not locked yet would be taken for one that was left.
@@ -177,9 +175,9 @@ def _folder(beside: Path, outputs: Sequence[str]) -> Iterator[Path]:
         new.mkdir(mode=0o700)
         lock = private(new / "lock", os.O_RDWR | os.O_CREAT)
         with suppress(OSError):  # some network file systems have no locks
-            fcntl.flock(lock, fcntl.LOCK_EX)
+            locks.take(lock, wait=True)
         os.write(lock, json.dumps([os.path.abspath(path) for path in outputs]).encode())
-        new.rename(folder)
+        lock = _renamed(new, folder, lock)
     except OSError as error:
         shutil.rmtree(new, ignore_errors=True)
         raise WriteError(
@@ -192,27 +190,42 @@ def _folder(beside: Path, outputs: Sequence[str]) -> Iterator[Path]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
+def _renamed(new: Path, folder: Path, lock: int) -> int:
+    """Give the folder ``new`` its name; the lock in it, which is another where no folder with open files is moved."""
+    try:
+        new.rename(folder)
+        return lock
+    except PermissionError:  # Windows
+        os.close(lock)
+        new.rename(folder)
+        lock = private(folder / "lock", os.O_RDWR)
+        with suppress(OSError):
+            locks.take(lock)
+        return lock
+
+
 def clear_left(folder: Path) -> None:
     """Remove what runs that were killed left: scratch folders that no process holds, outputs that are half-written."""
-    import fcntl
-
     for left in folder.glob(f".*{_MARK}*"):
         with suppress(OSError):
             if not files.is_ours(left):
                 continue
-            lock = private(left / "lock", os.O_RDWR | os.O_NONBLOCK)
+            lock = private(left / "lock", os.O_RDWR | files.NO_WAIT)
             try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                files.clear_left(_named(lock))
-                shutil.rmtree(left, ignore_errors=True)
+                ours = locks.take(lock)
+                if ours:
+                    files.clear_left(_named(lock))
+                    shutil.rmtree(left, ignore_errors=True)
             finally:
                 os.close(lock)
+            if ours:  # Windows removes no file that is open: the lock itself is still there
+                shutil.rmtree(left, ignore_errors=True)
 
 
 def _named(lock: int) -> list[str]:
     """The outputs that a scratch folder's lock names; none where not even that was written to the end."""
     try:
-        found = json.loads(os.pread(lock, _LONGEST, 0))
+        found = json.loads(files.read_whole(lock, _LONGEST))
     except (ValueError, RecursionError):
         return []
     return [path for path in found if isinstance(path, str) and "\0" not in path] if isinstance(found, list) else []

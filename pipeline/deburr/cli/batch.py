@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import json
 import re
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from deburr.cli.overrides import OverridesCommand
 from deburr.cli.say import give, result
-from deburr.cli.shared import common
+from deburr.cli.shared import hosted
+
+if TYPE_CHECKING:
+    from deburr.cli.meter import Meter
 
 
 class _Whole(click.ParamType[int]):
@@ -47,8 +50,16 @@ class _Whole(click.ParamType[int]):
 @click.option("--vpc", is_flag=True, help="Write a virtual point cloud of the outputs (QGIS).")
 @click.option("--retry-failed", is_flag=True, help="Do only what failed in the run before.")
 @click.option("--dry-run", is_flag=True, help="Print the plan as JSON and do nothing.")
-@common
-def batch(spec: str, inputs: tuple[str, ...], out: str, overrides: dict[str, str], quiet: bool, **options: Any) -> None:
+@hosted
+def batch(
+    spec: str,
+    inputs: tuple[str, ...],
+    out: str,
+    overrides: dict[str, str],
+    quiet: bool,
+    meter: Meter,
+    **options: Any,
+) -> None:
     """Run the pipeline in SPEC over INPUTS: files, folders, globs, .vpc files. One output an input.
 
     Files are cleaned together with what lies around them in the other files, so that no border shows, and their noise
@@ -71,7 +82,7 @@ def batch(spec: str, inputs: tuple[str, ...], out: str, overrides: dict[str, str
 
         result(json.dumps(described(asked, prepared), indent=2))
         return
-    with BatchView(unit_of(prepared), quiet) as view:
+    with BatchView(unit_of(prepared), quiet, meter=meter) as view:
         found = api.run(asked, prepared, view, scheduler, only_failed)
     for path in found.written:
         give(path)

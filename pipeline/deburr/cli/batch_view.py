@@ -1,21 +1,24 @@
-"""What a batch shows on stderr: a live line on a terminal, a line a tile elsewhere, what failed at the end."""
+"""What a batch shows on stderr: a bar on a terminal, a line a tile elsewhere, what failed at the end."""
 
 from __future__ import annotations
 
-import sys
 import time
 from collections.abc import Callable, Mapping
+from contextlib import ExitStack
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
 
+from deburr.cli import say as out
+from deburr.cli.meter import FILE, PASS, TILE, WORK, Meter
 from deburr.cli.say import say
+from deburr.cli.times import duration
+from deburr.core.progress import listening
 from deburr.show.words import length
-
-if TYPE_CHECKING:
-    from rich.progress import Progress
 
 #: Seconds: speed is that of about this long, so that a slow start or a nap of the machine is forgotten.
 _MEMORY = 60.0
+#: Of a pass, by the first word of its name: its weight, and that of all that may follow. Guesses.
+_WEIGHTS = {"unpacking": (1.0, 9.0), "survey": (1.0, 7.0), "cleaning": (7.0, 1.0), "writing": (4.0, 1.0)}
 #: Causes of failures that are shown at the end.
 _LISTED = 40
 
@@ -28,48 +31,62 @@ class BatchView:
     unit : of lengths, as of `crs.unit`.
     quiet : show warnings and failures only.
     clock : seconds, for tests.
+    meter : what shows how far the command is; default: a bar.
     """
 
-    def __init__(self, unit: str, quiet: bool = False, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        unit: str,
+        quiet: bool = False,
+        clock: Callable[[], float] = time.monotonic,
+        meter: Meter | None = None,
+    ) -> None:
         self._unit, self._quiet, self._clock = unit, quiet, clock
+        self._meter = meter or Meter("none" if quiet else "bar", clock)
+        #: Not on a terminal, a bar that is redrawn would fill the log with itself.
+        self._lines = not quiet and self._meter.way == "bar" and not self._meter.active
+        self._shown = ExitStack()
         self._stage = _Stage("", 0, 0, clock())
         #: Names, by what went wrong: one missing file can fail hundreds of tiles.
         self._failures: dict[str, list[str]] = {}
-        self._live: Progress | None = None
         #: Points that were cleaned in an earlier run, not in this one.
         self._kept = 0
         self._began = clock()
+        #: What was last told of the work on a tile.
+        self._label, self._worked_on = "", 0
 
     def __enter__(self) -> Self:
-        # Not on a terminal, a bar that is redrawn would fill the log with itself.
-        if not self._quiet and sys.stderr.isatty():
-            self._live = _bar(lambda: self._stage.state(self._clock()))
-            self._live.start()
+        if self._meter.active:
+            self._meter.state = lambda: self._stage.state(self._clock())
+            if not self._meter.share.open(FILE):
+                self._meter.begin(FILE)
+            self._shown.enter_context(listening(self._worked))
+            self._shown.enter_context(self._meter.shown())
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._hide()
+        self._shown.close()
         # `finish` was not reached: what failed so far is worth knowing all the more.
         self._list_failures()
 
     def stage(self, name: str, total_tiles: int, total_points: int) -> None:
         """A pass begins over so many tiles and points."""
+        own, later = _WEIGHTS.get(name.partition(" ")[0], (1.0, 1.0))
+        # A pass that was broken off comes again.
+        whole = self._stage.tiles >= self._stage.total_tiles
         self._stage = _Stage(name, total_tiles, total_points, self._clock())
-        if self._live is not None:
-            for task in self._live.task_ids:
-                self._live.remove_task(task)
-            self._live.add_task(name, total=total_points or total_tiles or None)
-        elif not self._quiet:
+        self._label = ""
+        self._meter.begin(PASS, own, later, name, total_points, whole)
+        if self._lines:
             self._say(f"{name}: {_many(total_tiles, 'tile')}, {_many(total_points, 'point')}")
 
     def done(self, record: Mapping[str, Any]) -> None:
         """A tile of the pass is done: its record, or at least ``id`` and ``points``."""
         self._stage.count(int(record.get("points") or 0), self._clock())
-        if self._live is not None:
-            self._redraw()
-        elif not self._quiet:
+        self._count()
+        if self._lines:
             self._say(f"{self._stage.place} {_in_words(record, self._unit)}")
 
     def resumed(self, tiles: int, points: int) -> None:
@@ -78,7 +95,7 @@ class BatchView:
         self._kept = points if self._stage.name == "cleaning" else self._kept
         if tiles and not self._quiet:
             self._say(f"{self._stage.place} done in an earlier run")
-        self._redraw()
+        self._count(skipped=True)
 
     def failed(self, id: str, error: str, points: int = 0) -> None:
         """A tile or file failed for good; ``error`` says file, stage and cause, ``points`` how many there are in it."""
@@ -89,7 +106,7 @@ class BatchView:
         if not self._quiet:
             place = f"{self._stage.place} " if self._stage.total_tiles else ""
             self._say(f"{place}{id} failed: {error}")
-        self._redraw()
+        self._count()
 
     def note(self, sentence: str) -> None:
         """Shown unless quiet."""
@@ -98,13 +115,13 @@ class BatchView:
 
     def warn(self, sentence: str) -> None:
         """Shown always, above the bar."""
-        self._say(f"warning: {sentence}")
+        out.warn(sentence)
 
     def finish(self, totals: Mapping[str, Any]) -> None:
         """The end: what failed, and what was achieved; ``totals`` as of `batch_report.totals`."""
         from deburr.batch.report import headline
 
-        self._hide()
+        self._meter.hide()
         self._list_failures()
         if self._quiet:
             return
@@ -118,29 +135,42 @@ class BatchView:
         tail = f", at most {memory:,.0f} MB of memory in a worker" if memory else ""
         self._say(f"done in {duration(seconds)}{speed}{tail}")
 
-    def _redraw(self) -> None:
-        if self._live is not None and self._live.task_ids:
-            done = self._stage.points if self._stage.total_points else self._stage.tiles
-            self._live.update(self._live.task_ids[-1], completed=done)
+    def _count(self, skipped: bool = False) -> None:
+        """Tell the meter how far the pass is."""
+        stage = self._stage
+        self._label = ""
+        if self._meter.share.open(PASS):  # a file can fail before anything is begun
+            self._meter.reach(PASS, stage.share, stage.points, skipped)
 
-    def _hide(self) -> None:
-        if self._live is not None:
-            self._live.stop()
-            self._live = None
+    def _worked(self, label: str, done: int, total: int) -> None:
+        """Work on a tile in this process goes on."""
+        if not total or not self._meter.share.open(PASS):
+            return
+        if not self._meter.share.open(TILE):
+            # How many points it has is not known; of what is left of the pass, one tile's part is.
+            self._meter.begin(TILE, 1.0, max(0, self._stage.total_tiles - self._stage.tiles - 1))
+        if label != self._label or done < self._worked_on:
+            self._label = label
+            self._meter.begin(WORK, 1.0, 1.0)
+        self._worked_on = done
+        self._meter.reach(WORK, done / total)
 
     def _list_failures(self) -> None:
         if not self._failures:
             return
-        self._say(f"{len({name for names in self._failures.values() for name in names}):,} failed:")
+        self._fail(f"{len({name for names in self._failures.values() for name in names}):,} failed:")
         for error, names in list(self._failures.items())[:_LISTED]:
             more = f" and {len(names) - 3:,} more" if len(names) > 3 else ""
-            self._say(f"    {', '.join(names[:3])}{more}: {error}")
+            self._fail(f"    {', '.join(names[:3])}{more}: {error}")
         if len(self._failures) > _LISTED:
-            self._say(f"    and {len(self._failures) - _LISTED:,} other causes, which the report lists")
+            self._fail(f"    and {len(self._failures) - _LISTED:,} other causes, which the report lists")
         self._failures = {}
 
     def _say(self, line: str) -> None:
         say(line)
+
+    def _fail(self, line: str) -> None:
+        say(line.strip() if out.is_json() else line, "error")
 
 
 class _Stage:
@@ -166,6 +196,12 @@ class _Stage:
         self.tiles, self.points = self.tiles + tiles, self.points + points
 
     @property
+    def share(self) -> float:
+        """How much of it is done, 0 to 1; of points, if they are known."""
+        done, total = (self.points, self.total_points) if self.total_points else (self.tiles, self.total_tiles)
+        return min(1.0, done / total) if total else 0.0
+
+    @property
     def place(self) -> str:
         """``12/400``."""
         return f"{self.tiles:,}/{self.total_tiles:,}"
@@ -175,7 +211,7 @@ class _Stage:
         return self._recent / self._span if self._span > 0 else 0.0
 
     def left(self, now: float) -> float | None:
-        """Seconds to go, None while not known."""
+        """Seconds to the end of the pass, None while not known."""
         speed = self.speed()
         return max(0.0, (self.total_points - self.points) / speed - (now - self._last)) if speed > 0 else None
 
@@ -188,22 +224,6 @@ class _Stage:
             parts.append(f"{self.speed():,.0f} points/s")
         left = self.left(now)
         return ", ".join([*parts, f"{duration(left)} to go"] if left is not None else parts)
-
-
-def duration(seconds: float) -> str:
-    """``3.2 s``, ``48 s``, ``12 min 5 s``, ``1 h 12 min``, ``2 d 3 h``."""
-    if seconds < 9.95:
-        return f"{seconds:.1f} s"
-    whole = round(seconds)
-    if whole < 60:
-        return f"{whole} s"
-    if whole < 3600:
-        return f"{whole // 60} min {whole % 60} s"
-    minutes = round(seconds / 60)
-    if minutes < 24 * 60:
-        return f"{minutes // 60} h {minutes % 60} min"
-    hours = round(seconds / 3600)
-    return f"{hours // 24} d {hours % 24} h"
 
 
 def _in_words(record: Mapping[str, Any], unit: str) -> str:
@@ -221,18 +241,3 @@ def _in_words(record: Mapping[str, Any], unit: str) -> str:
 
 def _many(count: int, word: str) -> str:
     return f"{count:,} {word}{'' if count == 1 else 's'}"
-
-
-def _bar(state: Callable[[], str]) -> Progress:
-    """A live line; ``state`` is asked at every redraw, so that time left runs down between two tiles."""
-    from rich.console import Console
-    from rich.progress import BarColumn, Progress, ProgressColumn, SpinnerColumn, Task, TextColumn
-    from rich.text import Text
-
-    class State(ProgressColumn):
-        def render(self, task: Task) -> Text:
-            return Text(state())
-
-    columns = (SpinnerColumn(), TextColumn("{task.description}", markup=False), BarColumn(bar_width=10))
-    console = Console(stderr=True)
-    return Progress(*columns, TextColumn("{task.percentage:>3.0f} %"), State(), console=console, transient=True)

@@ -1,7 +1,8 @@
 """The command line: `pipeline run denoise.json`. The module of a command is imported when the command is called.
 
 stdout carries results only (for `run` and `denoise`: the paths of the files written, one a line); all else goes to
-stderr. Exit codes: 0 done, 1 the run failed, 2 the spec or the command is wrong, 130 interrupted.
+stderr, as lines for programs with `--progress json`. Exit codes: 0 done, 1 the run failed, 2 the spec or the command is
+wrong, 130 interrupted.
 """
 
 from __future__ import annotations
@@ -11,16 +12,18 @@ import os
 import signal
 import sys
 import time
+import traceback
+from collections.abc import Sequence
 from contextlib import suppress
 from difflib import get_close_matches
 from math import inf
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import IO, Any, NoReturn
 
 import click
 
 from deburr.cli import streams as _streams
-from deburr.cli.shared import unmarked
+from deburr.cli.shared import asks_for_json, unmarked
 from deburr.core.errors import DeburrError
 from deburr.core.interrupts import whole_import
 
@@ -67,6 +70,12 @@ class _Group(click.Group):
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
             formatter.write_dl([(name, line) for name, (_, line) in _COMMANDS.items()])
+
+    def main(self, args: Sequence[str] | None = None, *more: Any, **options: Any) -> Any:
+        from deburr.cli.say import in_json
+
+        with in_json(asks_for_json(sys.argv[1:] if args is None else args)):
+            return super().main(args, *more, **options)
 
     def make_context(self, *args: Any, **kwargs: Any) -> click.Context:
         try:
@@ -131,22 +140,40 @@ def _unmark(command: click.Command) -> None:
 
 
 def _fail(ctx: click.Context, message: str, code: int) -> NoReturn:
-    if ctx.find_root().meta.get("debug"):
-        raise  # within the handler that called: the traceback is what --debug asks for
-    from deburr.cli.say import say_all
+    from deburr.cli.say import is_json, say_all, tell
 
+    if ctx.find_root().meta.get("debug"):
+        if not is_json():
+            raise  # within the handler that called: the traceback is what --debug asks for
+        tell({"note": traceback.format_exc()})
     say_all(message)
     ctx.exit(code)
 
 
 def _shown(error: click.ClickException) -> click.ClickException:
     """The error, which says what was typed, without what a terminal would obey."""
+    from deburr.cli.say import is_json
     from deburr.core.text import printable
 
+    if is_json():
+        return _Told(error)
     for name, value in vars(error).items():
         if isinstance(value, str):
             setattr(error, name, printable(value))
     return error
+
+
+class _Told(click.ClickException):
+    """An error of the command line, for a program that reads stderr."""
+
+    def __init__(self, error: click.ClickException) -> None:
+        super().__init__(error.format_message())
+        vars(self)["exit_code"] = error.exit_code
+
+    def show(self, file: IO[Any] | None = None) -> None:
+        from deburr.cli.say import say_all
+
+        say_all(self.message)
 
 
 #: What ends a run as Ctrl-C does: a request, a terminal that is closed, Ctrl-\\, a limit of processor time.

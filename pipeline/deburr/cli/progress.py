@@ -11,7 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from deburr.cli.say import say
+from deburr.cli import say as out
+from deburr.cli.meter import FILE, PASS, TILE, Meter
+from deburr.cli.say import say, warn
+from deburr.core.errors import DeburrError
 from deburr.core.progress import listening
 from deburr.core.text import printable
 
@@ -27,19 +30,80 @@ _WIDE = 100
 @contextmanager
 def shown(quiet: bool, narrate: bool = False) -> Iterator[None]:
     """Show the progress of the work inside the block; with ``narrate`` also what it logs."""
+    with _log_shown(narrate and not quiet), _progress(quiet):
+        yield
+
+
+@contextmanager
+def _log_shown(narrate: bool = False) -> Iterator[None]:
+    """Show what is logged, if ``narrate`` or --debug asks for it."""
     debug = bool(click.get_current_context().find_root().meta.get("debug"))
     handler = _Echo(logging.DEBUG if debug else logging.INFO)
     logger = logging.getLogger("deburr")
     before = logger.level
-    if debug or (narrate and not quiet):
+    if debug or narrate:
         logger.addHandler(handler)
         logger.setLevel(handler.level)
     try:
-        with _progress(quiet):
-            yield
+        yield
     finally:
         logger.removeHandler(handler)
         logger.setLevel(before)
+
+
+#: Guesses of how long stages work, by the first word of their type; what is not here are filters.
+_WEIGHTS = {"readers": 1.0, "writers": 1.0, "filters.spd": 10.0}
+_FILTER = 3.0
+
+
+@contextmanager
+def running(plan: Plan, meter: Meter, quiet: bool) -> Iterator[None]:
+    """Show, by ``meter``, the progress of ``plan``, which is run in memory inside the block."""
+    with _log_shown():
+        if meter.active:
+            with listening(_Stages(plan, meter)), meter.shown():
+                yield
+        else:
+            with _progress(quiet or meter.way == "none"):
+                yield
+
+
+class _Stages:
+    """Hears the stages of a plan, and makes one share of what they say."""
+
+    def __init__(self, plan: Plan, meter: Meter) -> None:
+        weights = [sum(map(_weight, (step.stage.type_name for step in steps))) for steps in plan.runs]
+        self._parts = [(own, sum(weights[i + 1 :])) for i, own in enumerate(weights)]
+        self._meter, self._label, self._done = meter, "", 0
+        self._points = _points(plan) if meter.json else None
+        if not meter.share.open(FILE):
+            meter.begin(FILE)
+
+    def __call__(self, label: str, done: int, total: int) -> None:
+        if total == 0:  # the next stage
+            own, later = self._parts.pop(0) if self._parts else (1.0, 1.0)
+            self._meter.begin(PASS, own, later, label, self._points)
+            self._label = ""
+        elif self._meter.share.open(PASS):
+            if label != self._label or done < self._done:
+                # How much more the stage has to do after this is not known.
+                self._meter.begin(TILE, 1.0, 1.0, label, self._points)
+                self._label = label
+            self._done = done
+            share = min(1.0, done / total)
+            self._meter.reach(TILE, share, None if self._points is None else round(share * self._points))
+
+
+def _weight(type_name: str) -> float:
+    return _WEIGHTS.get(type_name, _WEIGHTS.get(type_name.partition(".")[0], _FILTER))
+
+
+def _points(plan: Plan) -> int | None:
+    """How many points ``plan`` reads, as far as heads of files say."""
+    try:
+        return sum(reader.outline().extent.count for reader in plan.readers) or None
+    except DeburrError:
+        return None  # the run itself says what is wrong with the file
 
 
 class _Echo(logging.Handler):
@@ -49,6 +113,24 @@ class _Echo(logging.Handler):
         # Warnings go into the report, and from there into the summary.
         if record.levelno != logging.WARNING:
             say(self.format(record))
+
+
+@contextmanager
+def logged() -> Iterator[None]:
+    """Where a program reads stderr, warnings that are logged and that nobody else takes are objects as well."""
+    if not out.is_json():
+        yield
+        return
+    before, logging.lastResort = logging.lastResort, _Warnings(logging.WARNING)
+    try:
+        yield
+    finally:
+        logging.lastResort = before
+
+
+class _Warnings(logging.Handler):
+    def emit(self, record: logging.LogRecord) -> None:
+        warn(self.format(record))
 
 
 @contextmanager
@@ -114,7 +196,7 @@ def summary(plan: Plan, report: Mapping[str, Any], quiet: bool) -> None:
     """Warnings always; figures unless quiet."""
     for entry in report["stages"]:
         for warning in entry["warnings"]:
-            say(f"{plan.steps[entry['step'] - 1].where}: warning: {warning}")
+            warn(warning, plan.steps[entry["step"] - 1].where)
     if quiet:
         return
     from deburr.show.words import lines, unit_of
@@ -142,11 +224,11 @@ def tiled_summary(plan: Plan, report: Mapping[str, Any], quiet: bool) -> None:
     steps = [step for step in plan.steps if isinstance(step.stage, Filter)]
     for step, entry in zip(steps, report["stages"], strict=True):
         for warning in entry["warnings"]:
-            say(f"{step.where}: warning: {warning}")
+            warn(warning, step.where)
         if not quiet:
             say(f"{entry['type']} {entry['tag'] or ''}")
             for words, value in lines(entry, report["units"]):
                 say(f"    {words:<38} {value}")
     for output in report["outputs"]:
         for warning in output["warnings"]:
-            say(f"{output['path']}: warning: {warning}")
+            warn(warning, output["path"])

@@ -14,10 +14,11 @@ import click
 
 from deburr.cli.overrides import OverridesCommand
 from deburr.cli.say import give, result
-from deburr.cli.shared import common
+from deburr.cli.shared import common, hosted
 from deburr.core.errors import SpecError, WriteError
 
 if TYPE_CHECKING:
+    from deburr.cli.meter import Meter
     from deburr.pipeline.plan import Plan
     from deburr.pipeline.spec import Source
 
@@ -79,7 +80,7 @@ def _read(spec: str | None, stdin: bool) -> Source:
 @_report
 @_memory
 @_mkdir
-@common
+@hosted
 def run(
     spec: str | None,
     stdin: bool,
@@ -89,6 +90,7 @@ def run(
     memory: str | None,
     mkdir: bool,
     quiet: bool,
+    meter: Meter,
     overrides: dict[str, str],
 ) -> None:
     """Run the pipeline in SPEC, a JSON file (or the JSON itself).
@@ -96,7 +98,7 @@ def run(
     A file that does not fit into memory is cut into tiles, with the same result. Prints the paths of the files written;
     progress and a summary go to stderr.
     """
-    _execute(_plan(_read(spec, stdin), input, output, overrides, report), report, quiet, memory, mkdir)
+    _execute(_plan(_read(spec, stdin), input, output, overrides, report), report, quiet, meter, memory, mkdir)
 
 
 @click.command()
@@ -113,7 +115,7 @@ def run(
 @_report
 @_memory
 @_mkdir
-@common
+@hosted
 def denoise(
     inputs: tuple[str, ...],
     output: str,
@@ -121,6 +123,7 @@ def denoise(
     memory: str | None,
     mkdir: bool,
     quiet: bool,
+    meter: Meter,
     **options: str | None,
 ) -> None:
     """Denoise the point cloud IN and write it as OUT: the same points, in the same order, nothing else changed.
@@ -128,13 +131,25 @@ def denoise(
     Several files (or a quoted glob) are cleaned one by one, each without its neighbours, into the folder OUT. Tiles of
     one area, and whole folders, are for `pipeline batch`, which sees across their borders.
     """
+    from deburr.cli.meter import FILE
+
     given = {name: value for name, value in options.items() if value is not None}
-    plans = []
-    for source, target, told in _targets(inputs, output, report, mkdir):
+    targets, plans = _targets(inputs, output, report, mkdir), []
+    for source, target, told in targets:
         spec = [{"filename": source}, {"type": "filters.spd", **given}, {"filename": target}]
         plans.append((_plan(spec, None, None, {}, told), told))
-    for plan, told in plans:
-        _execute(plan, told, quiet, memory, mkdir)
+    sizes = [_size(source) for source, *_ in targets]
+    for number, (plan, told) in enumerate(plans):
+        meter.begin(FILE, sizes[number], sum(sizes[number + 1 :]))
+        _execute(plan, told, quiet, meter, memory, mkdir)
+
+
+def _size(path: str) -> int:
+    """Bytes of a file, by which the work on it is guessed; 1 where there is none to be had."""
+    try:
+        return max(1, os.stat(path).st_size)
+    except OSError:
+        return 1
 
 
 def _targets(
@@ -231,18 +246,18 @@ def _folders(plan: Plan, mkdir: bool) -> None:
             ) from error
 
 
-def _execute(plan: Plan, report: str | None, quiet: bool, memory: str | None, mkdir: bool) -> None:
+def _execute(plan: Plan, report: str | None, quiet: bool, meter: Meter, memory: str | None, mkdir: bool) -> None:
     from deburr.batch import one_file as stream
-    from deburr.cli.progress import shown, summary
+    from deburr.cli.progress import running, summary
     from deburr.pipeline.execute import execute
     from deburr.tiles import memory as amounts
 
     asked = None if memory is None else amounts.parse(memory)
     _folders(plan, mkdir)
     if stream.too_large(plan, asked):
-        outputs, written = [writer.filename for writer in plan.writers], _stream(plan, asked, report, quiet)
+        outputs, written = [writer.filename for writer in plan.writers], _stream(plan, asked, report, quiet, meter)
     else:
-        with shown(quiet):
+        with running(plan, meter, quiet):
             done = execute(plan, None, report)
         summary(plan, done.report, quiet)
         from deburr.pipeline.report import written as files
@@ -252,7 +267,7 @@ def _execute(plan: Plan, report: str | None, quiet: bool, memory: str | None, mk
         give(path)
 
 
-def _stream(plan: Plan, memory: int | None, report: str | None, quiet: bool) -> list[str]:
+def _stream(plan: Plan, memory: int | None, report: str | None, quiet: bool, meter: Meter) -> list[str]:
     """Run a file in tiles; returns the paths of what is left beside the outputs."""
     from deburr.batch import map as batch_map
     from deburr.batch import one_file as stream
@@ -264,7 +279,7 @@ def _stream(plan: Plan, memory: int | None, report: str | None, quiet: bool) -> 
 
     assert plan.reader is not None
     unit = crs.short(plan.reader.outline().units or "units")
-    with BatchView(unit, quiet) as view:
+    with BatchView(unit, quiet, meter=meter) as view:
         found = stream.run(plan, memory, view, None if report is None else Path(report))
         tiled_summary(plan, found, quiet)
         view.finish(found["totals"])

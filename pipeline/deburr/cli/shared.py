@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import wraps
 from typing import Any
 
 import click
+
+from deburr.cli.parent import Pid, following
+
+#: How far a command is can be shown as a bar, be told to a program, or be kept back.
+_WAYS = ("bar", "json", "none")
 
 
 def unmarked(text: str) -> str:
@@ -37,11 +42,49 @@ def _naming_broken(command: Callable[..., Any]) -> Callable[..., Any]:
         from importlib.metadata import entry_points
 
         if entry_points(group="deburr.stages"):
-            from deburr.cli.say import say
+            from deburr.cli.say import warn
             from deburr.core.registry import broken
 
             for sentence in broken():
-                say(f"warning: {sentence}")
+                warn(sentence)
         return command(*args, **options)
 
     return named
+
+
+def hosted(command: Callable[..., Any]) -> Callable[..., Any]:
+    """The options of commands that work long, `common` ones among them, for programs that run deburr.
+
+    The command is called with a ``meter``, a `deburr.cli.meter.Meter`, which this finishes if the command returns.
+    """
+
+    @wraps(command)
+    def run(*words: Any, quiet: bool, progress: str, parent: int | None, **options: Any) -> Any:
+        from deburr.cli.meter import Meter
+        from deburr.cli.progress import logged
+
+        with following(parent), logged():
+            meter = Meter("none" if quiet else progress)
+            found = command(*words, quiet=quiet, meter=meter, **options)
+            meter.finish()
+            return found
+
+    way = click.option(
+        "--progress",
+        type=click.Choice(_WAYS),
+        default=_WAYS[0],
+        show_default=True,
+        help="How far the work is, on stderr: for people, as lines of JSON for programs, or not at all.",
+    )
+    follow = click.option(
+        "--parent", type=Pid(), metavar="PID", help="End as by an interrupt when the process with this number is gone."
+    )
+    return way(follow(common(run)))
+
+
+def asks_for_json(words: Sequence[str]) -> bool:
+    """Whether a command line asks for JSON on stderr: known before it is read, so that errors in it are told so."""
+    line = list(words)
+    line = line[: line.index("--")] if "--" in line else line
+    ways = [line[i + 1 : i + 2] for i, word in enumerate(line) if word == "--progress"]
+    return "--progress=json" in line or ["json"] in ways

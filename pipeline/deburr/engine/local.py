@@ -10,17 +10,16 @@ import json
 import logging
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
 from collections import deque
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
-from multiprocessing.connection import Connection, wait
 from typing import Any
 
 from deburr.core.errors import RunError
+from deburr.engine.channel import Channel, wait
 from deburr.engine.machine import share
 from deburr.engine.queue import Outcome, Queue, Task, outcome
 from deburr.engine.worker import GRACE
@@ -34,14 +33,12 @@ _FALSE_STARTS = 3
 _GLANCE = 1.0
 _START = (
     "import json, sys; sys.path[:] = json.loads(sys.argv[1]); "
-    "from deburr.engine.worker import main; main(int(sys.argv[2]), int(sys.argv[3]))"
+    "from deburr.engine.worker import main; main(int(sys.argv[2]))"
 )
 
 
 def run_local(tasks: Iterable[Task], function: str, workers: int, setup: dict[str, Any]) -> Iterator[Outcome]:
     """As `deburr.engine.queue.run`, in ``workers`` processes."""
-    if os.name != "posix":
-        raise RunError("--workers: more than one needs Linux or macOS; leave it out, or give a Dask --scheduler")
     hello = {"function": function, "setup": setup}
     crew = [_Worker(number, workers, hello) for number in range(workers)]
     queue = Queue(tasks, _ALONE_AFTER)
@@ -74,7 +71,7 @@ def _hand_out(queue: Queue, crew: list[_Worker]) -> None:
 def _gather(queue: Queue, crew: list[_Worker]) -> Iterator[Outcome]:
     """Wait until a worker says something or is found dead."""
     pipes = {worker.pipe: worker for worker in crew if worker.task is not None and worker.pipe is not None}
-    said = [pipes[pipe] for pipe in wait(list(pipes), timeout=_GLANCE) if isinstance(pipe, Connection)]
+    said = [pipes[pipe] for pipe in wait(list(pipes), _GLANCE)]
     silent = [worker for worker in pipes.values() if worker not in said and worker.dead]
     for worker in pipes.values():
         worker.mind_stop()
@@ -106,13 +103,13 @@ class _Lost:
     def __init__(self, code: int, ready: bool, seconds: float) -> None:
         self.ready, self.seconds = ready, seconds
         remedy = "run it again, and report it with its file if that stays so"
-        if code == -signal.SIGKILL:
+        if code == -getattr(signal, "SIGKILL", 9):
             self.cause = "signal 9: most likely out of memory"
             remedy = "give --memory less or fewer --workers"
-        elif code == 128 + signal.SIGXCPU:
+        elif code == 128 + getattr(signal, "SIGXCPU", 24):
             self.cause = "signal SIGXCPU: its processor time is used up"
             remedy = "raise the limit (ulimit -t)"
-        elif code < 0 or code > 128:
+        elif code < 0 or 128 < code < 256:
             number = -code if code < 0 else code - 128
             known = {member.value: member.name for member in signal.Signals}
             what = "a crash" if code < 0 else "it was told to end"
@@ -128,7 +125,7 @@ class _Worker:
     def __init__(self, number: int, workers: int, hello: dict[str, Any]) -> None:
         self.name = f"worker {number + 1}"
         self.task: Task | None = None
-        self.pipe: Connection | None = None
+        self.pipe: Channel | None = None
         self.false_starts = 0
         self._hello, self._number, self._workers = hello, number, workers
         self._process: subprocess.Popen[bytes] | None = None
@@ -160,11 +157,8 @@ class _Worker:
     def listen(self) -> dict[str, Any] | None:
         """What it says: None if it is dead, nothing if it has just come up. Raises `RunError` if it cannot work."""
         assert self.pipe is not None
-        try:
-            if not self.pipe.poll():
-                return None
-            reply: dict[str, Any] = json.loads(self.pipe.recv_bytes())
-        except (EOFError, OSError):
+        reply = self.pipe.receive()
+        if reply is None:
             return None
         if "failed" in reply:
             raise RunError(f"workers cannot load {self._hello['function']} ({reply['failed']}); check the installation")
@@ -198,27 +192,26 @@ class _Worker:
             return process.wait()
 
     def _start(self) -> None:
-        ours, theirs = socket.socketpair()
-        with theirs:
-            command = [sys.executable, "-P", "-c", _START]
-            path = [entry or os.getcwd() for entry in sys.path]
-            self._process = subprocess.Popen(
-                [*command, json.dumps(path), str(theirs.fileno()), str(os.getpid())],
-                env={**os.environ, **share(self._number, self._workers)},
-                pass_fds=[theirs.fileno()],
-                stdin=subprocess.DEVNULL,
-                stdout=2,  # results are the parent's to print
-                process_group=0,  # Ctrl-C reaches the parent alone, even before the worker can ignore it
-            )
-        self.pipe, self._ready = Connection(ours.detach()), False
+        path = [entry or os.getcwd() for entry in sys.path]
+        self._process = subprocess.Popen(
+            [sys.executable, "-P", "-c", _START, json.dumps(path), str(os.getpid())],
+            env={**os.environ, **share(self._number, self._workers)},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,  # what is printed goes to stderr: results are the parent's to print
+            # Ctrl-C reaches the parent alone, even before the worker can ignore it.
+            process_group=0 if os.name == "posix" else None,
+            creationflags=getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0),
+        )
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self.pipe, self._ready = Channel(self._process.stdout, self._process.stdin), False
         self._say(self._hello)
 
     def _say(self, message: dict[str, Any]) -> None:
         assert self.pipe is not None
-        text = json.dumps(message).encode()
         # To a worker that has just died: that is found out when its answer is waited for.
-        with suppress(BrokenPipeError, ConnectionResetError):
-            self.pipe.send_bytes(text)
+        with suppress(OSError):
+            self.pipe.send(message)
 
 
 def _dismiss(crew: list[_Worker]) -> None:

@@ -11,15 +11,16 @@ import signal
 import sys
 import time
 import traceback
+from _thread import interrupt_main
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from importlib import import_module
-from multiprocessing.connection import Connection
 from queue import SimpleQueue
 from threading import Thread
 from typing import Any
 
 from deburr.core.errors import DeburrError
+from deburr.engine.channel import Channel, of_worker, wait
 
 Function = Callable[[dict[str, Any]], Mapping[str, Any]]
 
@@ -60,53 +61,60 @@ def attempt(call: Function, task: dict[str, Any]) -> dict[str, Any]:
     return reply
 
 
-def main(descriptor: int, parent: int) -> None:
-    """Do what comes in by the pipe, until its other end is closed or the process ``parent`` is no more."""
+def main(parent: int) -> None:
+    """Do what the process ``parent`` says on stdin, until that is closed or ``parent`` is no more."""
     # The parent decides what an interruption means; it ends workers by SIGTERM, on which `finally` clauses run.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     # Who sends one of these means this process, and is told which it was.
-    for number in (signal.SIGHUP, signal.SIGQUIT, signal.SIGXCPU):
-        signal.signal(number, lambda number, _: sys.exit(128 + number))
-    os.set_inheritable(descriptor, False)
-    pipe = Connection(descriptor)
+    for name in ("SIGHUP", "SIGQUIT", "SIGXCPU"):
+        if hasattr(signal, name):  # not on Windows
+            signal.signal(getattr(signal, name), lambda number, _: sys.exit(128 + number))
+    pipe = of_worker()
     # Nobody waits for an answer any more: nothing to make words about.
-    with suppress(BrokenPipeError, ConnectionResetError, EOFError):
+    with suppress(OSError):
         _serve(pipe, parent)
 
 
-def _serve(pipe: Connection, parent: int) -> None:
-    hello = _receive(pipe)
-    inbox: SimpleQueue[dict[str, Any]] = SimpleQueue()
+def _serve(pipe: Channel, parent: int) -> None:
+    hello = _next(pipe)
+    if hello is None:
+        return
+    inbox: SimpleQueue[dict[str, Any] | None] = SimpleQueue()
     Thread(target=_listen, args=(pipe, inbox, parent), daemon=True).start()
     try:
         call = resolve(hello["function"])
     except Exception as error:
-        _send(pipe, {"failed": f"{type(error).__name__}: {error}"})
+        pipe.send({"failed": f"{type(error).__name__}: {error}"})
         return
-    _send(pipe, {})
-    while True:
-        _send(pipe, attempt(call, {**hello["setup"], **inbox.get()}))
+    pipe.send({})
+    while (task := inbox.get()) is not None:
+        pipe.send(attempt(call, {**hello["setup"], **task}))
 
 
-def _listen(pipe: Connection, inbox: SimpleQueue[dict[str, Any]], parent: int) -> None:
+def _next(pipe: Channel) -> dict[str, Any] | None:
+    """What comes next; None if nothing does."""
+    while not pipe.over:
+        if (message := pipe.receive()) is not None:
+            return message
+        wait([pipe], _GLANCE)
+    return None
+
+
+def _listen(pipe: Channel, inbox: SimpleQueue[dict[str, Any] | None], parent: int) -> None:
     """Pass on tasks; end the process when nobody waits for them any more."""
     # A process that the parent forked may hold the pipe open after the parent's death.
-    while os.getppid() == parent:
-        try:
-            if pipe.poll(_GLANCE):
-                inbox.put(_receive(pipe))
-        except (EOFError, OSError):
-            break
-    # The kernel keeps the time: code that never lets Python run must not keep an orphan alive.
-    signal.alarm(GRACE)
-    os.kill(os.getpid(), signal.SIGTERM)
-
-
-def _receive(pipe: Connection) -> dict[str, Any]:
-    message: dict[str, Any] = json.loads(pipe.recv_bytes())
-    return message
-
-
-def _send(pipe: Connection, message: Mapping[str, Any]) -> None:
-    pipe.send_bytes(json.dumps(message).encode())
+    while os.getppid() == parent and not pipe.over:
+        wait([pipe], _GLANCE)
+        if (task := pipe.receive()) is not None:
+            inbox.put(task)
+    if hasattr(signal, "alarm"):
+        # The kernel keeps the time: code that never lets Python run must not keep an orphan alive.
+        signal.alarm(GRACE)
+        os.kill(os.getpid(), signal.SIGTERM)
+    else:  # Windows, where `kill` leaves no time to clear away, and what waits in a queue is not interrupted
+        inbox.put(None)
+        time.sleep(_GLANCE / 4)
+        interrupt_main(signal.SIGTERM)
+        time.sleep(GRACE)
+        os._exit(1)

@@ -8,9 +8,9 @@ It appears under its name when it is complete (`deburr.scratch.unpack`).
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from io import RawIOBase
 from pathlib import Path
 from typing import Any
 
@@ -93,7 +93,7 @@ class Buckets:
         kind = record_type(self.kinds)
         with open(self.folder / "points", "rb", buffering=0) as file:
             for i in range(len(begins)):
-                records = self._ranged(file.fileno(), kind, begins[i], ends[i])
+                records = self._ranged(file, kind, begins[i], ends[i])
                 x, y = records["x"], records["y"]
                 rows = np.flatnonzero((x >= low[0]) & (x < high[0]) & (y >= low[1]) & (y < high[1]))
                 yield records[rows[np.argsort(records["row"][rows])]]
@@ -119,7 +119,7 @@ class Buckets:
         some = (ends > begins).any(axis=1)
         return begins[some], ends[some]
 
-    def _ranged(self, file: int, kind: np.dtype[np.void], begins: Ints, ends: Ints) -> Records:
+    def _ranged(self, file: RawIOBase, kind: np.dtype[np.void], begins: Ints, ends: Ints) -> Records:
         """The records in ranges (R,), ascending, and those between ranges that are close together."""
         some = ends > begins
         begins, ends = begins[some], ends[some]
@@ -128,8 +128,9 @@ class Buckets:
         records = np.empty(int((ends - begins).sum()), kind)
         room, at = records.view(np.uint8).data, 0
         for begin, end in zip((begins * kind.itemsize).tolist(), (ends * kind.itemsize).tolist(), strict=True):
+            file.seek(begin)
             while begin < end:
-                got = os.preadv(file, [room[at : at + end - begin]], begin)
+                got = file.readinto(room[at : at + end - begin])
                 if not got:
                     raise RunError(f"{self.folder}: is cut off; let no other program change scratch files, run again")
                 begin, at = begin + got, at + got

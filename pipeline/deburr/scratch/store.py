@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from deburr.core import locks
 from deburr.core.arrays import Floats
 from deburr.core.cloud import Extent, PointCloud
 from deburr.core.errors import ReadError, RunError
@@ -159,7 +160,9 @@ class Store:
             folder.rename(gone)  # at once: no other process finds a part of it
         except FileNotFoundError:
             return
-        shutil.rmtree(gone)
+        except PermissionError:  # Windows moves no folder of which a file is read; it goes with all scratch in the end
+            return
+        shutil.rmtree(gone, ignore_errors=True)
 
     def _records(self, file: FileRef, buckets: Buckets, low: Floats, high: Floats) -> Iterator[Records]:
         try:
@@ -277,16 +280,14 @@ def _astray(file: FileRef, extent: Extent) -> str:
 @contextmanager
 def _alone(place: Path, path: str) -> Iterator[None]:
     """While this lasts, no other process unpacks to ``place`` what it finds at ``path``."""
-    import fcntl
-
     with writing(place, path):
         place.parent.mkdir(mode=0o700, exist_ok=True)
         lock = open(place.with_name(f".lock-{place.name}"), "wb", opener=private)  # noqa: SIM115  # closed below
     with lock:
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX)
+            locks.take(lock.fileno(), wait=True)
         except OSError:
-            # Some network file systems have no locks. Then two may do the same work, and one throws it away.
+            # Some systems and network disks have no locks. Then two may do the same work, and one throws it away.
             yield
         else:
             for left in place.parent.glob(f".{place.name}.*"):

@@ -31,6 +31,11 @@ def check_folder(path: Path) -> None:
         raise WriteError(f"{path}: is a device or pipe, not a file; choose another output path")
 
 
+#: For `os.open`: no link is followed, and bytes stay as they are (Windows makes other line ends otherwise).
+AS_IT_IS = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
+#: For `os.open`: a pipe is not waited for.
+NO_WAIT = getattr(os, "O_NONBLOCK", 0)
+
 #: What `replacing` calls a file until it is complete.
 _TEMPORARY = re.compile(r"\.(.+)\.[0-9a-f]{12}(\.[^.]*)?", re.DOTALL)
 
@@ -92,7 +97,7 @@ def replacing(path: str | Path) -> Iterator[Path]:
 
 def _made(path: Path, mode: int) -> os.stat_result:
     """An empty new file, so that from the first byte on no more is open to others than in the end."""
-    made = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
+    made = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | AS_IT_IS, mode)
     try:
         return os.fstat(made)
     finally:
@@ -134,7 +139,33 @@ def private(path: str | os.PathLike[str], flags: int) -> int:
 
     Scratch files hold points of inputs that others may have no right to read.
     """
-    return os.open(path, flags | getattr(os, "O_NOFOLLOW", 0), 0o600)
+    return os.open(path, flags | AS_IT_IS, 0o600)
+
+
+def read_whole(descriptor: int, most: int) -> bytes:
+    """The first ``most`` bytes of an open file."""
+    os.lseek(descriptor, 0, os.SEEK_SET)
+    parts = []
+    while most > 0 and (part := os.read(descriptor, most)):
+        parts.append(part)
+        most -= len(part)
+    return b"".join(parts)
+
+
+def sync_folder(folder: Path) -> OSError | None:
+    """Put on the disk which files are in ``folder``: a new file is there only then. Returns why it was not possible:
+    Windows and some network disks cannot, and do it anyway or never."""
+    try:
+        descriptor = os.open(folder, os.O_RDONLY)
+    except OSError as error:
+        return error
+    try:
+        os.fsync(descriptor)
+    except OSError as error:
+        return error
+    finally:
+        os.close(descriptor)
+    return None
 
 
 def private_folder(path: Path) -> None:
