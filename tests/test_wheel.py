@@ -32,12 +32,14 @@ def test_the_only_top_level_name_is_deburr(names: list[str]) -> None:
     assert {top for top in tops if not top.endswith(".dist-info")} == {"deburr"}
 
 
-def test_it_is_a_namespace_with_every_module(names: list[str]) -> None:
-    assert "deburr/__init__.py" not in names
+def test_it_is_one_package_with_every_module(names: list[str]) -> None:
+    assert names.count("deburr/__init__.py") == 1
+    assert "deburr/py.typed" in names
+    assert "deburr/nn/deburr/deburr.safetensors" in names
     for root in ("stages", "pipeline", "plugins"):
         for source in (ROOT / root).rglob("*.py"):
             assert source.relative_to(ROOT / root).as_posix() in names
 
 
-def test_no_source_root_has_an_init() -> None:
-    assert not list(ROOT.glob("*/deburr/__init__.py"))
+def test_one_source_root_has_the_init_that_joins_them() -> None:
+    assert list(ROOT.glob("*/deburr/__init__.py")) == [ROOT / "stages" / "deburr" / "__init__.py"]

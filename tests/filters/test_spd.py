@@ -367,7 +367,7 @@ def test_what_is_told_of_the_noise_does_not_show_how_the_cloud_was_cut(
     whole = stage.run(cloud)
     tiled, _, done = tiling.tiled([stage], cloud, tiling.cells(cloud, (-1, -1), sides), 1.0)
     assert tiled.dims["NoiseLevel"].tobytes() == whole.dims["NoiseLevel"].tobytes()
-    figures, warnings = merged(stage, [packed(one.records[0]) for one in done])
+    figures, warnings = merged(stage, [packed(stage, one.records[0]) for one in done])
     assert figures == whole.history[-1].figures
     assert tuple(warnings) == whole.history[-1].warnings
     noted = merge([record.sums for one in done for record in one.records[0]])

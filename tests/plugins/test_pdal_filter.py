@@ -296,7 +296,7 @@ def test_names_of_packages_are_refused() -> None:
 
 
 def test_a_python_without_deburr(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "deburr.plugins", None)
+    monkeypatch.setitem(sys.modules, "deburr.plugins.pdal.inside", None)
     with pytest.raises(ImportError) as raised:
         exec(compile(SCRIPT.read_text(), "script", "exec"), {"__name__": "deburr_filter"})
     for part in ("pip install deburr", "pipeline pdal-doctor", sys.prefix, sys.version.split()[0]):
