@@ -34,9 +34,10 @@ house: $(VENV)/.installed-dev
 	@rm -rf build/house && mkdir -p build/house && cp -r stages/deburr pipeline/deburr plugins/deburr build/house/
 	@PYTHONPATH=build/house $(BIN)/lint-imports --no-cache
 
-# The quick tests once more on the oldest numpy that is supported, in an environment of its own.
+# The quick tests of all that computes once more on the oldest numpy that is supported, in an environment of its own.
+ON_OLD_NUMPY := core nn train readers filters writers show tiles scratch pipeline plugins batch/test_batch.py batch/test_vpc.py
 test-numpy1: .venv-numpy1/.installed
-	.venv-numpy1/bin/python -m pytest -m "not slow and not alldata" $(PYTEST_ARGS)
+	.venv-numpy1/bin/python -m pytest -m "not slow and not alldata" $(ON_OLD_NUMPY:%=tests/%) $(PYTEST_ARGS)
 
 # The tests on real PDAL, Debian 11's, which is fetched once into .pdal; skipped, loudly, where it is not to be had.
 test-pdal: .venv-numpy1/.installed
