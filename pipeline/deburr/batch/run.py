@@ -177,7 +177,7 @@ class Batch:
         clouds = self._clouds(tiles)
         new = []
         for cloud in clouds:
-            remembered = self._past.known(cloud.files, self._means.only_failed)
+            remembered = self._past.known(self._around(cloud), self._means.only_failed)
             if remembered is None:
                 new.append(cloud)
             else:
@@ -227,6 +227,10 @@ class Batch:
             for files in parts
         ]
 
+    def _around(self, cloud: _Cloud) -> list[int]:
+        """All files that what is found out of a cloud hangs on, its context among them."""
+        return [file.number for file in self._job.around(cloud.files).files]
+
     def _survey(self, clouds: Sequence[_Cloud]) -> list[_Cloud]:
         """Find out what is to be known of each cloud; those of which nothing could be. Raises `RunError` if all are."""
         lost: list[_Cloud] = []
@@ -247,7 +251,7 @@ class Batch:
                     partly.add(cloud)
                 cloud.passes.learn(work, merge(found))
                 if cloud.passes.survey() is None:
-                    self._past.remember(cloud.files, cloud.passes.known, complete=cloud not in partly)
+                    self._past.remember(self._around(cloud), cloud.passes.known, complete=cloud not in partly)
             if len(lost) == len(clouds):
                 raise RunError("no part of the cloud could be surveyed; see the failures above")
         return lost
