@@ -18,7 +18,7 @@ from deburr.core.arrays import Floats
 PACKAGE = Path(__file__).with_name("foreign") / "survey_tools"
 STAGES = {
     "readers.xyz": "Xyz", "writers.xyz": "XyzWriter", "filters.floor": "Floor", "filters.heights": "Heights",
-    "filters.bare": "Bare",
+    "filters.thin": "Thin", "filters.bare": "Bare",
 }  # fmt: skip
 SPEC = [{"type": "filters.floor", "below": 99.5}, "filters.heights", {"type": "filters.spd", "noise": 0.03}]
 
@@ -110,6 +110,40 @@ def test_they_keep_the_promises_that_are_shipped(stage: str, site: Path, tmp_pat
 def test_a_promise_that_is_broken_is_found(site: Path, tmp_path: Path) -> None:
     done = python([site], tmp_path, "-c", "from deburr.testing import contract; contract.check('filters.bare')", code=1)
     assert "every figure must stand in 'reports'" in done.stderr
+
+
+@pytest.mark.parametrize(("name", "where"), [("Blind", "check_tiles"), ("Hasty", "check_permutation")])
+def test_one_that_proves_nothing_or_breaks_ties_by_place_is_found(
+    name: str, where: str, site: Path, tmp_path: Path
+) -> None:
+    other = tmp_path / "site"
+    install(other, "wrong_tools", {"filters.thin": f"survey_tools.stages:{name}"})
+    shutil.copytree(site / "survey_tools", other / "survey_tools")
+    check = "from deburr.testing import contract; contract.check('filters.thin')"
+    said = python([other], tmp_path, "-c", check, code=1).stderr
+    assert f"in {where}" in said
+
+
+def test_cells_are_thinned_alike_whole_and_in_tiles(site: Path, tmp_path: Path) -> None:
+    # Every point stands in both files: of each pair the first file's is kept.
+    xyz = np.random.default_rng(1).uniform(0, 8, (300, 3)).round(2)
+    (tmp_path / "in").mkdir()
+    for name in "ab":
+        np.savetxt(tmp_path / "in" / f"{name}.xyz", xyz if name == "a" else xyz[::-1], fmt="%.17g")
+    np.savetxt(tmp_path / "whole.xyz", np.concatenate([xyz, xyz[::-1]]), fmt="%.17g")
+    spec = '[{"type": "filters.thin", "cell": 1.5}]'
+    command([site], tmp_path, "run", spec, "--input", "whole.xyz", "--output", "one.xyz")
+    command([site], tmp_path, "batch", spec, "in", "--out", "out", "--tile", "3")
+    assert points_of(tmp_path / "out" / "a.xyz").tolist() == points_of(tmp_path / "one.xyz").tolist()
+    assert (tmp_path / "out" / "b.xyz").read_text() == ""
+
+
+def test_an_extension_that_is_only_read_is_said(site: Path, tmp_path: Path) -> None:
+    other = tmp_path / "site"
+    install(other, "reading_tools", {"readers.xyz": "survey_tools.stages:Xyz"})
+    shutil.copytree(site / "survey_tools", other / "survey_tools")
+    said = command([other], tmp_path, "run", '["a.xyz", "b.xyz"]', code=2).stderr
+    assert "no stage writes files of extension '.xyz', which readers.xyz reads; give one of another extension" in said
 
 
 @pytest.mark.parametrize(

@@ -159,7 +159,22 @@ def _typed(entry: Entry, first: bool, last: bool) -> tuple[Entry, str]:
         kind = by_extension(kind_, filename) or _elsewhere(kind_, filename, first or last)
         if kind is not None:
             return replace(entry, type=kind, bare="", options={**entry.options, "filename": filename}), ""
+        if other := _other_way(kind_, filename):
+            return entry, other
     return entry, _why_untyped(filename, first or last)
+
+
+def _other_way(kind: str, filename: str) -> str:
+    """Why no stage of this ``kind`` (readers, writers) is for a file that only the other can have; else empty."""
+    other = by_extension({"readers": "writers", "writers": "readers"}.get(kind, ""), filename)
+    if other is None:
+        return ""
+    verb, theirs = ("reads", "writes") if kind == "readers" else ("writes", "reads")
+    known = ", ".join(sorted(extensions(kind)))
+    return (
+        f"no stage {verb} files of extension '{PurePath(filename).suffix}', which {other} {theirs}; give one of "
+        f"another extension ({known}), or name a {kind[:-1]} by its 'type'"
+    )
 
 
 def _elsewhere(kind: str, filename: str, at_end: bool) -> str | None:

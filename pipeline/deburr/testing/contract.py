@@ -63,6 +63,11 @@ def surface(count: int = 400, columns: bool = True) -> PointCloud:
     return PointCloud(xyz, dims)
 
 
+def doubled(cloud: PointCloud) -> PointCloud:
+    """Half of the points of ``cloud``, each of them twice; only their rows differ."""
+    return replace(cloud.select(np.arange(len(cloud)) // 2), rows=cloud.rows)
+
+
 def prepared(cloud: PointCloud, stage: Stage) -> PointCloud:
     """``cloud`` with what ``stage`` needs: coordinates for dimensions whose names end in X, Y or Z, else zeros."""
     letters = {"X": cloud.xyz[:, 0], "Y": cloud.xyz[:, 1], "Z": cloud.xyz[:, 2]}
@@ -221,7 +226,11 @@ def check(type_name: str, tolerance: float = 0.0) -> None:
         return
     for cloud in (surface(), surface(10).select(np.zeros(10, np.bool_))):
         check_filter(stage, cloud)
-    check_permutation(stage, surface(600), 1e-4)
-    if stage.reach({}) is not None:
-        for count in (400, 60):
-            check_tiles(stage, surface(count), side=3.0, halo=1.0, tolerance=tolerance)
+    for cloud in (surface(600), doubled(surface(600))):
+        check_permutation(stage, cloud, 1e-4)
+    reach = stage.reach({})
+    if reach is not None:
+        # Much less than the stage asks for is too narrow: that is for the stage to find out.
+        narrow = reach.length / 8 + reach.hops / 2
+        for count, halo in ((400, 1.0), (60, 1.0), (400, narrow)):
+            check_tiles(stage, surface(count), side=3.0, halo=halo, tolerance=tolerance)

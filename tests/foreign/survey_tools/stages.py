@@ -1,4 +1,4 @@
-"""Stages of another package: a reader and a writer of a text format, a filter that removes points, one that counts."""
+"""Stages of another package: a reader and a writer of a text format, filters that remove points, one that counts."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 import numpy as np
 from pydantic import Field
 
-from deburr.core.arrays import Bools
+from deburr.core.arrays import Bools, Floats, Ints
 from deburr.core.cloud import Extent, PointCloud, extent_of
 from deburr.core.errors import ReadError
 from deburr.core.figure import Count, Least, Most, Reports, Same, Summed
@@ -81,6 +81,76 @@ class Floor(Filter):
             "below": self.below,
         }
         return cloud.select(keep).note(self.type_name, figures)
+
+
+class Thin(Filter):
+    """Keep one point of each cubic cell: the one nearest to the cell's centre, of equally near ones the first."""
+
+    type_name: ClassVar[str] = "filters.thin"
+    scope: ClassVar[Scope] = "neighborhood"
+    reports: ClassVar[Reports] = {"points": Count(), "removed": Count()}
+    keeps_count: ClassVar[bool] = False
+    example: ClassVar[dict[str, Any]] = {"cell": 0.7}
+    cell: float = Field(1.0, gt=0, description="edge of the cells", json_schema_extra={"unit": "cloud units"})
+
+    @property
+    def looks_at(self) -> frozenset[str]:
+        """Nothing but coordinates."""
+        return frozenset()
+
+    def reach(self, known: Known) -> Reach:
+        """From one corner of a cell to the other."""
+        return Reach(length=self.cell * 3**0.5)
+
+    def run(self, cloud: PointCloud) -> PointCloud:
+        """One point a cell; those without coordinates stay. In a tile, what is not sure stays, unsettled."""
+        there = np.flatnonzero(cloud.located)
+        xyz = cloud.xyz[there]
+        # Cells begin at the origin of the coordinates, which is the same in all tiles.
+        cells = np.floor(xyz / self.cell)
+        apart = np.abs(xyz - (cells + 0.5) * self.cell)
+        squared = (apart**2).sum(axis=1)
+        order = np.lexsort((self._turns(cloud)[there], squared, *cells.T))
+        keep: Bools = np.ones(len(cloud), np.bool_)
+        keep[there[order[1:]]] = (cells[order[1:]] != cells[order[:-1]]).any(axis=1)
+        radii: Floats = np.zeros(len(cloud))
+        radii[there] = np.sqrt(((apart + self.cell / 2) ** 2).sum(axis=1))
+        sure = self._sure(cloud, radii)
+        cloud = cloud.settle(sure)
+        gone = ~keep & sure
+        figures = {"points": int(cloud.counted.sum()), "removed": int((gone & cloud.counted).sum())}
+        return cloud.select(~gone).note(self.type_name, figures)
+
+    def _turns(self, cloud: PointCloud) -> Ints:
+        """(N,) the places of the points by file and row, in whatever order they come."""
+        file = np.zeros(len(cloud), np.int32) if cloud.horizon is None else cloud.horizon.file
+        turns = np.empty(len(cloud), np.int64)
+        turns[np.lexsort((cloud.rows, file))] = np.arange(len(cloud))
+        return turns
+
+    def _sure(self, cloud: PointCloud, radii: Floats) -> Bools:
+        """(N,) which points are settled, and have within ``radii`` (N,) settled points alone and none unseen."""
+        if cloud.horizon is None:
+            return cloud.settled
+        return cloud.settled & cloud.horizon.sure(cloud.xyz, radii, cloud.original[~cloud.settled])
+
+
+class Blind(Thin):
+    """Thin, and take every point of a tile for certain."""
+
+    type_name: ClassVar[str] = "filters.thin"
+
+    def _sure(self, cloud: PointCloud, radii: Floats) -> Bools:
+        return cloud.settled
+
+
+class Hasty(Thin):
+    """Thin, and of equally near points keep the one that comes first here."""
+
+    type_name: ClassVar[str] = "filters.thin"
+
+    def _turns(self, cloud: PointCloud) -> Ints:
+        return np.arange(len(cloud))
 
 
 class Heights(Filter):
