@@ -69,6 +69,20 @@ def test_files_do_not_go_in_circles() -> None:
     assert after == {}
 
 
+def test_no_stage_is_known_by_name() -> None:
+    """Where no stage stands, no text of the code is the type of one: but for what is denoised with by default."""
+    kinds = ("readers", "filters", "writers")
+    types = {name.removeprefix("deburr.") for name in modules() if name.split(".")[1:2] and name.split(".")[1] in kinds}
+    known = [
+        (name, node.value)
+        for name in modules()
+        if len(name.split(".")) > 1 and name.split(".")[1] not in (*kinds, "nn", "plugins")
+        for node in ast.walk(ast.parse(modules()[name].read_text(encoding="utf-8")))
+        if isinstance(node, ast.Constant) and node.value in types and "." in str(node.value)
+    ]
+    assert known == [("deburr.pipeline.info", "filters.spd"), ("deburr.cli.run", "filters.spd")]
+
+
 def test_no_folder_holds_more_than_a_sixth_of_the_lines() -> None:
     lines: Counter[str] = Counter()
     for name, path in modules().items():

@@ -51,11 +51,6 @@ def _log_shown(narrate: bool = False) -> Iterator[None]:
         logger.setLevel(before)
 
 
-#: Guesses of how long stages work, by the first word of their type; what is not here are filters.
-_WEIGHTS = {"readers": 1.0, "writers": 1.0, "filters.spd": 10.0}
-_FILTER = 3.0
-
-
 @contextmanager
 def running(plan: Plan, meter: Meter, quiet: bool) -> Iterator[None]:
     """Show, by ``meter``, the progress of ``plan``, which is run in memory inside the block."""
@@ -72,7 +67,7 @@ class _Stages:
     """Hears the stages of a plan, and makes one share of what they say."""
 
     def __init__(self, plan: Plan, meter: Meter) -> None:
-        weights = [sum(map(_weight, (step.stage.type_name for step in steps))) for steps in plan.runs]
+        weights = [sum(step.stage.effort for step in steps) for steps in plan.runs]
         self._parts = [(own, sum(weights[i + 1 :])) for i, own in enumerate(weights)]
         self._meter, self._label, self._done = meter, "", 0
         self._points = _points(plan) if meter.json else None
@@ -92,10 +87,6 @@ class _Stages:
             self._done = done
             share = min(1.0, done / total)
             self._meter.reach(TILE, share, None if self._points is None else round(share * self._points))
-
-
-def _weight(type_name: str) -> float:
-    return _WEIGHTS.get(type_name, _WEIGHTS.get(type_name.partition(".")[0], _FILTER))
 
 
 def _points(plan: Plan) -> int | None:

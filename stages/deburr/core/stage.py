@@ -64,7 +64,8 @@ class Stage(BaseModel):
     ``reports`` says of each figure that the stage notes how it is told, and how those of tiles are merged: one that is
     not there is told as it stands, and in tiles it is refused. ``joins``: several clouds become one before the stage.
     ``extensions``: of the files that a reader or writer is chosen for, lower case, without dot. ``example``: options
-    that make the stage do something, for who tries all stages.
+    that make the stage do something, for who tries all stages. ``effort``: about how many times as long as reading it
+    takes, for the progress that is shown.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
@@ -81,6 +82,7 @@ class Stage(BaseModel):
     joins: ClassVar[bool] = False
     extensions: ClassVar[tuple[str, ...]] = ()
     example: ClassVar[Mapping[str, Any]] = {}
+    effort: ClassVar[float] = 1.0
 
     tag: str | None = Field(None, description="a name for this stage, for --stage.TAG.option overrides")
     user_data: Any = Field(None, description="anything; ignored")
@@ -134,6 +136,7 @@ class Filter(Stage, ABC):
     ``keeps_count``: as many points leave it as reach it, at least with its ``example``.
     """
 
+    effort: ClassVar[float] = 3.0
     moves_afar: ClassVar[bool] = False
     keeps_count: ClassVar[bool] = True
 

@@ -56,6 +56,7 @@ class Spd(Filter):
     """
 
     type_name: ClassVar[str] = "filters.spd"
+    effort: ClassVar[float] = 10.0
     reports: ClassVar[Reports] = {
         **dict.fromkeys(("points", "points_left_out", "points_held"), Count()),
         **dict.fromkeys(("model", "noise_source", "steps", "strips_apart"), Same()),

@@ -30,7 +30,7 @@ def read_points(file: BinaryIO, source: LasSource, wanted: int, size: int) -> It
         for at in range(0, len(records), _CHUNK):
             assert points is not None  # for mypy
             points.fill(records[at : at + _CHUNK])
-            advance("readers.las", begin + min(at + _CHUNK, len(records)), wanted)
+            advance("read points", begin + min(at + _CHUNK, len(records)), wanted)
         records.flags.writeable = False
         yield records
         # Gone before the next are made: two parts at a time would take twice the memory.
