@@ -30,10 +30,10 @@ def with_foreign(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
     monkeypatch.setattr(registry, "entry_points", found)
     monkeypatch.setattr(EntryPoint, "load", lambda _: Foreign)
-    for cached in (registry._foreign, registry.stage_class):
+    for cached in (registry._foreign, registry._class):
         cached.cache_clear()
     yield
-    for cached in (registry._foreign, registry.stage_class):
+    for cached in (registry._foreign, registry._class):
         cached.cache_clear()
 
 

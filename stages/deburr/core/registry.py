@@ -126,15 +126,21 @@ def hosted(type_name: str) -> type[Stage] | None:
     return next((found for host in hosts() if (found := host.stage_class(type_name)) is not None), None)
 
 
-@cache
 def stage_class(type_name: str) -> type[Stage]:
     """The class behind a JSON type. Raises `SpecError` for one that does not exist."""
+    if type_name in _foreign() or type_name in _own():
+        return _class(type_name)
+    # Which host is there may change, and each remembers its own.
+    if (found := hosted(type_name)) is not None:
+        return found
+    raise SpecError(why_unknown(type_name))
+
+
+@cache
+def _class(type_name: str) -> type[Stage]:
+    """Of a stage of deburr's own, or of another package."""
     if type_name in _foreign():
         return _loaded(_foreign()[type_name])
-    if type_name not in _own():
-        if (found := hosted(type_name)) is not None:
-            return found
-        raise SpecError(why_unknown(type_name))
     module = whole_import(f"deburr.{type_name}")
     for member in vars(module).values():
         if isinstance(member, type) and issubclass(member, Stage) and vars(member).get("type_name") == type_name:
