@@ -16,7 +16,7 @@ from deburr.batch import outputs
 from deburr.batch.inputs import expand
 from deburr.batch.ledger import Ledger
 from deburr.batch.prepare import LEDGER, Prepared, Request, left_in, prepare
-from deburr.batch.run import Batch, Means, View, clear
+from deburr.batch.run import Batch, Means, Silent, View, clear
 from deburr.batch.space import everything
 from deburr.batch.vpc import SUFFIX
 from deburr.core.errors import DeburrWarning, SpecError
@@ -117,7 +117,7 @@ def batch(
         memory=memory, name=name, retile=retile, tile=tile, vpc=vpc, independent=independent,
         overrides=as_overrides(overrides), shared=scheduler is not None,
     )  # fmt: skip
-    told = _Listening(view)
+    told = _Listening(view or Silent())
     found = run(asked, prepare(asked, asked.out / SCRATCH), told, scheduler, retry_failed)
     for sentence in told.warnings:
         warnings.warn(sentence, DeburrWarning, stacklevel=2)
@@ -125,19 +125,18 @@ def batch(
 
 
 class _Listening:
-    """Keeps warnings, and hands on everything to a view if there is one."""
+    """Keeps warnings, and hands on everything to a view."""
 
-    def __init__(self, view: View | None) -> None:
+    def __init__(self, view: View) -> None:
         self._view = view
         self.warnings: list[str] = []
 
     def warn(self, sentence: str) -> None:
         self.warnings.append(sentence)
-        if self._view is not None:
-            self._view.warn(sentence)
+        self._view.warn(sentence)
 
     def __getattr__(self, name: str) -> Any:
-        return getattr(self._view, name) if self._view is not None else lambda *told, **more: None
+        return getattr(self._view, name)
 
 
 def request(
