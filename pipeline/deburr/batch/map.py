@@ -24,7 +24,7 @@ _NAMED = 4
 
 
 def draw(records: Sequence[TileRecord], path: Path, unit: str) -> None:
-    """Write a PNG of the tiles' boxes; ``unit`` as of `crs.unit`."""
+    """Write a PNG of the tiles' boxes; ``unit`` as of `deburr.core.crs.words.unit`."""
     _drawing.load()
     from matplotlib.figure import Figure
 

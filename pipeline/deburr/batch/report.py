@@ -40,7 +40,7 @@ def difference(before: float, after: float) -> float:
 
 
 def write(folder: Path, tiles: Sequence[TileRecord], files: Sequence[FileRecord], unit: str) -> dict[str, Any]:
-    """Write ``tiles.csv`` into ``folder`` and return the totals for the report; ``unit`` as of `crs.unit`.
+    """Write ``tiles.csv`` into ``folder`` and return the totals for the report; ``unit`` as of `deburr.core.crs.words.unit`.
 
     Raises `WriteError`.
     """

@@ -28,7 +28,7 @@ class BatchView:
 
     Parameters
     ----------
-    unit : of lengths, as of `crs.unit`.
+    unit : of lengths, as of `deburr.core.crs.words.unit`.
     quiet : show warnings and failures only.
     clock : seconds, for tests.
     meter : what shows how far the command is; default: a bar.
@@ -118,7 +118,7 @@ class BatchView:
         out.warn(sentence)
 
     def finish(self, totals: Mapping[str, Any]) -> None:
-        """The end: what failed, and what was achieved; ``totals`` as of `batch_report.totals`."""
+        """The end: what failed, and what was achieved; ``totals`` as of `deburr.batch.report.totals`."""
         from deburr.batch.report import headline
 
         self._meter.hide()
