@@ -40,9 +40,9 @@ def difference(before: float, after: float) -> float:
 
 
 def write(folder: Path, tiles: Sequence[TileRecord], files: Sequence[FileRecord], unit: str) -> dict[str, Any]:
-    """Write ``tiles.csv`` into ``folder`` and return the totals for the report; ``unit`` as of `deburr.core.crs.words.unit`.
+    """Write ``tiles.csv`` into ``folder`` and return the totals for the report.
 
-    Raises `WriteError`.
+    ``unit``: of lengths, as of `deburr.core.crs.words.unit`. Raises `WriteError`.
     """
     table = _columns(re.sub(r"\W+", "_", unit))
     with replacing(folder / NAME) as temporary, open(temporary, "w", encoding="utf-8", newline="") as file:
