@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 import os
 import secrets
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -92,9 +92,15 @@ class _Told:
 
     def read(self, low: Any, high: Any) -> tuple[PointCloud, Any]:
         cloud, file = self.store.read(low, high)
+        return self._told(cloud), file
+
+    def _told(self, cloud: PointCloud) -> PointCloud:
         told = Record("readers", {"units": self.units} if self.units else {})
-        object.__setattr__(cloud, "history", (told,))
-        return cloud, file
+        return replace(cloud, history=(told,))
+
+    def nowhere(self, low: Any, high: Any) -> Iterator[tuple[PointCloud, Any]]:
+        for cloud, file in self.store.nowhere(low, high):
+            yield self._told(cloud), file
 
     def count(self, low: Any, high: Any) -> int:
         return self.store.count(low, high)

@@ -117,6 +117,8 @@ def _prepared(plan: Plan, asked: int | None, folder: Path, view: Any) -> Prepare
     filters, places = checked(plan)
     assert plan.reader is not None
     outline = plan.reader.outline()
+    with blamed(plan.steps[0].where):
+        FileRef.check_located(plan.reader.filename, outline.extent)
     limit = memory.points(asked or int(0.8 * memory.available()))
     ref = FileRef.of(plan.reader, 0, outline)
     store = Store([ref], folder / "points", looked_at(filters), chunk(limit))

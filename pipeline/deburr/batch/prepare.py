@@ -250,7 +250,9 @@ def _outlines(request: Request) -> tuple[dict[Path, Outline], dict[str, str]]:
         reader = _plan(request, path).reader
         assert reader is not None
         try:
-            found[path] = reader.outline()
+            told = reader.outline()
+            FileRef.check_located(path, told.extent)
+            found[path] = told
         except DeburrError as error:
             failed[str(path)] = f"{reader.type_name}: {error}"
     return found, failed

@@ -53,7 +53,7 @@ def _clean(task: Mapping[str, Any], all_: job.Job) -> dict[str, Any]:
     work, core = all_.work(task["known"], None), job.core_of(task["core"])
     view = all_.view(core.files)
     done = process(view, work, core, task["halo"], all_.limit)
-    results = held(done.pieces)
+    results = held([*done.pieces, *done.nowhere])
     record: dict[str, Any] = {**_account(done), **_moved(done), **_noise(done, work, view)}
     record["stages"] = [
         figures.packed(stage, records) for stage, records in zip(work.stages, done.records, strict=True)
@@ -142,7 +142,7 @@ def _moved(done: Done) -> dict[str, Any]:
     squares = np.concatenate([((piece.xyz - piece.original) ** 2).sum(axis=1) for piece in done.pieces])
     return {
         "displacements": Histogram.of(np.sqrt(squares[squares > 0])).as_json(),
-        "points": len(squares),
+        "points": len(squares) + sum(len(piece.rows) for piece in done.nowhere),
         "moved": int((squares > 0).sum()),
         "displacement_rms": float(np.sqrt(squares.mean())) if len(squares) else 0.0,
         "displacement_max": float(np.sqrt(squares.max(initial=0.0))),

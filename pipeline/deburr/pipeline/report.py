@@ -85,7 +85,8 @@ def moved(before: PointCloud | None, after: PointCloud | None) -> dict[str, Any]
     """How far points went between two clouds of the same points: JSON values, cloud units; None where none went."""
     if before is None or after is None or after.xyz is before.xyz or not np.array_equal(before.rows, after.rows):
         return None
-    lengths = np.linalg.norm(after.xyz - before.xyz, axis=1)
+    rows = before.located & after.located
+    lengths = np.linalg.norm(after.xyz[rows] - before.xyz[rows], axis=1)
     lengths = lengths[lengths > 0]
     if not len(lengths):
         return None

@@ -1,7 +1,8 @@
 """The points of one file in scratch: records of a fixed size, sorted by where they lie, so that a box is read quickly.
 
 A folder holds ``points`` (the records, chunk after chunk; within a chunk cell by cell of a grid over x and y, within a
-cell in the file's order), ``index.npz`` (the grid's edges, and where each cell begins in each chunk) and ``head.json``.
+cell in the file's order), ``nowhere`` (those of points without coordinates, which lie in no box, in the file's order),
+``index.npz`` (the grid's edges, and where each cell begins in each chunk) and ``head.json``.
 It appears under its name when it is complete (`deburr.scratch.unpack`).
 """
 
@@ -25,6 +26,8 @@ from deburr.core.files import private
 Records = npt.NDArray[np.void]
 Kinds = Mapping[str, np.dtype[Any]]
 
+#: The files of records.
+POINTS, NOWHERE = "points", "nowhere"
 #: Ranges that are fewer bytes apart are read in one go, with what lies between.
 _GAP = 1 << 15
 
@@ -46,6 +49,7 @@ class Buckets:
     starts : (C, D W + 1) int64: the record where each cell of each chunk begins, and where the chunk ends; cells of
         the same y follow each other.
     extent : that of the points themselves.
+    nowhere : how many of them have no coordinates.
     """
 
     folder: Path
@@ -54,6 +58,7 @@ class Buckets:
     y: Floats
     starts: Ints
     extent: Extent
+    nowhere: int = 0
 
     @classmethod
     def load(cls, folder: Path) -> Buckets | None:
@@ -62,20 +67,21 @@ class Buckets:
             head = json.loads((folder / "head.json").read_bytes())
             with np.load(folder / "index.npz", allow_pickle=False) as index:
                 x, y, starts, low, high = (index[name] for name in ("x", "y", "starts", "low", "high"))
-            size = (folder / "points").stat().st_size
+            sizes = [(folder / name).stat().st_size for name in (POINTS, NOWHERE)]
         except (FileNotFoundError, NotADirectoryError):
             return None
         kinds = kinds_from_json(head["kinds"])
-        if size != head["count"] * record_type(kinds).itemsize:
+        counts = [head["count"] - head["nowhere"], head["nowhere"]]
+        if sizes != [count * record_type(kinds).itemsize for count in counts]:
             return None
-        return cls(folder, kinds, x, y, starts, Extent(head["count"], low, high))
+        return cls(folder, kinds, x, y, starts, Extent(head["count"], low, high), head["nowhere"])
 
     def save(self) -> None:
         """Write all but the points into ``folder``."""
         extent = self.extent
         with open(self.folder / "index.npz", "wb", opener=private) as file:
             np.savez(file, x=self.x, y=self.y, starts=self.starts, low=extent.low, high=extent.high)
-        head = {"count": extent.count, "kinds": kinds_as_json(self.kinds)}
+        head = {"count": extent.count, "nowhere": self.nowhere, "kinds": kinds_as_json(self.kinds)}
         with open(self.folder / "head.json", "w", encoding="utf-8", opener=private) as text:
             json.dump(head, text)
 
@@ -91,18 +97,29 @@ class Buckets:
         """
         begins, ends = self._ranges(low, high)
         kind = record_type(self.kinds)
-        with open(self.folder / "points", "rb", buffering=0) as file:
+        with open(self.folder / POINTS, "rb", buffering=0) as file:
             for i in range(len(begins)):
                 records = self._ranged(file, kind, begins[i], ends[i])
                 x, y = records["x"], records["y"]
                 rows = np.flatnonzero((x >= low[0]) & (x < high[0]) & (y >= low[1]) & (y < high[1]))
                 yield records[rows[np.argsort(records["row"][rows])]]
 
+    def read_nowhere(self, size: int) -> Iterator[Records]:
+        """The records of points without coordinates, by row, ``size`` at a time.
+
+        Raises `RunError`, and FileNotFoundError where another process has released them.
+        """
+        kind = record_type(self.kinds)
+        with open(self.folder / NOWHERE, "rb", buffering=0) as file:
+            for begin in range(0, self.nowhere, size):
+                count = min(size, self.nowhere - begin)
+                yield self._ranged(file, kind, np.array([begin]), np.array([begin + count]))
+
     def histogram(self) -> tuple[Ints, Floats, Floats]:
         """How many points the cells hold, (W, D), and their edges (W + 1,), (D + 1,): all points lie between."""
         counts = np.diff(self.starts, axis=1).sum(axis=0).reshape(len(self.y) - 1, len(self.x) - 1).T
         x, y = self.x.copy(), self.y.copy()
-        if self.extent.count:
+        if self.extent.count > self.nowhere:
             for edges, low, high in zip((x, y), self.extent.low, self.extent.high, strict=False):
                 edges[0], edges[-1] = min(edges[0], low), max(edges[-1], np.nextafter(high, np.inf))
         return counts, x, y

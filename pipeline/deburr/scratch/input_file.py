@@ -55,6 +55,12 @@ class FileRef:
         assert isinstance(reader, Reader)
         return reader
 
+    @staticmethod
+    def check_located(path: str | os.PathLike[str], extent: Extent) -> None:
+        """Raise `ReadError` for a file of which no point has coordinates: it lies nowhere."""
+        if extent.count and not np.isfinite([extent.low, extent.high]).all():
+            raise ReadError(f"{os.fspath(path)}: none of its points has coordinates; leave the file out")
+
     def check(self) -> None:
         """Raise `ReadError` if the file is not in the state any more that this was told of."""
         try:

@@ -14,7 +14,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from deburr.core.arrays import Floats, Ints
-from deburr.core.cloud import Extent, PointCloud, kinds
+from deburr.core.cloud import Extent, PointCloud, extent_of, kinds
 from deburr.core.errors import WriteError
 from deburr.core.files import private
 from deburr.core.stage import Reader
@@ -63,8 +63,7 @@ class Held:
 
     @property
     def shape(self) -> Shape:
-        xyz = self.columns.xyz
-        extent = Extent(len(xyz), xyz.min(axis=0, initial=np.inf), xyz.max(axis=0, initial=-np.inf))
+        extent = extent_of(self.columns.xyz)
         kinds = {name: np.dtype((c.dtype, c.shape[1:])) for name, c in self.columns.dims.items()}
         return Shape(extent, kinds, self.taken)
 

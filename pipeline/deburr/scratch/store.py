@@ -77,19 +77,35 @@ class Store:
         """
         there = [(file, self.unpack(file.number)) for file in self.meeting(low, high)]
         room = sum(buckets.count(low, high) for _, buckets in there)
-        # Room for all points of the cells; what is not filled in the end is never touched, and takes no memory.
+        return self._cloud(((file.number, some) for file, buckets in there
+                            for some in _readable(file, buckets, buckets.read(low, high))), room)  # fmt: skip
+
+    def nowhere(self, low: Floats, high: Floats) -> Iterator[tuple[PointCloud, npt.NDArray[np.int32]]]:
+        """The points without coordinates of the files whose lowest corner lies in [low, high), (2,) each: of every
+        file they are met in one box of several that cover the plane. As `read`, in parts of a chunk at most."""
+        for file in self.meeting(low, high):
+            if not ((file.low >= low) & (file.low < high)).all():
+                continue
+            buckets = self.unpack(file.number)
+            for records in _readable(file, buckets, buckets.read_nowhere(self.chunk)):
+                yield self._cloud([(file.number, records)], len(records))
+
+    def _cloud(self, parts: Iterable[tuple[int, Records]], room: int) -> tuple[PointCloud, npt.NDArray[np.int32]]:
+        """The points of records, each with its file's number, and (N,) these; there is ``room`` for what there may be.
+
+        What of it is not filled in the end is never touched, and takes no memory."""
         xyz, rows, numbers = np.empty((room, 3)), np.empty(room, np.int64), np.empty(room, np.int32)
         dims = {name: np.zeros((room, *kind.shape), kind.base) for name, kind in self.kinds.items()}
         at = 0
-        for file, buckets in there:
-            for records in self._records(file, buckets, low, high):
-                here = slice(at, at + len(records))
-                for axis, name in enumerate("xyz"):
-                    xyz[here, axis] = records[name]
-                rows[here], numbers[here] = records["row"], file.number
-                for name in buckets.kinds:
-                    dims[name][here] = records[f"dim:{name}"]
-                at = here.stop
+        for number, records in parts:
+            here = slice(at, at + len(records))
+            for axis, name in enumerate("xyz"):
+                xyz[here, axis] = records[name]
+            rows[here], numbers[here] = records["row"], number
+            for name, column in dims.items():
+                if f"dim:{name}" in (records.dtype.names or ()):
+                    column[here] = records[f"dim:{name}"]
+            at = here.stop
         columns = {name: column[:at] for name, column in dims.items()}
         crs = self.files[0].crs if self.files else None
         return PointCloud(xyz[:at], columns, rows=rows[:at], crs=crs, extent=self.extent), numbers[:at]
@@ -164,15 +180,6 @@ class Store:
             return
         shutil.rmtree(gone, ignore_errors=True)
 
-    def _records(self, file: FileRef, buckets: Buckets, low: Floats, high: Floats) -> Iterator[Records]:
-        try:
-            yield from buckets.read(low, high)
-        except OSError as error:
-            raise RunError(
-                f"{buckets.folder}: the unpacked points of {file.path} cannot be read ({error.strerror}); "
-                "keep scratch files in a sound place and run again"
-            ) from error
-
     def _existing(self, file: FileRef) -> Buckets | None:
         known = self._opened.pop(file.number, None)
         if known is None or not known.folder.exists():  # another process may have released it
@@ -220,6 +227,17 @@ def size(files: Sequence[FileRef], dims: frozenset[str] | None = None, chunk: in
         # The index besides, the grid's edges, and heads.
         total += file.extent.count * record_type(wanted).itemsize + 8 * (chunks + 2) * (CELLS + 1) + 4096
     return total
+
+
+def _readable(file: FileRef, buckets: Buckets, records: Iterator[Records]) -> Iterator[Records]:
+    """``records`` of ``file``. Raises `RunError` where they cannot be read."""
+    try:
+        yield from records
+    except OSError as error:
+        raise RunError(
+            f"{buckets.folder}: the unpacked points of {file.path} cannot be read ({error.strerror}); "
+            "keep scratch files in a sound place and run again"
+        ) from error
 
 
 def _merged(files: Sequence[FileRef], dims: frozenset[str] | None) -> Kinds:

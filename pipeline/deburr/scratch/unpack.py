@@ -13,13 +13,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from deburr.core.arrays import Floats
+from deburr.core.arrays import Floats, Ints
 from deburr.core.cloud import Extent, PointCloud, kinds
 from deburr.core.errors import ReadError, WriteError
 from deburr.core.files import private
 from deburr.core.progress import advance, listening
 from deburr.core.stage import Reader
-from deburr.scratch.cells import Buckets, Kinds, Records, record_type
+from deburr.scratch.cells import NOWHERE, POINTS, Buckets, Kinds, Records, record_type
 
 #: Points read at a time: some tens of megabytes.
 CHUNK = 500_000
@@ -55,28 +55,30 @@ def unpack(reader: Reader, extent: Extent, wanted: Kinds, folder: Path, chunk: i
 def _filled(folder: Path, reader: Reader, wanted: Kinds, extent: Extent, chunk: int) -> Buckets:
     """The points in ``folder``, which may hold those of a first attempt, in a grid over ``extent``."""
     grid = _grid(extent)
-    starts, low, high, count = [], np.full(3, np.inf), np.full(3, -np.inf), 0
+    starts, low, high, count, lost = [], np.full(3, np.inf), np.full(3, -np.inf), 0, 0
     with writing(folder, reader.filename):
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        file = open(folder / "points", "wb", buffering=0, opener=private)  # noqa: SIM115  # closed below
-    with file:
+        file, nowhere = (open(folder / one, "wb", buffering=0, opener=private) for one in (POINTS, NOWHERE))  # noqa: SIM115
+    with file, nowhere:
         for part in _parts(reader, chunk):
-            if not part.located.all():
-                raise ReadError(
-                    f"{reader.filename}: has points without coordinates (NaN or infinite), which lie in no tile; leave "
-                    "them out by the reader's option 'missing': 'drop', or run the file alone with 'pipeline run'"
-                )
+            there = part.located
+            apart = np.empty(0, record_type(wanted))
+            if not there.all():
+                apart = _recorded(part, wanted, np.flatnonzero(~there), reader.filename)
+                part = part.select(there)
             records, begins = _packed(part, wanted, grid, reader.filename)
             starts.append(count + begins)
-            count += len(records)
-            low, high = np.minimum(low, part.xyz.min(axis=0)), np.maximum(high, part.xyz.max(axis=0))
+            count, lost = count + len(records), lost + len(apart)
+            low = np.minimum(low, part.xyz.min(axis=0, initial=np.inf))
+            high = np.maximum(high, part.xyz.max(axis=0, initial=-np.inf))
             del part  # before the next is read
             with writing(folder, reader.filename):
                 _write(file, records)
-            advance(f"unpacking {Path(reader.filename).name}", count, max(count, extent.count))
+                _write(nowhere, apart)
+            advance(f"unpacking {Path(reader.filename).name}", count + lost, max(count + lost, extent.count))
     cells = (len(grid[0]) - 1) * (len(grid[1]) - 1)
     index = np.array(starts, dtype=np.int64).reshape(-1, cells + 1)
-    return Buckets(folder, wanted, *grid, index, Extent(count, low, high))
+    return Buckets(folder, wanted, *grid, index, Extent(count + lost, low, high), lost)
 
 
 def _parts(reader: Reader, chunk: int) -> Iterator[PointCloud]:
@@ -101,20 +103,25 @@ def _packed(
     cloud: PointCloud, wanted: Kinds, grid: tuple[Floats, Floats], path: str
 ) -> tuple[Records, npt.NDArray[np.int64]]:
     """The records of ``cloud``, sorted by cell, and where each of the M cells begins and the last ends, (M + 1,)."""
-    there = kinds(cloud.dims)
-    if any(name not in there or there[name].newbyteorder("<") != kind for name, kind in wanted.items()):
-        raise ReadError(f"{path}: has other dimensions than a moment ago; run again when nothing writes to it")
     x, y = (_cell(edges, cloud.xyz[:, axis]) for axis, edges in enumerate(grid))
     cells = (y * np.uint16(len(grid[0]) - 1) + x).astype(np.uint16)
     order = np.argsort(cells, kind="stable")  # by radix, for this type
-    records = np.empty(len(cloud), record_type(wanted))
+    counts = np.bincount(cells, minlength=(len(grid[0]) - 1) * (len(grid[1]) - 1))
+    return _recorded(cloud, wanted, order, path), np.append(0, np.cumsum(counts))
+
+
+def _recorded(cloud: PointCloud, wanted: Kinds, order: Ints, path: str) -> Records:
+    """The records of the points ``order`` (M,) of ``cloud``."""
+    there = kinds(cloud.dims)
+    if any(name not in there or there[name].newbyteorder("<") != kind for name, kind in wanted.items()):
+        raise ReadError(f"{path}: has other dimensions than a moment ago; run again when nothing writes to it")
+    records = np.empty(len(order), record_type(wanted))
     for axis, name in enumerate("xyz"):
         records[name] = cloud.xyz[order, axis]
     records["row"] = cloud.rows[order]
     for name in wanted:
         records[f"dim:{name}"] = cloud.dims[name][order]
-    counts = np.bincount(cells, minlength=(len(grid[0]) - 1) * (len(grid[1]) - 1))
-    return records, np.append(0, np.cumsum(counts))
+    return records
 
 
 def _cell(edges: Floats, values: Floats) -> npt.NDArray[np.uint16]:
@@ -136,7 +143,7 @@ def _grid(extent: Extent) -> tuple[Floats, Floats]:
 
 def _fits(made: Buckets) -> bool:
     """Whether the grid is about as large as what it holds."""
-    if made.extent.count <= _POINTS:
+    if made.extent.count - made.nowhere <= _POINTS:
         return True
     low, high = np.array([made.x[0], made.y[0]]), np.array([made.x[-1], made.y[-1]])
     least, most = made.extent.low[:2], made.extent.high[:2]

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 
-from deburr.core.cloud import Extent, PointCloud
+from deburr.core.cloud import Extent, PointCloud, located
 from deburr.core.stage import Filter
 from deburr.core.sums import merge
 from deburr.tiles.surveys import Passes, sample
@@ -28,9 +29,22 @@ class Memory:
 
     def read(self, low: Any, high: Any) -> tuple[PointCloud, Any]:
         plan = self.cloud.original[:, :2]
-        rows = np.flatnonzero(((plan >= low) & (plan < high)).all(axis=1))
+        rows = np.flatnonzero(self._there & ((plan >= low) & (plan < high)).all(axis=1))
         rows = rows[np.lexsort((self.cloud.rows[rows], self.file[rows]))]
         return self.cloud.select(rows), self.file[rows]
+
+    def nowhere(self, low: Any, high: Any) -> Iterator[tuple[PointCloud, Any]]:
+        for number in np.unique(self.file[~self._there]).tolist():
+            mine = self.file == number
+            corner = self.cloud.original[mine & self._there, :2].min(axis=0, initial=np.inf)
+            if ((corner >= low) & (corner < high)).all():
+                rows = np.flatnonzero(mine & ~self._there)
+                rows = rows[np.argsort(self.cloud.rows[rows], kind="stable")]
+                yield self.cloud.select(rows), self.file[rows]
+
+    @cached_property
+    def _there(self) -> Any:
+        return located(self.cloud.original)
 
     def count(self, low: Any, high: Any) -> int:
         return len(self.read(low, high)[0])
@@ -39,6 +53,7 @@ class Memory:
 def cells(cloud: PointCloud, origin: Any, sides: Any) -> list[tuple[Any, Any]]:
     """The half-open cells, low and high (2,), of a grid of ``sides`` through ``origin`` that hold points."""
     plan = cloud.original[:, :2]
+    plan = plan[located(cloud.original)]
     numbers = np.floor((plan - origin) / sides)
     # Rounding may put a point beyond the border that the cell then has.
     numbers += plan >= origin + (numbers + 1) * sides
@@ -71,7 +86,7 @@ def tiled(
     for number, stage in enumerate(filters):
         records = [record for done in found for record in done.records[number]]
         figures.append(stage.figures(merge([record.sums for record in records if record.sums])))
-    pieces = [piece for done in found for piece in done.pieces if len(piece.rows)]
+    pieces = [piece for done in found for piece in (*done.pieces, *done.nowhere) if len(piece.rows)]
     if not pieces:
         return cloud.select(np.zeros(0, np.intp)), figures, found
     file_, rows = (np.concatenate([getattr(piece, name) for piece in pieces]) for name in ("file", "rows"))

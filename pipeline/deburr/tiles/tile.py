@@ -45,6 +45,10 @@ class View(Protocol):
         """About how many points `read` would give, never too few."""
         ...
 
+    def nowhere(self, low: Floats, high: Floats) -> Iterator[tuple[PointCloud, npt.NDArray[np.int32]]]:
+        """Points without coordinates, as `read`, in parts: of boxes that cover the plane, each is met in one."""
+        ...
+
 
 @dataclass(frozen=True, eq=False)
 class Core:
@@ -83,9 +87,11 @@ class Piece:
 
 @dataclass
 class Done:
-    """What became of a tile. ``records``: each stage's, one an attempt; ``sums``: of a survey, one an attempt."""
+    """What became of a tile. ``records``: each stage's, one an attempt; ``sums``: of a survey, one an attempt;
+    ``nowhere``: the pieces of points without coordinates."""
 
     pieces: list[Piece] = field(default_factory=list)
+    nowhere: list[Piece] = field(default_factory=list)
     records: list[list[Record]] = field(default_factory=list)
     sums: list[Sums] = field(default_factory=list)
     read: int = 0
@@ -136,6 +142,8 @@ def process(view: View, work: Work, core: Core, halo: float, limit: int) -> Done
     # Where nothing told how far to look, the first guess may be 0, and no multiple of it is more.
     least = _LEAST * float((view.extent.high - view.extent.low)[:2].max()) if view.extent.count else 0.0
     waiting = [(core, halo)]
+    if work.surveyor is None:
+        _nowhere(view, work, core, done)
     while waiting:
         core, halo = waiting.pop()
         low, high = _box(view.extent, core, halo)
@@ -154,6 +162,21 @@ def process(view: View, work: Work, core: Core, halo: float, limit: int) -> Done
         for some in _clusters(cloud.original[left, :2], _keys(cloud)[left], halo):
             waiting.append((replace(some, files=core.files), max(halo * WIDER, least)))
     return done
+
+
+def _nowhere(view: View, work: Work, core: Core, done: Done) -> None:
+    """What the stages make of points without coordinates, which nothing that lies anywhere hangs on, nor they on it."""
+    for start, file in view.nowhere(core.low, core.high):
+        every, far = np.ones(len(start), np.bool_), np.full(2, np.inf)
+        horizon = Horizon(-far, far, np.isin(file, core.files), every, file)
+        start = cloud = replace(start, horizon=horizon, extent=view.extent)
+        for number, (stage, known) in enumerate(zip(work.stages, work.known, strict=True)):
+            with blamed(work.where(number), len(cloud)):
+                check_needs(stage, cloud)
+                cloud = stage.run(_asked(cloud, cloud.core, known, start.history))
+            # What is to be warned of, tiles say.
+            done.records[number] += [replace(one, warnings=()) for one in cloud.history[len(start.history) :]]
+        done.nowhere.append(_piece(start, cloud, cloud.core))
 
 
 def _box(extent: Extent, core: Core, halo: float) -> tuple[Floats, Floats]:

@@ -32,8 +32,9 @@ def movable(cloud: PointCloud, classes: Sequence[int] | None, where: str | None)
 
 
 def displacement(before: Floats, after: Floats) -> npt.NDArray[np.float32]:
-    """(N,) float32: how far each point moved, in the units of ``before`` and ``after`` (N, 3)."""
-    return np.asarray(np.linalg.norm(after - before, axis=1), dtype=np.float32)
+    """(N,) float32: how far each point moved, in the units of ``before`` and ``after`` (N, 3); NaN if it is nowhere."""
+    with np.errstate(invalid="ignore"):  # infinity less itself
+        return np.asarray(np.linalg.norm(after - before, axis=1), dtype=np.float32)
 
 
 def uncertainty_left(whole: Floats, noise: float | Floats, share: Floats) -> Floats:

@@ -83,7 +83,7 @@ class Outlier(Filter):
         there = cloud.located
         found = self._look(cloud.xyz) if there.all() else _spread(self._look(cloud.xyz[there]), there)
         known = self._told(self._sums(found.values[there])) if cloud.horizon is None else cloud.horizon.known
-        sure = cloud.settled & sure_of(cloud, cloud.xyz, found.radii)
+        sure = cloud.settled & (sure_of(cloud, cloud.xyz, found.radii) | ~there)
         flagged = sure & ~self._inside(found.values, known["threshold"])
         warnings = []
         if known["spared"]:
