@@ -5,6 +5,10 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --disable-pip-version-check
 PYTEST_ARGS ?=
+# Files of tests go to as many processes as there are cores, four at most; JOBS=0: all in one.
+JOBS ?= auto
+SPREAD := -n $(JOBS) --maxprocesses 4 --dist loadfile
+PYTEST := -m pytest $(SPREAD)
 
 .PHONY: demo test check house test-numpy1 test-pdal fuzz clean
 .DELETE_ON_ERROR:
@@ -18,7 +22,7 @@ test: $(VENV)/.installed-dev
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy --strict stages pipeline plugins
 	@$(MAKE) --no-print-directory house
-	$(BIN)/python -m pytest $(PYTEST_ARGS)
+	$(BIN)/python $(PYTEST) $(PYTEST_ARGS)
 
 # What is soon said: style, types, imports, and the tests of the core.
 check: $(VENV)/.installed-dev
@@ -26,7 +30,7 @@ check: $(VENV)/.installed-dev
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy --strict stages pipeline plugins
 	@$(MAKE) --no-print-directory house
-	$(BIN)/python -m pytest -m "not slow and not alldata" tests/core tests/show tests/test_house.py tests/test_imports.py \
+	$(BIN)/python $(PYTEST) -m "not slow and not alldata" tests/core tests/show tests/test_house.py tests/test_imports.py \
 		tests/pipeline/test_spec.py tests/pipeline/test_plan.py tests/test_contract.py $(PYTEST_ARGS)
 
 # Who may import whom. The source roots are merged as they are where deburr is installed: import-linter wants one package.
@@ -37,11 +41,11 @@ house: $(VENV)/.installed-dev
 # The quick tests of all that computes once more on the oldest numpy that is supported, in an environment of its own.
 ON_OLD_NUMPY := core nn train readers filters writers show tiles scratch pipeline plugins batch/test_batch.py batch/test_vpc.py
 test-numpy1: .venv-numpy1/.installed
-	.venv-numpy1/bin/python -m pytest -m "not slow and not alldata" $(ON_OLD_NUMPY:%=tests/%) $(PYTEST_ARGS)
+	.venv-numpy1/bin/python $(PYTEST) -m "not slow and not alldata" $(ON_OLD_NUMPY:%=tests/%) $(PYTEST_ARGS)
 
 # The tests on real PDAL, Debian 11's, which is fetched once into .pdal; skipped, loudly, where it is not to be had.
 test-pdal: .venv-numpy1/.installed
-	tests/pdal/run.sh "$(PYTHON)" .venv-numpy1 $(PYTEST_ARGS)
+	tests/pdal/run.sh "$(PYTHON)" .venv-numpy1 $(SPREAD) $(PYTEST_ARGS)
 
 # Every door through which foreign text and files enter, with 100,000 damaged inputs each; hours.
 fuzz: $(VENV)/.installed-dev
