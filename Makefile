@@ -10,7 +10,7 @@ JOBS ?= auto
 SPREAD := -n $(JOBS) --maxprocesses 4 --dist loadfile
 PYTEST := -m pytest $(SPREAD)
 
-.PHONY: demo test check house test-numpy1 test-pdal fuzz clean
+.PHONY: demo test check house test-numpy1 test-pdal test-browser fuzz clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/.installed
@@ -46,6 +46,10 @@ test-numpy1: .venv-numpy1/.installed
 # The tests on real PDAL, Debian 11's, which is fetched once into .pdal; skipped, loudly, where it is not to be had.
 test-pdal: .venv-numpy1/.installed
 	tests/pdal/run.sh "$(PYTHON)" .venv-numpy1 $(SPREAD) $(PYTEST_ARGS)
+
+# The page in Chromium, which root's apt brings where it is missing; skipped, loudly, where it is not to be had.
+test-browser: $(VENV)/.installed-dev
+	tests/browser/run.sh $(BIN)/python $(PYTEST_ARGS)
 
 # Every door through which foreign text and files enter, with 100,000 damaged inputs each; hours.
 fuzz: $(VENV)/.installed-dev

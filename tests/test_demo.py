@@ -40,7 +40,13 @@ def measured(folder: Path) -> dict[str, dict[str, Any]]:
 def test_noise_falls_by_half_and_trees_are_not_harmed(demo: tuple[Path, Result]) -> None:
     folder, result = demo
     assert result.exit_code == 0, result.output
-    assert result.stdout.split() == ["out/house_denoised.laz", "out/report.json", "out/section.png", "out/noise.png"]
+    assert result.stdout.split() == [
+        "out/house_denoised.laz",
+        "out/report.json",
+        "out/report.html",
+        "out/section.png",
+        "out/noise.png",
+    ]
     figures = measured(folder)
     surface, trees = figures["ground_and_house"], figures["trees_wires_poles"]
     assert surface["now"]["to_reference_rms"] < 0.5 * surface["as_read"]["to_reference_rms"]

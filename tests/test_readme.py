@@ -39,7 +39,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     random = np.random.default_rng(0)
     plan = random.uniform(0, 5, (400, 2))
     clean = np.column_stack([plan, 0.1 * plan[:, 0]]) + np.array([500_000, 5_400_000, 300])
-    for name, sigma in (("clean_scan", 0.0), ("noisy_scan", 0.03), ("noisy", 0.03)):
+    for name, sigma in (("clean_scan", 0.0), ("clean", 0.01), ("noisy_scan", 0.03), ("noisy", 0.03)):
         noisy = clean + random.normal(0, 1, clean.shape) * sigma
         LasWriter(filename=str(tmp_path / f"{name}.laz")).write(PointCloud(noisy))
     (tmp_path / "tiles").mkdir()

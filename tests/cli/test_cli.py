@@ -57,7 +57,7 @@ def test_input_output_overrides_and_quiet(cli: Cli, save: Save, hill: Floats) ->
     words = ["--input", "in.ply", "--output", "out.ply", "--quiet", "--stage.n.sigma=0.5", "--filters.noise.seed", "9"]
     done = cli("run", *words, _spec({"pipeline": [NOISE]}), "--report", "rep")
     assert (done.exit_code, done.stderr) == (0, "")
-    assert done.stdout.splitlines() == ["out.ply", "rep/report.json", "rep/section.png"]
+    assert done.stdout.splitlines() == ["out.ply", "rep/report.json", "rep/report.html", "rep/section.png"]
     report = json.loads(Path("rep/report.json").read_text())
     assert report["spec"][1] == {"type": "filters.noise", "tag": "n", "sigma": 0.5, "seed": 9}
     assert Path("rep/section.png").read_bytes().startswith(b"\x89PNG")

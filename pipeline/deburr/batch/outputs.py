@@ -10,6 +10,7 @@ from typing import Any
 
 from deburr.batch import figures, vpc
 from deburr.batch import map as batch_map
+from deburr.batch import page as batch_page
 from deburr.batch import report as batch_report
 from deburr.batch.prepare import Prepared
 from deburr.batch.run import Account, outputs_of
@@ -18,6 +19,7 @@ from deburr.core.files import remove_left, replacing
 from deburr.pipeline import report, report_schema
 from deburr.pipeline.plan import load
 from deburr.show import noise_map
+from deburr.show.page import page
 
 
 def unit_of(prepared: Prepared) -> str:
@@ -53,9 +55,10 @@ def _done(account: Account) -> list[Any]:
 
 
 def leave(prepared: Prepared, account: Account, folder: Path, began: datetime, seconds: float) -> dict[str, Any]:
-    """Write report.json, tiles.csv, tiles.png and, as `noise_map.leave`, noise.png into ``folder``; returns the report.
+    """Write report.json, report.html, tiles.csv, tiles.png and, as `noise_map.leave`, noise.png into ``folder``.
 
-    There are no maps of independent files, which lie nowhere beside each other. Raises `WriteError`.
+    Returns the report. Of independent files, which lie nowhere beside each other, there are no maps. Raises
+    `WriteError`.
     """
     unit = unit_of(prepared)
     tiles = list(account.tiles.values())
@@ -89,6 +92,7 @@ def leave(prepared: Prepared, account: Account, folder: Path, began: datetime, s
         done = _done(account)
         noted = [figures.noted([stages[number] for stages in done]) for number in range(len(prepared.job.filters))]
         noise_map.leave(folder, noted, unit)
+    page.write(folder / page.NAME, folder.resolve().name, None, batch_page.facts(prepared, found, tiles, unit))
     with replacing(folder / report.NAME) as temporary:
         temporary.write_text(json.dumps(report.plain(found), indent=2, allow_nan=False) + "\n", encoding="utf-8")
     return found

@@ -28,6 +28,7 @@ from deburr.pipeline.spec import Source, parse
 from deburr.scratch.input_file import FileRef
 from deburr.scratch.store import Store
 from deburr.show import noise_map
+from deburr.show.page import page
 from deburr.tiles import cut as cutting
 from deburr.tiles import memory
 
@@ -124,7 +125,7 @@ def prepare(request: Request, scratch: Path) -> Prepared:
 
 def left_in(folder: Path, vpc: bool) -> list[Path]:
     """The files that a batch leaves in ``folder`` beside its outputs; with ``vpc``, the virtual point cloud too."""
-    names = [report.NAME, batch_report.NAME, batch_map.NAME, noise_map.NAME]
+    names = [report.NAME, page.NAME, batch_report.NAME, batch_map.NAME, noise_map.NAME]
     return [folder / name for name in [*names, *([f"{folder.resolve().name}.vpc"] if vpc else [])]]
 
 

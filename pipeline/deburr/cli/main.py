@@ -36,6 +36,7 @@ _COMMANDS = {
     "denoise": ("deburr.cli.run", "Denoise one file; no JSON needed."),
     "batch": ("deburr.cli.batch", "Run a pipeline over many files, tile by tile."),
     "info": ("deburr.cli.info", "What is in a point cloud."),
+    "view": ("deburr.cli.view", "A page that shows a cloud before and after, in 3-D."),
     "stages": ("deburr.cli.stages", "The stages there are, and their options."),
     "schema": ("deburr.cli.stages", "JSON Schema of pipelines, for editors."),
     "weights": ("deburr.cli.weights", "Import and show network weights."),

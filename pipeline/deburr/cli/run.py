@@ -36,7 +36,7 @@ def _report(command: Callable[..., Any]) -> Callable[..., Any]:
     return click.option(
         "--report",
         metavar="DIR",
-        help="Write report.json and pictures there: section.png (before, after), noise.png (where).",
+        help="Write report.json and pictures there: report.html (3-D), section.png, noise.png (where).",
     )(command)
 
 

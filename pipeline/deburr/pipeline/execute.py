@@ -30,9 +30,10 @@ from deburr.pipeline.plan import Plan, Step, joins, load
 from deburr.pipeline.resolve import Override
 from deburr.pipeline.spec import Source
 from deburr.show import noise_map
+from deburr.show.page import page
 
 #: What a run may leave in the folder of its report.
-LEFT = (report.NAME, report.PICTURE, noise_map.NAME)
+LEFT = (report.NAME, page.NAME, report.PICTURE, noise_map.NAME)
 
 
 @dataclass(frozen=True)
@@ -80,7 +81,7 @@ def run(
     dims : mapping of name to (N,) array, optional
         More columns for ``points``, by PDAL's names (``Classification``, ...).
     report_dir : path, optional
-        Folder for ``report.json``, ``section.png`` and maybe ``noise.png``; made if it is missing.
+        Folder for ``report.json``, ``report.html``, ``section.png``, maybe ``noise.png``; made if it is missing.
     memory : int or str, optional
         Use no more than so many bytes, or such as ``"2GB"``: a larger file is run in tiles, with the same output. The
         result then has a report alone.
@@ -162,7 +163,7 @@ def execute(plan: Plan, cloud: PointCloud | None = None, report_dir: str | os.Pa
         account.warn(told)
         result = Result(cloud, account.as_json())
         if folder is not None:
-            report.write(folder, result.cloud, result.report)
+            report.write(folder, result.cloud, result.report, account.read)
     return result
 
 

@@ -128,6 +128,12 @@ class Account:
         """Add ``warnings`` to those of the last stage."""
         self._entries[-1].logged += warnings
 
+    @property
+    def read(self) -> PointCloud | None:
+        """The cloud as it was read; None where several were."""
+        found = [entry.after for entry in self._entries if isinstance(entry.stages[0], Reader)]
+        return found[0] if len(found) == 1 else None
+
     def as_json(self) -> dict[str, Any]:
         """JSON values only: numpy's become Python's, NaN and infinity become null."""
         stages = [one for entry in self._entries for one in entry.as_json()]
@@ -249,16 +255,20 @@ def plain(value: Any) -> Any:
     return value if value is None or isinstance(value, bool | int | str) else str(value)
 
 
-def write(folder: Path, cloud: PointCloud, report: dict[str, Any]) -> None:
-    """Write ``report.json`` and ``section.png`` into ``folder``, and ``noise.png`` where noise was found that differs
-    from place to place. Raises `WriteError`."""
+def write(folder: Path, cloud: PointCloud, report: dict[str, Any], read: PointCloud | None = None) -> None:
+    """Write ``report.json``, ``report.html`` and ``section.png`` into ``folder``, and ``noise.png`` where noise was
+    found that differs from place to place. ``read``: the cloud as it was read. Raises `WriteError`."""
     from deburr.core.crs import words as crs
     from deburr.show import noise_map
+    from deburr.show.page import facts, page, scene
     from deburr.show.picture import as_written, draw
 
     noise_map.leave(folder, [record.sums for record in cloud.history], crs.length_unit(cloud))
+    seen = as_written(cloud)
     with replacing(folder / PICTURE) as temporary:
-        draw(as_written(cloud), temporary)
+        draw(seen, temporary)
+    title = Path(str((report["input"] or {}).get("path", "points"))).name
+    page.write(folder / page.NAME, title, scene.of_run(seen, read), facts.of_run(report, seen))
     with replacing(folder / NAME) as temporary:
         temporary.write_text(json.dumps(report, indent=2, allow_nan=False) + "\n", encoding="utf-8")
 
@@ -266,6 +276,7 @@ def write(folder: Path, cloud: PointCloud, report: dict[str, Any]) -> None:
 def written(folder: str | os.PathLike[str]) -> list[str]:
     """The paths that `write` fills, for the command line to print."""
     from deburr.show import noise_map
+    from deburr.show.page import page
 
-    paths = [Path(folder) / name for name in (NAME, PICTURE, noise_map.NAME)]
+    paths = [Path(folder) / name for name in (NAME, page.NAME, PICTURE, noise_map.NAME)]
     return [str(path) for path in paths if path.exists()]

@@ -1,0 +1,108 @@
+// Where one looks from: around a target, or straight at a plane.
+
+const ANGLE = Math.PI / 4;
+
+class Camera {
+  constructor(size) {
+    this.size = size;
+    this.fit();
+  }
+
+  fit() {
+    this.target = [0, 0, 0];
+    this.yaw = -0.6;
+    this.pitch = 0.55;
+    this.distance = 1.5 * this.size;
+    this.flat = false;
+  }
+
+  // Straight at the target along a direction of the compass and a height, without perspective.
+  face(yaw, pitch, width, target) {
+    Object.assign(this, {yaw, pitch, flat: true, target: target || this.target});
+    this.distance = width / 2 / Math.tan(ANGLE / 2);
+  }
+
+  axes() {
+    const [cy, sy, cp, sp] = [Math.cos(this.yaw), Math.sin(this.yaw), Math.cos(this.pitch), Math.sin(this.pitch)];
+    const ahead = [-sy * cp, cy * cp, -sp];
+    const right = [cy, sy, 0];
+    return {ahead, right, up: cross(right, ahead)};
+  }
+
+  // Half of what is seen in height, at the target.
+  get half() {
+    return this.distance * Math.tan(ANGLE / 2);
+  }
+
+  matrix(aspect) {
+    const {ahead, right, up} = this.axes();
+    const away = this.flat ? 2 * this.size : this.distance;
+    const eye = minus(this.target, times(ahead, away));
+    const near = this.flat ? 0.01 * this.size : Math.max(0.002 * this.distance, 1e-4 * this.size);
+    const far = away + 3 * this.size;
+    const lens = this.flat ? parallel(this.half, aspect, near, far) : perspective(ANGLE, aspect, near, far);
+    return {matrix: product(lens, seenFrom(eye, right, up, ahead)), near, far};
+  }
+
+  turn(dx, dy) {
+    this.flat = false;
+    this.yaw -= 0.006 * dx;
+    this.pitch = Math.min(Math.PI / 2, Math.max(-Math.PI / 2, this.pitch + 0.006 * dy));
+  }
+
+  // By so many pixels of a view that is `height` pixels high.
+  shift(dx, dy, height) {
+    const {right, up} = this.axes();
+    const step = (2 * this.half) / height;
+    this.target = plus(this.target, plus(times(right, -dx * step), times(up, dy * step)));
+  }
+
+  nearer(factor) {
+    this.distance = Math.min(20 * this.size, Math.max(1e-5 * this.size, this.distance * factor));
+  }
+}
+
+// Mouse, pen and fingers: one turns (or shifts, in a flat view), two shift and pinch; the wheel goes nearer.
+function steer(canvas, camera, changed, clicked) {
+  const fingers = new Map();
+  let far = 0;
+  let travelled = 0;
+  canvas.addEventListener('pointerdown', (event) => {
+    canvas.setPointerCapture(event.pointerId);
+    fingers.set(event.pointerId, [event.offsetX, event.offsetY]);
+    travelled = 0;
+    far = 0;
+  });
+  canvas.addEventListener('pointermove', (event) => {
+    const last = fingers.get(event.pointerId);
+    if (!last) return;
+    const now = [event.offsetX, event.offsetY];
+    const [dx, dy] = minus(now, last);
+    travelled += Math.abs(dx) + Math.abs(dy);
+    fingers.set(event.pointerId, now);
+    const share = 1 / fingers.size;
+    if (fingers.size > 1) {
+      const [a, b] = [...fingers.values()];
+      const apart = Math.hypot(...minus(a, b));
+      if (far) camera.nearer(far / Math.max(apart, 1));
+      far = apart;
+      camera.shift(dx * share, dy * share, canvas.clientHeight);
+    } else if (camera.flat || event.shiftKey || event.buttons & 6) {
+      camera.shift(dx, dy, canvas.clientHeight);
+    } else {
+      camera.turn(dx, dy);
+    }
+    changed();
+  });
+  const up = (event) => {
+    if (fingers.delete(event.pointerId) && event.type === 'pointerup' && travelled < 4) clicked(event);
+  };
+  canvas.addEventListener('pointerup', up);
+  canvas.addEventListener('pointercancel', up);
+  canvas.addEventListener('contextmenu', (event) => event.preventDefault());
+  canvas.addEventListener('wheel', (event) => {
+    event.preventDefault();
+    camera.nearer(Math.exp(0.0012 * event.deltaY));
+    changed();
+  }, {passive: false});
+}
