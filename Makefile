@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --disable-pip-version-check
 PYTEST_ARGS ?=
 
-.PHONY: demo test check house test-numpy1 test-pdal fuzz clean
+.PHONY: demo test check house test-numpy1 test-pdal test-cloudcompare fuzz clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/.installed
@@ -42,6 +42,10 @@ test-numpy1: .venv-numpy1/.installed
 # The tests on real PDAL, Debian 11's, which is fetched once into .pdal; skipped, loudly, where it is not to be had.
 test-pdal: .venv-numpy1/.installed
 	tests/pdal/run.sh "$(PYTHON)" .venv-numpy1 $(PYTEST_ARGS)
+
+# The tests on real CloudCompare, which root's apt brings where it is missing; skipped, loudly, where it is not to be had.
+test-cloudcompare: $(VENV)/.installed-dev
+	tests/cloudcompare/run.sh $(BIN)/python $(PYTEST_ARGS)
 
 # Every door through which foreign text and files enter, with 100,000 damaged inputs each; hours.
 fuzz: $(VENV)/.installed-dev
