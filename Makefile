@@ -10,7 +10,7 @@ JOBS ?= auto
 SPREAD := -n $(JOBS) --maxprocesses 4 --dist loadfile
 PYTEST := -m pytest $(SPREAD)
 
-.PHONY: demo test check house test-numpy1 test-pdal test-browser fuzz clean
+.PHONY: demo test check house test-numpy1 test-pdal test-browser test-cloudcompare fuzz clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/.installed
@@ -50,6 +50,10 @@ test-pdal: .venv-numpy1/.installed
 # The page in Chromium, which root's apt brings where it is missing; skipped, loudly, where it is not to be had.
 test-browser: $(VENV)/.installed-dev
 	tests/browser/run.sh $(BIN)/python $(PYTEST_ARGS)
+
+# The tests on real CloudCompare, which root's apt brings where it is missing; skipped, loudly, where it is not to be had.
+test-cloudcompare: $(VENV)/.installed-dev
+	tests/cloudcompare/run.sh $(BIN)/python $(PYTEST_ARGS)
 
 # Every door through which foreign text and files enter, with 100,000 damaged inputs each; hours.
 fuzz: $(VENV)/.installed-dev

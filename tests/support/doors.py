@@ -13,7 +13,7 @@ import os
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import torch
@@ -38,7 +38,7 @@ from deburr.readers.ply import Ply
 from deburr.train.checkpoint import seal
 from deburr.train.loop import Trainer
 from deburr.train.recipe import Recipe, read_recipe
-from deburr.writers._ply_fields import Vertices, others
+from deburr.writers._ply_fields import Dialect, Vertices, others
 from deburr.writers.ply import Ply as Writer
 
 Door = Callable[[bytes, Path], None]
@@ -81,6 +81,9 @@ def ply(data: bytes, folder: Path) -> None:
     cloud = Ply(filename=str(path)).read()
     writer, kind = Writer(filename=str(folder / "out.ply")), cloud.source.header.format  # type: ignore[attr-defined]
     fields = Vertices(cloud, kind == "ascii", str(path)).fields()
+    for dialect in get_args(Dialect):
+        named = [field.property.name for field in Vertices(cloud, False, str(path), dialect).fields()]
+        assert len(set(named)) == len(named) == len(fields)
     written = b"".join(writer._blocks(cloud, kind, fields, others(cloud, str(path))[0]))
     Path(writer.filename).write_bytes(written)
     again = Ply(filename=writer.filename).read()

@@ -22,6 +22,7 @@ from deburr.core.stage import Filter, Reach, Stage
 from deburr.core.sums import Sum, Sums
 from deburr.core.where import parse
 from deburr.filters._moves import displacement, movable, uncertainty_left
+from deburr.filters._normals import NONE, NORMALS, STALE, carried, recomputed
 from deburr.nn import level
 from deburr.nn.contract import Denoised, Model, Seen, Settings, Surveyor
 from deburr.nn.models import KINDS, Kind, bundled_weights, load
@@ -92,6 +93,11 @@ class Spd(Filter):
         description="flight strips or stations (PointSourceId): all as one cloud; or apart, each onto its own surface, "
         "so that the offset between them is kept",
     )
+    normals: Literal["keep", "recompute"] = Field(
+        "keep",
+        description="the normals that points carry: they stay as they are; or come anew from the surface, on the side "
+        "that they were",
+    )
     classes: list[Annotated[int, Field(ge=0, le=255)]] | None = Field(
         None, min_length=1, description="only points of these ASPRS classes may move (2 ground, 6 building, ...)"
     )
@@ -145,7 +151,7 @@ class Spd(Filter):
         # Whether a cloud was denoised before is asked where the noise is given.
         kept = ORIGINAL if self.keep_original or (self.noise != "auto" and KINDS[self.model].tiled) else ()
         strips = {STRIP} if self.strips == "apart" and KINDS[self.model].tiled else set()
-        return asked | {"Classification", "Withheld", *strips, *kept, *(self.dimensions or ())}
+        return asked | {"Classification", "Withheld", *NORMALS, *strips, *kept, *(self.dimensions or ())}
 
     def reach(self, known: Known) -> Reach | None:
         """The hops of the planes and layers, in each step; None for a model that must see the whole cloud."""
@@ -213,7 +219,8 @@ class Spd(Filter):
         denoised = self._network().denoise(points, self._settings(cloud, active, known, again))
         xyz = cloud.xyz.copy()
         xyz[may] = denoised.xyz[may[active]]
-        done = self._told(cloud, xyz, self._columns(denoised, active, may))
+        columns = {**self._columns(denoised, active, may), **self._normals(cloud, denoised, active, may)}
+        done = self._told(cloud, xyz, columns)
         if denoised.settled is not None:
             settled = np.ones(len(cloud), np.bool_)
             # Who may not move is told a level all the same.
@@ -224,7 +231,7 @@ class Spd(Filter):
         figures = self._counts(done, may) | dict(denoised.figures) | noise_figures(sums)
         # A tile's share of the evidence is not the cloud's, of which `doubts` speaks.
         doubts = self.doubts(figures) if cloud.horizon is None else []
-        said = [*self._degrees(cloud), *doubts, *self._replaced(cloud)]
+        said = [*self._degrees(cloud), *doubts, *self._replaced(cloud), *self._of_normals(cloud, done.moved)]
         if again:
             said.append(
                 "the cloud was denoised before, so the noise that is given is taken for the most that may be left, "
@@ -323,6 +330,20 @@ class Spd(Filter):
             columns[name][active] = told
         return columns
 
+    def _normals(self, cloud: PointCloud, denoised: Denoised, active: Bools, may: Bools) -> Dims:
+        """The normals of the points that may move, made anew, if that is asked for and possible."""
+        if self.normals == "keep" or denoised.normals is None or not carried(cloud).any():
+            return {}
+        return recomputed(cloud, denoised.normals[may[active]], may)
+
+    def _of_normals(self, cloud: PointCloud, moved: Bools) -> Iterator[str]:
+        """A warning of normals that are no longer true, or of none that could be made anew."""
+        there = carried(cloud)
+        if self.normals == "keep" and (there & moved).any():
+            yield STALE
+        if self.normals == "recompute" and not there.any():
+            yield NONE
+
     def _impossible(self, kind: Kind) -> Iterator[str]:
         """What the choice of points and dimensions asks for in vain, one sentence each."""
         for number in sorted(set(self.classes or ()) & set(NOISE_CLASSES)):
@@ -396,6 +417,7 @@ class Spd(Filter):
             device=self.device,
             frame=cloud.frame,
             patches=cloud.patches,
+            normals=self.normals == "recompute",
             groups=self._strips(cloud, active),
         )
 

@@ -22,6 +22,7 @@ class Settings:
     strength : share of the displacement that is applied, 0 to 1.
     max_displacement : no point moves further.
     device : a torch device, ``cpu`` or ``cuda``; ``auto`` takes a GPU where there is one.
+    normals : whether the surface's normals are asked for.
     groups : (N,) ints; points of different groups do not see each other. None: all see all.
     """
 
@@ -37,6 +38,7 @@ class Settings:
     frame: Frame | None = None
     patches: Patches | None = None
     seen: Seen | None = None
+    normals: bool = False
     groups: Ints | None = None
 
 
@@ -84,6 +86,8 @@ class Denoised:
         units of ``xyz``; None from a model that has none.
     level_settled : (N,) bool, in a tile: the points whose level is that in the whole cloud; None: all.
     evidence : (N,) bool, the points around which there was a surface to read the noise from; None: it was not asked.
+    normals : (N, 3) float64, unit vectors across the surface, whose sign means nothing; NaN where no surface was looked
+        at. None: they were not asked for, or nothing was.
     """
 
     xyz: Floats
@@ -93,6 +97,7 @@ class Denoised:
     level: Floats | None = None
     level_settled: Bools | None = None
     evidence: Bools | None = None
+    normals: Floats | None = None
 
 
 #: What is seen together where filters.patch does not say: blocks whose neighbours' features about fill a core's cache;

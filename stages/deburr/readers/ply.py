@@ -14,8 +14,9 @@ from deburr.core.arrays import Bools
 from deburr.core.cloud import PointCloud, extent_of
 from deburr.core.errors import ReadError
 from deburr.core.stage import Reader
+from deburr.formats.ply.dialects import dimensions
 from deburr.formats.ply.file import load
-from deburr.formats.ply.header import DIMENSIONS, Array, Columns, Header, Lists, PlySource
+from deburr.formats.ply.header import Array, Columns, Header, Lists, PlySource
 
 _FATE = {
     "keep": "they stay as they are, as withheld points do; option 'missing': 'drop' leaves them out",
@@ -27,7 +28,8 @@ class Ply(Reader):
     """Read the points of a PLY file: ASCII, binary little endian or binary big endian.
 
     ``x``, ``y``, ``z`` become the coordinates; every other property becomes a dimension of its own type. Names that
-    PDAL knows get PDAL's spelling (``red``: ``Red``, ``nx``: ``NormalX``), the others keep theirs; writers.ply gives
+    PDAL and other programs use for PDAL's dimensions get PDAL's spelling (``red``: ``Red``, ``nx``: ``NormalX``,
+    CloudCompare's ``scalar_Classification``: ``Classification``), the others keep theirs; writers.ply gives
     all of them their old names back. Lists, faces, comments and all else are carried along for writers.ply.
     PLY knows no coordinate system, so the cloud has none. Points without coordinates, as cameras make of pixels without
     depth, are treated as withheld ones: they stay as they are, and nobody looks at them.
@@ -79,13 +81,7 @@ def _cloud(header: Header, columns: dict[str, Columns], path: str) -> PointCloud
     xyz = np.empty((header.vertex.count, 3))
     for axis, letter in enumerate("xyz"):
         xyz[:, axis] = _column(vertex.pop(names[letter]))
-    dims: dict[str, str] = {}
-    taken: set[str] = set()
-    for name, column in vertex.items():
-        known = DIMENSIONS.get(name.lower(), name)
-        if isinstance(column, np.ndarray):
-            dims[name] = known if known not in taken and (known == name or known not in vertex) else name
-            taken.add(dims[name])
+    dims = dimensions(name for name, column in vertex.items() if isinstance(column, np.ndarray))
     lists = {name: column for name, column in vertex.items() if isinstance(column, Lists)}
     source = PlySource(header, dims, lists, columns, frozenset(wide))
     return PointCloud(xyz, {dim: _column(vertex[name]) for name, dim in dims.items()}, source=source)

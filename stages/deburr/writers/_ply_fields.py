@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
 from deburr.core.cloud import PointCloud, located
 from deburr.core.errors import WriteError
-from deburr.formats.ply.header import PROPERTIES, TYPES, Array, Lists, PlySource, Property
+from deburr.formats.ply.dialects import cloudcompare_name, is_scalar, pdal_name
+from deburr.formats.ply.header import TYPES, Array, Lists, PlySource, Property
 
 _SIZED = {code: name for name, code in TYPES.items() if name[-1].isdigit()}
 _PLAIN = {code: name for name, code in TYPES.items() if not name[-1].isdigit()}
 #: Properties that hold row numbers of vertices: they mean nothing once vertices were removed.
 _INDICES = {"vertex_indices", "vertex_index", "vertex1", "vertex2"}
+
+#: Whose names properties get.
+Dialect = Literal["source", "pdal", "cloudcompare"]
 
 
 @dataclass(frozen=True)
@@ -37,19 +41,23 @@ def respell(prop: Property, sized: bool | None) -> Property:
 class Vertices:
     """The vertex properties of a cloud: those of its PLY source, with their names and types, then the new ones.
 
-    ``text`` tells whether they go into an ASCII file; ``warnings`` collects every type that had to change, and
-    ``rounding`` the furthest that a coordinate was moved by the float32 of its property, in the cloud's units.
+    ``text`` tells whether they go into an ASCII file, ``dialect`` whose names they get; ``warnings`` collects every
+    type that had to change, and ``rounding`` the furthest that a coordinate was moved by the float32 of its property,
+    in the cloud's units.
     """
 
-    def __init__(self, cloud: PointCloud, text: bool, path: str) -> None:
+    def __init__(self, cloud: PointCloud, text: bool, path: str, dialect: Dialect = "source") -> None:
         self.cloud = cloud
         self.text = text
         self.path = path
+        self.dialect = dialect
         self.source = cloud.source if isinstance(cloud.source, PlySource) else None
         self.warnings: list[str] = []
         self.rounding = 0.0
         types = [p.type for p in self.source.header.vertex.properties] if self.source else []
         self.names = _SIZED if any(name in _SIZED.values() for name in types) else _PLAIN
+        theirs = dialect == "source" and self.source is not None and any(map(is_scalar, self.source.dims))
+        self.new_name = cloudcompare_name if theirs or dialect == "cloudcompare" else pdal_name
 
     def fields(self) -> list[Field]:
         """Every property, in the order of the source. Raises `WriteError` for a column that PLY cannot hold."""
@@ -61,12 +69,50 @@ class Vertices:
             fields = [Field(Property(letter, "double"), self.cloud.xyz[:, axis]) for axis, letter in enumerate("xyz")]
             known: set[str] = set()
         else:
-            fields = [field for p in self.source.header.vertex.properties if (field := self._old(p, self.source))]
+            properties = self.source.header.vertex.properties
+            fields = [field for p in properties if (field := self._old(p, self.source))]
             known = set(self.source.dims.values())
         for dim, column in self.cloud.dims.items():
             if dim not in known:
                 fields += self._new(dim, column, {field.property.name for field in fields})
-        return fields
+        return self._in_dialect(fields)
+
+    def _in_dialect(self, fields: list[Field]) -> list[Field]:
+        """The same fields by the names, and in the types, that the dialect asks for."""
+        if self.dialect == "source":
+            return fields
+        dims = self.source.dims if self.source else {}
+        taken, found = set(self.source.lists if self.source else ()), []
+        for field in fields:
+            name = field.property.name
+            if isinstance(field.values, Lists):
+                found.append(field)
+                continue
+            if name in dims:
+                name = self.new_name(dims[name])
+            elif name.lower() in ("x", "y", "z"):
+                name = name.lower()
+            while name in taken:
+                name += "_"
+            taken.add(name)
+            renamed = Field(replace(field.property, name=name), field.values)
+            found.append(self._as_shown(renamed) if self.dialect == "cloudcompare" else renamed)
+        return found
+
+    def _as_shown(self, field: Field) -> Field:
+        """``field`` as CloudCompare takes it: its colours have 8 bits."""
+        values = field.values
+        if field.property.name not in ("red", "green", "blue") or not isinstance(values, np.ndarray):
+            return field
+        if values.dtype.kind not in "iu" or values.dtype.itemsize == 1:
+            return field
+        if values.max(initial=0) > 255 or values.min(initial=0) < 0:
+            self.warnings.append(
+                f"{self.path}: '{field.property.name}' is written with its upper 8 of 16 bits, as CloudCompare has "
+                "8 bits for colours"
+            )
+            values = np.clip(values, 0, 65535) >> 8
+        return Field(Property(field.property.name, self.names["u1"]), values.astype(np.uint8))
 
     def _old(self, p: Property, source: PlySource) -> Field | None:
         """The source's property ``p``; None where a stage has dropped its dimension."""
@@ -111,7 +157,7 @@ class Vertices:
 
     def _new(self, dim: str, column: Array, taken: set[str]) -> list[Field]:
         """The properties of a dimension that the source does not have, one for each of its components."""
-        name = PROPERTIES.get(dim, "_".join(dim.split()) or "unnamed")
+        name = self.new_name(dim)
         self._check(dim, column, 2)
         parts = {name: column} if column.ndim == 1 else {f"{name}_{i}": part for i, part in enumerate(column.T)}
         fields = []

@@ -16,7 +16,7 @@ from deburr.core.stage import Stage, Writer
 from deburr.formats.ply.header import FORMATS, PlySource
 from deburr.writers import _ply_encode as encode
 from deburr.writers._parts import beside_points, checked
-from deburr.writers._ply_fields import Field, Vertices, joined, others, respell
+from deburr.writers._ply_fields import Dialect, Field, Vertices, joined, others, respell
 
 _MODES = {"ascii": "ascii", "little endian": "binary_little_endian", "big endian": "binary_big_endian"}
 
@@ -27,7 +27,8 @@ class Ply(Writer):
     A cloud that came from a PLY file is written as it was read: format, property names, types and order, lists, faces,
     other elements, comments. Points that did not move keep their exact coordinates; moved coordinates are rounded to
     the type of their property. A cloud from elsewhere gets double coordinates and one property for every dimension,
-    named as PDAL does: its dimension in lower case. PLY has no place for a coordinate system.
+    named as PDAL does: its dimension in lower case. ``dialect`` names them otherwise. PLY has no place for a
+    coordinate system.
     """
 
     type_name: ClassVar[str] = "writers.ply"
@@ -42,6 +43,11 @@ class Ply(Writer):
     sized_types: bool | None = Option(
         None, description="write types as int8, float64 (true) or char, double (false); default: as read"
     )
+    dialect: Dialect = Option(
+        "source",
+        description="whose names properties get: those that were read; PDAL's; or those that CloudCompare sees "
+        "(scalar_Classification), with 8 bits for colours",
+    )
 
     def check(self, before: tuple[Stage, ...]) -> list[str]:
         """Refuse a precision that binary numbers would ignore."""
@@ -53,7 +59,7 @@ class Ply(Writer):
         """Write ``filename``. Raises `deburr.core.errors.WriteError` and leaves an existing file intact."""
         path = self.filename
         kind = self._format(cloud)
-        vertices = Vertices(cloud, kind == "ascii", path)
+        vertices = Vertices(cloud, kind == "ascii", path, self.dialect)
         fields = vertices.fields()
         elements, warnings = others(cloud, path)
         warnings = [*vertices.warnings, *warnings]

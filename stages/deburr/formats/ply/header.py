@@ -23,29 +23,6 @@ TYPES = {
 }
 FORMATS = {"ascii": "", "binary_little_endian": "<", "binary_big_endian": ">"}
 
-#: PDAL's dimensions: it matches property names to them without regard to case.
-_PDAL = """
-    W Intensity Amplitude Reflectance ReturnNumber NumberOfReturns ScanDirectionFlag EdgeOfFlightLine
-    Classification ScanAngleRank UserData PointSourceId Red Green Blue GpsTime InternalTime OffsetTime IsPpsLocked
-    StartPulse ReflectedPulse Pdop Pitch Roll PulseWidth Deviation PassiveSignal BackgroundRadiation PassiveX
-    PassiveY PassiveZ XVelocity YVelocity ZVelocity Azimuth WanderAngle XBodyAccel YBodyAccel ZBodyAccel
-    XBodyAngRate YBodyAngRate ZBodyAngRate Flag Mark Alpha EchoRange ScanChannel Infrared HeightAboveGround
-    ClassFlags LvisLfid ShotNumber LongitudeCentroid LatitudeCentroid ElevationCentroid LongitudeLow LatitudeLow
-    ElevationLow LongitudeHigh LatitudeHigh ElevationHigh PointId OriginId NormalX NormalY NormalZ Curvature
-    Density ClusterID NNDistance TextureU TextureV TextureW Linearity Planarity Scattering Verticality
-    Omnivariance Anisotropy Eigenentropy EigenvalueSum SurfaceVariation DemantkeVerticality OptimalKNN
-    OptimalRadius Synthetic KeyPoint Withheld Overlap Coplanar PlaneFit Reciprocity Rank Miniball RadialDensity
-    LocalReachabilityDistance LocalOutlierFactor Eigenvalue0 Eigenvalue1 Eigenvalue2
-""".split()  # noqa: SIM905  # a hundred names in a few lines
-#: Other spellings that PDAL takes for some of them.
-_OTHER = {
-    **{"nx": "NormalX", "ny": "NormalY", "nz": "NormalZ", "scanangle": "ScanAngleRank", "nearinfrared": "Infrared"},
-    **{"diffuse_red": "Red", "diffuse_green": "Green", "diffuse_blue": "Blue"},
-}
-DIMENSIONS = _OTHER | {name.lower(): name for name in _PDAL}
-#: The names that dimensions get in a file; of normals, those that other programs know.
-PROPERTIES = {name: name.lower() for name in _PDAL} | {"NormalX": "nx", "NormalY": "ny", "NormalZ": "nz"}
-
 #: A header is text; one that goes on for longer than this is no header.
 MAX_HEADER = 1 << 20
 

@@ -23,9 +23,27 @@ from deburr.nn.points import limited
 
 #: Points whose scores are found at once, each part with some more around it.
 PART = 200_000
+#: Which of the scales of `HOPS` the normals are taken from.
+NORMALS = 2
 #: How often fitting planes walks over the points; and how often a step does besides, and besides once a layer.
 PLANES = max(HOPS) + len(HOPS)
 WALKS = ScoreNetwork.WALKS + len(SHARES)
+
+
+@dataclass(frozen=True)
+class Climbed:
+    """Where N points are led.
+
+    way : (N, 3) float64, in the graph's units.
+    gate : (N,) float64, the first step's gates.
+    normals : (N, 3) float64, unit vectors across the last step's planes; NaN in a tile where there was nothing to tell.
+    sure : (N,) bool, in a tile: the points of which this is as in the whole cloud; None: all.
+    """
+
+    way: Floats
+    gate: Floats
+    normals: Floats
+    sure: Bools | None
 
 
 @dataclass(frozen=True)
@@ -37,11 +55,8 @@ class Climb:
     blocks: Blocks
     scope: Scope
 
-    def run(
-        self, graph: Graph, planes: Planes | None, field: Field, known: Known, steps: int
-    ) -> tuple[Floats, Floats, Bools | None]:
-        """The way of every point (N, 3) in ``steps`` steps, in the graph's units, the first step's gates (N,), and in a
-        tile which points are sure (N,). ``planes``: the first step's, if they are known."""
+    def run(self, graph: Graph, planes: Planes | None, field: Field, known: Known, steps: int) -> Climbed:
+        """The way of every point in ``steps`` steps, at least one. ``planes``: the first step's, if they are known."""
         # One thread feeds a GPU.
         fed = self.blocks if self.device.type == "cpu" else replace(self.blocks, helpers=None)
         start, unit = graph.points.numpy(), graph.unit
@@ -73,12 +88,15 @@ class Climb:
                 wanted = sure & asked
                 if not bool(wanted.any()):
                     # Nothing can be told from what is seen here, and more is to be read.
-                    return np.zeros_like(start), np.zeros(len(start)), np.zeros(len(start), np.bool_)
+                    nothing = np.zeros_like(start)
+                    return Climbed(nothing, np.zeros(len(start)), nothing * np.nan, np.zeros(len(start), np.bool_))
             floor = torch.maximum(NOISE_FLOOR * graph.spacing, torch.from_numpy(told).float())
             score, gate = (part.double().numpy() for part in self._score(Scene(graph, planes, floor), fed, wanted))
             # What the network may do to points far from all others is more than the noise could.
             now, first = now + limited(score, LIMIT * told[:, None]), first if step else gate
-        return now - start, first, None if wanted is None else wanted.numpy()
+        assert planes is not None
+        normals = planes.normals[:, NORMALS].double().numpy()
+        return Climbed(now - start, first, normals, None if wanted is None else wanted.numpy())
 
     def _shown(self, graph: Graph, sure: Tensor, told: Tensor | None, wider: int) -> Tensor:
         """(N,) bool: the points that see none but ``sure`` (N,) ones through the planes of hops, and are ``told`` (N,)

@@ -86,11 +86,13 @@ class Default:
             planes = reading.planes.scaled(reading.graph.unit / unit)
         count = len(scope.points)
         field = Field(np.full(count, noise)) if reading is None else reading.field(known, group.blocks)
-        way, gate = np.zeros((count, 3)), np.zeros(count)
+        way, gate, normals = np.zeros((count, 3)), np.zeros(count), None
         sure = None if field.sure is None else field.sure.numpy()
         if settings.strength > 0:
             climb = Climb(self.score, torch_device(settings.device), group.blocks, scope)
-            way, gate, sure = climb.run(in_units(group.graph, unit), planes, field, known, steps)
+            climbed = climb.run(in_units(group.graph, unit), planes, field, known, steps)
+            way, gate, sure = climbed.way, climbed.gate, climbed.sure
+            normals = climbed.normals if settings.normals else None
         limits = REACH * field.levels
         if settings.max_displacement is not None:
             limits = np.full(count, settings.max_displacement)
@@ -105,6 +107,7 @@ class Default:
             level=field.levels[scope.back],
             level_settled=None if field.sure is None else field.sure.numpy()[scope.back],
             evidence=None if field.evidence is None else field.evidence[scope.back],
+            normals=None if normals is None else normals[scope.back],
         )
 
     def survey(self, xyz: Floats, settings: Settings) -> tuple[Sums, Bools]:
@@ -177,6 +180,7 @@ def _assembled(
         "level": np.full(len(xyz), noise),
         "level_settled": alone,
         "evidence": np.zeros(len(xyz), np.bool_),
+        "normals": np.full((len(xyz), 3), np.nan),
     }
     columns: dict[str, Any] = {}
     for name, whole in fresh.items():
