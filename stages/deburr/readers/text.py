@@ -31,6 +31,7 @@ class Text(Reader):
 
     type_name: ClassVar[str] = "readers.text"
     extensions: ClassVar[tuple[str, ...]] = ("xyz", "txt", "csv", "asc", "pts", "ptx")
+    ambiguous: ClassVar[frozenset[str]] = frozenset({"txt", "csv", "asc"})
     reports: ClassVar[Reports] = {
         **dict.fromkeys(("kind", "columns", "separator", "decimals", "decimal_mark", "crs"), Same()),
         **dict.fromkeys(("scans", "without_return"), Count()),
