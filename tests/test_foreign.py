@@ -17,7 +17,7 @@ from deburr.core.arrays import Floats
 
 PACKAGE = Path(__file__).with_name("foreign") / "survey_tools"
 STAGES = {
-    "readers.xyz": "Xyz", "writers.xyz": "XyzWriter", "filters.floor": "Floor", "filters.heights": "Heights",
+    "readers.survey": "Xyz", "writers.survey": "XyzWriter", "filters.floor": "Floor", "filters.heights": "Heights",
     "filters.thin": "Thin", "filters.bare": "Bare",
 }  # fmt: skip
 SPEC = [{"type": "filters.floor", "below": 99.5}, "filters.heights", {"type": "filters.spd", "noise": 0.03}]
@@ -49,8 +49,8 @@ def cloud(tmp_path: Path) -> Floats:
     xyz = np.column_stack([plan, 99 + plan[:, 0] / 5 + random.normal(0, 0.03, 1500)]).round(4)
     (tmp_path / "in").mkdir()
     for name, part in (("a", xyz[:, 1] < 5), ("b", xyz[:, 1] >= 5)):
-        np.savetxt(tmp_path / "in" / f"{name}.xyz", xyz[part], fmt="%.17g")
-    np.savetxt(tmp_path / "whole.xyz", np.concatenate([xyz[xyz[:, 1] < 5], xyz[xyz[:, 1] >= 5]]), fmt="%.17g")
+        np.savetxt(tmp_path / "in" / f"{name}.survey", xyz[part], fmt="%.17g")
+    np.savetxt(tmp_path / "whole.survey", np.concatenate([xyz[xyz[:, 1] < 5], xyz[xyz[:, 1] >= 5]]), fmt="%.17g")
     (tmp_path / "spec.json").write_text(json.dumps(SPEC))
     return xyz
 
@@ -74,7 +74,9 @@ def points_of(path: Path) -> Floats:
 
 @pytest.mark.parametrize("more", [(), ("--tile", "4"), ("--workers", "2")], ids=["files", "tiles", "workers"])
 def test_its_stages_run_alone_and_in_batches(more: tuple[str, ...], cloud: Floats, site: Path, tmp_path: Path) -> None:
-    command([site], tmp_path, "run", "spec.json", "--input", "whole.xyz", "--output", "one.xyz", "--report", "rep")
+    command(
+        [site], tmp_path, "run", "spec.json", "--input", "whole.survey", "--output", "one.survey", "--report", "rep"
+    )
     report = json.loads((tmp_path / "rep" / "report.json").read_text())
     floor, heights = (one["figures"] for one in report["stages"][1:3])
     kept = cloud[cloud[:, 2] >= 99.5]
@@ -84,8 +86,8 @@ def test_its_stages_run_alone_and_in_batches(more: tuple[str, ...], cloud: Float
     assert heights["mean_z"] == pytest.approx(kept[:, 2].mean(), rel=1e-12)
     # In tiles: the same points, and the same figures, each merged in its way.
     command([site], tmp_path, "batch", "spec.json", "in", "--out", "out", *more)
-    tiled = np.concatenate([points_of(tmp_path / "out" / f"{name}.xyz") for name in "ab"])
-    whole = points_of(tmp_path / "one.xyz")
+    tiled = np.concatenate([points_of(tmp_path / "out" / f"{name}.survey") for name in "ab"])
+    whole = points_of(tmp_path / "one.survey")
     assert tiled.shape == whole.shape == kept.shape
     assert np.abs(tiled - whole).max() < 1e-5
     stages = json.loads((tmp_path / "out" / "report.json").read_text())["stages"]
@@ -96,10 +98,10 @@ def test_its_stages_run_alone_and_in_batches(more: tuple[str, ...], cloud: Float
 def test_a_figure_that_does_not_say_how_it_merges_is_refused_in_tiles(
     cloud: Floats, site: Path, tmp_path: Path
 ) -> None:
-    command([site], tmp_path, "run", '["in/a.xyz", "filters.bare", "out.xyz"]')
+    command([site], tmp_path, "run", '["in/a.survey", "filters.bare", "out.survey"]')
     done = command([site], tmp_path, "batch", '["filters.bare"]', "in", "--out", "out", code=1)
     assert "filters.bare: notes 'mean_z', and does not say how it is merged over tiles" in done.stderr
-    assert not list((tmp_path / "out").glob("*.xyz"))
+    assert not list((tmp_path / "out").glob("*.survey"))
 
 
 @pytest.mark.parametrize("stage", [name for name in STAGES if name != "filters.bare"])
@@ -129,21 +131,24 @@ def test_cells_are_thinned_alike_whole_and_in_tiles(site: Path, tmp_path: Path) 
     xyz = np.random.default_rng(1).uniform(0, 8, (300, 3)).round(2)
     (tmp_path / "in").mkdir()
     for name in "ab":
-        np.savetxt(tmp_path / "in" / f"{name}.xyz", xyz if name == "a" else xyz[::-1], fmt="%.17g")
-    np.savetxt(tmp_path / "whole.xyz", np.concatenate([xyz, xyz[::-1]]), fmt="%.17g")
+        np.savetxt(tmp_path / "in" / f"{name}.survey", xyz if name == "a" else xyz[::-1], fmt="%.17g")
+    np.savetxt(tmp_path / "whole.survey", np.concatenate([xyz, xyz[::-1]]), fmt="%.17g")
     spec = '[{"type": "filters.thin", "cell": 1.5}]'
-    command([site], tmp_path, "run", spec, "--input", "whole.xyz", "--output", "one.xyz")
+    command([site], tmp_path, "run", spec, "--input", "whole.survey", "--output", "one.survey")
     command([site], tmp_path, "batch", spec, "in", "--out", "out", "--tile", "3")
-    assert points_of(tmp_path / "out" / "a.xyz").tolist() == points_of(tmp_path / "one.xyz").tolist()
-    assert (tmp_path / "out" / "b.xyz").read_text() == ""
+    assert points_of(tmp_path / "out" / "a.survey").tolist() == points_of(tmp_path / "one.survey").tolist()
+    assert (tmp_path / "out" / "b.survey").read_text() == ""
 
 
 def test_an_extension_that_is_only_read_is_said(site: Path, tmp_path: Path) -> None:
     other = tmp_path / "site"
-    install(other, "reading_tools", {"readers.xyz": "survey_tools.stages:Xyz"})
+    install(other, "reading_tools", {"readers.survey": "survey_tools.stages:Xyz"})
     shutil.copytree(site / "survey_tools", other / "survey_tools")
-    said = command([other], tmp_path, "run", '["a.xyz", "b.xyz"]', code=2).stderr
-    assert "no stage writes files of extension '.xyz', which readers.xyz reads; give one of another extension" in said
+    said = command([other], tmp_path, "run", '["a.survey", "b.survey"]', code=2).stderr
+    assert (
+        "no stage writes files of extension '.survey', which readers.survey reads; give one of another extension"
+        in said
+    )
 
 
 @pytest.mark.parametrize(
@@ -160,13 +165,13 @@ def test_a_broken_one_is_named_and_breaks_nothing(
     other = tmp_path / "site"
     install(other, "broken_tools", {"filters.broken": value})
     commands: list[tuple[Any, ...]] = [
-        ("stages",), ("schema",), ("info", "in/a.xyz"), ("validate", '["in/a.xyz", "filters.floor", "o.xyz"]'),
-        ("run", '["in/a.xyz", "filters.floor", "o.xyz"]'), ("batch", '["filters.floor"]', "in", "--out", "out"),
+        ("stages",), ("schema",), ("info", "in/a.survey"), ("validate", '["in/a.survey", "filters.floor", "o.survey"]'),
+        ("run", '["in/a.survey", "filters.floor", "o.survey"]'), ("batch", '["filters.floor"]', "in", "--out", "out"),
     ]  # fmt: skip
     for words in commands:
         said = command([site, other], tmp_path, *words).stderr
         assert "warning: stage 'filters.broken' of package broken_tools" in said, words
         assert reason in said
-    used = command([site, other], tmp_path, "run", '["in/a.xyz", "filters.broken", "o.xyz"]', code=2).stderr
+    used = command([site, other], tmp_path, "run", '["in/a.survey", "filters.broken", "o.survey"]', code=2).stderr
     assert "stage 'filters.broken' of package broken_tools" in used
     assert "Traceback" not in used

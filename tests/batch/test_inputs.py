@@ -13,6 +13,7 @@ from deburr.batch.inputs import expand
 from deburr.batch.names import cell_names, out_names
 from deburr.core.cloud import Extent
 from deburr.core.errors import SpecError
+from deburr.core.registry import extensions
 from deburr.core.stage import Outline
 from deburr.pipeline.compatible import check_alike
 
@@ -20,7 +21,7 @@ from deburr.pipeline.compatible import check_alike
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder of files without content, which is not looked at here, and the working folder."""
-    for name in ("b.laz", "a.las", "c.PLY", "d.copc.laz", ".hidden.laz", "notes.txt", "sub/e.laz", "sub/deep/f.las"):
+    for name in ("b.laz", "a.las", "c.PLY", "d.copc.laz", ".hidden.laz", "notes.doc", "notes.txt", "tiles.csv", "sub/e.laz", "sub/deep/f.las"):
         (tmp_path / "tiles" / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / "tiles" / name).touch()
     monkeypatch.chdir(tmp_path)
@@ -48,6 +49,11 @@ def test_globs(folder: Path) -> None:
     assert [path.name for path in expand(["tiles/sub/*"])] == ["e.laz"]
 
 
+def test_what_may_be_something_else_is_taken_when_it_is_named(folder: Path) -> None:
+    assert expand(["tiles/notes.txt", "tiles/*.csv"]) == [Path("tiles/notes.txt"), Path("tiles/tiles.csv")]
+    assert [path.name for path in expand(["tiles/*"])] == ["a.las", "b.laz", "c.PLY", "d.copc.laz"]
+
+
 def test_a_name_like_a_glob_is_a_name(folder: Path) -> None:
     (folder / "x[1].laz").touch()
     assert expand(["tiles/x[1].laz"]) == [Path("tiles/x[1].laz")]
@@ -59,9 +65,9 @@ def test_a_virtual_point_cloud_gives_its_files(folder: Path, monkeypatch: pytest
     (folder / "all.vpc").write_text("{}")
     monkeypatch.setattr(vpc, "read", lambda path: [Path(path).with_name(name) for name in ("b.laz", "a.las")])
     assert expand(["tiles/all.vpc"]) == [Path("tiles/b.laz"), Path("tiles/a.las")]
-    monkeypatch.setattr(vpc, "read", lambda path: [Path(path).with_name("notes.txt")])
+    monkeypatch.setattr(vpc, "read", lambda path: [Path(path).with_name("notes.doc")])
     (problem,) = problems("tiles/all.vpc")
-    assert problem.startswith("tiles/all.vpc: names tiles/notes.txt, which has no extension that is known")
+    assert problem.startswith("tiles/all.vpc: names tiles/notes.doc, which has no extension that is known")
 
 
 def test_a_damaged_virtual_point_cloud_is_one_problem_of_many(folder: Path) -> None:
@@ -73,13 +79,14 @@ def test_a_damaged_virtual_point_cloud_is_one_problem_of_many(folder: Path) -> N
 
 def test_all_problems_at_once(folder: Path) -> None:
     (folder / "empty").mkdir()
-    found = problems("tiles/a.lsa", "tiles/notes.txt", "tiles/*.xyz", "tiles/*.txt", "tiles/empty")
+    found = problems("tiles/a.lsa", "tiles/notes.doc", "tiles/*.xyz", "tiles/*.doc", "tiles/empty")
+    known = ", ".join(f".{extension}" for extension in sorted(extensions("readers")))
     assert found == (
         "tiles/a.lsa: does not exist; did you mean 'a.las'?",
-        "tiles/notes.txt: has no extension that is known (.las, .laz, .ply); rename or convert it",
-        "tiles/*.xyz: matches no point clouds (.las, .laz, .ply) and no other file; check the pattern",
-        "tiles/*.txt: matches no point clouds (.las, .laz, .ply) but other files; check the pattern",
-        "tiles/empty: this folder holds no point clouds (.las, .laz, .ply); name another",
+        f"tiles/notes.doc: has no extension that is known ({known}); rename or convert it",
+        f"tiles/*.xyz: matches no point clouds ({known}) and no other file; check the pattern",
+        f"tiles/*.doc: matches no point clouds ({known}) but other files; check the pattern",
+        f"tiles/empty: this folder holds no point clouds ({known}); name another",
     )
     assert problems() == ("no inputs are given; name files, folders, globs or a .vpc file",)
 

@@ -330,7 +330,7 @@ def test_our_stages_may_follow_views_that_were_merged(data_dir: Path, tmp_path: 
 
 
 def test_dimensions_that_pdal_s_writers_leave_out_are_told(tmp_path: Path) -> None:
-    writer = {"type": "writers.text", "filename": str(tmp_path / "out.csv")}
+    writer = {"type": "writers.bpf", "filename": str(tmp_path / "out.bpf")}
     report = run(
         [NOTHING, writer], points=np.zeros((2, 3)), dims={"odd name!": np.zeros(2), "Fine": np.zeros(2)}
     ).report

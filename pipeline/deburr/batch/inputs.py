@@ -8,7 +8,8 @@ from glob import glob, has_magic
 from pathlib import Path
 
 from deburr.core.errors import DeburrError, SpecError, did_you_mean
-from deburr.core.registry import by_extension, extensions
+from deburr.core.registry import by_extension, extensions, stage_class
+from deburr.core.stage import Reader
 
 _VPC = ".vpc"
 
@@ -21,8 +22,8 @@ def kind_of(path: str | Path) -> str | None:
 def expand(words: Sequence[str], known: Sequence[Path] = ()) -> list[Path]:
     """The files that ``words`` name, in their order: files, folders, globs and virtual point clouds (.vpc).
 
-    A folder gives the point clouds directly in it, a glob those that match, by name and without hidden ones. Files that
-    are among the ``known`` are left out. Raises `SpecError` with all problems: a name that stands for nothing, a file
+    A folder gives the point clouds directly in it, a glob those that match, by name and without hidden ones. Of what
+    may be something else, as .txt, only a name or a glob that ends so gives any. Files that are among the ``known`` are left out. Raises `SpecError` with all problems: a name that stands for nothing, a file
     of no known format, a file that is named twice, be it through a link.
     """
     if not words:
@@ -85,7 +86,7 @@ def _also(first: Path, path: Path) -> str:
 def _expanded(word: str) -> list[Path]:
     path = Path(word)
     if path.is_dir():
-        files = sorted(file for file in path.iterdir() if _is_cloud(file) and file.name[0] != ".")
+        files = sorted(file for file in path.iterdir() if _is_cloud(file, "") and file.name[0] != ".")
         if not files:
             raise SpecError(f"{word}: this folder holds no point clouds ({_known()}); name another")
         return files
@@ -94,7 +95,7 @@ def _expanded(word: str) -> list[Path]:
     if not has_magic(word):
         raise SpecError(f"{word}: does not exist{_near(path) or '; check the path'}")
     matches = sorted(Path(match) for match in glob(word, recursive=True))
-    files = [file for file in matches if _is_cloud(file)]
+    files = [file for file in matches if _is_cloud(file, path.suffix)]
     if not files:
         others = "but other files" if matches else "and no other file"
         raise SpecError(f"{word}: matches no point clouds ({_known()}) {others}; check the pattern")
@@ -115,8 +116,14 @@ def _of_file(path: Path) -> list[Path]:
     return [path]
 
 
-def _is_cloud(path: Path) -> bool:
-    return kind_of(path) is not None and not path.is_dir()
+def _is_cloud(path: Path, named: str) -> bool:
+    """Whether a file is a point cloud by its extension; ``named``: that of the words which it was found by."""
+    kind, extension = kind_of(path), path.suffix.lower()
+    if kind is None or path.is_dir():
+        return False
+    reader = stage_class(kind)
+    doubtful = issubclass(reader, Reader) and extension.removeprefix(".") in reader.ambiguous
+    return not doubtful or extension == named.lower()
 
 
 def _unknown(path: Path) -> str:

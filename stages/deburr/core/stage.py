@@ -109,8 +109,12 @@ class Stage(BaseModel):
 
 
 class Reader(Stage, ABC):
-    """A stage that begins a pipeline."""
+    """A stage that begins a pipeline.
 
+    ``ambiguous``: those of its extensions that other files have too, so that a folder's are passed over unless named.
+    """
+
+    ambiguous: ClassVar[frozenset[str]] = frozenset()
     scope: ClassVar[Scope] = "point"
     files: ClassVar[frozenset[str]] = frozenset({"filename"})
     filename: str = Field(description="file to read")

@@ -6,6 +6,8 @@ from collections.abc import Generator, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import numpy as np
+
 from deburr.core.cloud import Extent, PointCloud
 from deburr.core.errors import WriteError
 
@@ -75,3 +77,19 @@ def columns_of(cloud: PointCloud) -> Columns:
 def differences(one: Columns, other: Columns) -> str:
     """The dimensions that are not the same in both, '' for none."""
     return ", ".join(sorted(name for name in one.keys() | other.keys() if one.get(name) != other.get(name)))
+
+
+def put_together(parts: list[PointCloud]) -> PointCloud:
+    """The points of ``parts``, which share their columns, in one cloud; its source is that of all parts, if they share
+    it."""
+    if len(parts) == 1:
+        return parts[0]
+    source = parts[0].source
+    return PointCloud(
+        np.concatenate([part.xyz for part in parts]),
+        {name: np.concatenate([part.dims[name] for part in parts]) for name in parts[0].dims},
+        original=np.concatenate([part.original for part in parts]),
+        rows=np.concatenate([part.rows for part in parts]),
+        crs=parts[0].crs,
+        source=source if all(part.source is source for part in parts) else None,
+    )

@@ -22,8 +22,8 @@ from deburr.core.sums import Exact, Sums
 class Xyz(Reader):
     """Read a text file of x, y and z, one point a line."""
 
-    type_name: ClassVar[str] = "readers.xyz"
-    extensions: ClassVar[tuple[str, ...]] = ("xyz",)
+    type_name: ClassVar[str] = "readers.survey"
+    extensions: ClassVar[tuple[str, ...]] = ("survey",)
 
     def read(self) -> PointCloud:
         """Read the file. Raises `ReadError`."""
@@ -37,8 +37,8 @@ class Xyz(Reader):
 class XyzWriter(Writer):
     """Write x, y and z as text, one point a line."""
 
-    type_name: ClassVar[str] = "writers.xyz"
-    extensions: ClassVar[tuple[str, ...]] = ("xyz",)
+    type_name: ClassVar[str] = "writers.survey"
+    extensions: ClassVar[tuple[str, ...]] = ("survey",)
 
     def write(self, cloud: PointCloud) -> PointCloud:
         """Write the cloud."""

@@ -1,0 +1,148 @@
+"""A text of a cloud that was read from elsewhere: which columns it has, in which order, with how many decimals."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from deburr.core.cloud import PointCloud
+from deburr.core.errors import WriteError
+from deburr.core.progress import advance
+from deburr.formats.text.numbers import MOST_DECIMALS
+from deburr.writers._text_spelling import columns_of, spelt
+
+Array = npt.NDArray[Any]
+#: Rows encoded at a time; bounds the memory a copy takes.
+CHUNK = 1 << 16
+_XYZ = ("X", "Y", "Z")
+_COLOUR = ("Red", "Green", "Blue")
+_ORDERED = re.compile(r"\s*([^:,]+?)\s*(?::\s*(\d{1,2})\s*)?")
+
+
+@dataclass(frozen=True)
+class Style:
+    """How a text looks. ``order``: as the option says it; ``others``: whether columns that are not in it follow."""
+
+    kind: str
+    order: str | None = None
+    others: bool = True
+    precision: int | None = None
+    delimiter: str = ","
+    newline: str = "\n"
+    header: bool = True
+    quoted: bool = True
+
+
+def ordered(order: str) -> dict[str, int | None]:
+    """Names of dimensions and their decimals, as option ``order`` tells them. Raises ValueError."""
+    found: dict[str, int | None] = {}
+    for part in order.split(","):
+        match = _ORDERED.fullmatch(part)
+        if match is None or match[1] in found:
+            raise ValueError(part.strip())
+        found[match[1]] = None if match[2] is None else min(int(match[2]), MOST_DECIMALS)
+    return found
+
+
+def decimals_for(cloud: PointCloud) -> list[int]:
+    """Decimals by axis that tell a hundred-millionth of the cloud's size, no finer than float64 does."""
+    low, high = cloud.extent.low, cloud.extent.high
+    if not np.isfinite(low + high).all():
+        return [6, 6, 6]
+    size = float((high - low).max())
+    fine = 8 - int(np.floor(np.log10(size))) if size > 0 else 6
+    reach = np.maximum(np.abs(low), np.abs(high)).tolist()
+    return [min(max(fine, 0), 15 - int(np.floor(np.log10(one))) if one > 0 else 15, MOST_DECIMALS) for one in reach]
+
+
+class New:
+    """The text of ``cloud`` in some `Style`. ``warnings`` say what is left out, ``rounding`` is the furthest that a
+    coordinate was moved by its decimals, once `blocks` has been walked over."""
+
+    def __init__(self, cloud: PointCloud, style: Style, path: str) -> None:
+        self.cloud, self.style, self.path = cloud, style, path
+        self.warnings: list[str] = []
+        self.rounding = 0.0
+        self.decimals = decimals_for(cloud) if style.precision is None else [style.precision] * 3
+        self.columns = self._columns()
+
+    def _columns(self) -> list[tuple[str, Array, int | None]]:
+        """Name, values and decimals of each column."""
+        there: dict[str, tuple[Array, int | None]] = {}
+        for axis, name in enumerate(_XYZ):
+            there[name] = self.cloud.xyz[:, axis], max(self.decimals[axis], 0)
+        for dim, column in self.cloud.dims.items():
+            for name, values in columns_of(dim, column, self.path):
+                there[name] = values, self.style.precision if values.dtype.kind == "f" else None
+        wanted = self._wanted(there)
+        left = [name for name in there if name not in wanted]
+        if left:
+            self.warnings.append(f"{self.path}: {self._without()} no place for {', '.join(left)}, left out")
+        found = [(name, there[name][0], there[name][1] if told is None else told) for name, told in wanted.items()]
+        return [self._fixed(*one) for one in found] if self.style.kind in ("pts", "ptx") else found
+
+    def _fixed(self, name: str, values: Array, decimals: int | None) -> tuple[str, Array, int | None]:
+        """A column in the range that PTS and PTX have for it."""
+        if name in _COLOUR and values.dtype.itemsize > 1 and values.max(initial=0) > 255:
+            self.warnings.append(f"{self.path}: {name} is written as a byte, its upper eight bits")
+            return name, np.asarray(values, np.int64) >> 8, None
+        if self.style.kind == "ptx" and name == "Intensity" and values.dtype.kind in "iu":
+            most = np.iinfo(values.dtype).max
+            self.warnings.append(f"{self.path}: Intensity is written from 0 to 1, as PTX has it: divided by {most}")
+            return name, values / most, 6
+        if self.style.kind == "ptx" and name in _XYZ:
+            return name, np.where(self.cloud.located, values, 0.0), decimals
+        return name, values, decimals
+
+    def _without(self) -> str:
+        if self.style.order is not None:
+            return "option 'order' has"
+        return {"pts": "PTS has", "ptx": "PTX has"}.get(self.style.kind, "a text without names of columns has")
+
+    def _wanted(self, there: dict[str, Any]) -> dict[str, int | None]:
+        if self.style.order is not None:
+            wanted = ordered(self.style.order)
+            for name in wanted:
+                if name not in there:
+                    raise WriteError(
+                        f"{self.path}: there is no dimension '{name}', which option 'order' names; there "
+                        f"are {', '.join(there)}"
+                    )
+        else:
+            wanted = dict.fromkeys(_XYZ)
+            if self.style.kind in ("pts", "ptx"):
+                wanted |= dict.fromkeys(name for name in ("Intensity", *_COLOUR) if name in there)
+                if not {*_COLOUR} <= there.keys():
+                    wanted = {name: told for name, told in wanted.items() if name not in _COLOUR}
+        return wanted | dict.fromkeys(name for name in there if self.style.others and name not in wanted)
+
+    def blocks(self) -> Iterator[bytes]:
+        """The whole file, piece by piece."""
+        style, n = self.style, len(self.cloud)
+        end, mark = style.newline.encode(), style.delimiter.encode()
+        if style.kind == "pts":
+            yield str(n).encode() + end
+        elif style.kind == "ptx":
+            head = [str(n), "1", "0 0 0", "1 0 0", "0 1 0", "0 0 1", "1 0 0 0", "0 1 0 0", "0 0 1 0", "0 0 0 1", ""]
+            yield style.newline.join(head).encode()
+        elif style.header:
+            names = [f'"{name}"' if style.quoted else name for name, _, _ in self.columns]
+            yield style.delimiter.join(names).encode("utf-8", "replace") + end
+        for start in range(0, n, CHUNK):
+            part = slice(start, start + CHUNK)
+            words = [self._words(name, values[part], decimals) for name, values, decimals in self.columns]
+            yield b"".join(mark.join(row) + end for row in zip(*words, strict=True))
+            advance("write points", min(start + CHUNK, n), n)
+
+    def _words(self, name: str, values: Array, decimals: int | None) -> Sequence[bytes]:
+        words = spelt(values, decimals)
+        if name in _XYZ:
+            there = np.isfinite(values)
+            away = np.array([float(word) for word in words])[there] - values[there]
+            self.rounding = max(self.rounding, float(np.abs(away).max(initial=0.0)))
+        return words

@@ -1,0 +1,154 @@
+"""writers.text: points as rows of text: XYZ, TXT, CSV, ASC, PTS and PTX files."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import PurePath
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+from pydantic import Field
+
+from deburr.core.cloud import Extent, PointCloud, located
+from deburr.core.errors import WriteError
+from deburr.core.figure import Most, Reports, Same
+from deburr.core.files import replacing
+from deburr.core.stage import Stage, Writer
+from deburr.formats.text.source import TextSource
+from deburr.writers._parts import beside_points, checked, put_together
+from deburr.writers._text_new import New, Style, ordered
+from deburr.writers._text_rows import Rows
+
+#: What is said of texts where nothing is asked for: of these, columns have no names and blanks between them.
+_PLAIN = ("xyz", "asc", "pts", "ptx")
+
+
+class Text(Writer):
+    """Write points as text.
+
+    What was read from a text of the same extension is written as it was: byte by byte, but for the points that moved,
+    which get as many decimals as their column has. A PTX grid keeps its pixels: those of removed points have no
+    return. A cloud from elsewhere becomes a table with names (.csv, .txt), X, Y and Z alone (.xyz, .asc), PTS, or PTX
+    of one scan without a grid. Text has no place for a coordinate system."""
+
+    type_name: ClassVar[str] = "writers.text"
+    extensions: ClassVar[tuple[str, ...]] = ("xyz", "asc", "pts", "ptx", "txt", "csv")
+    reports: ClassVar[Reports] = {"coordinate_rounding_max": Most(unit="length"), "scale": Same(unit="exact"),
+                                  "offset": Same(unit="exact")}  # fmt: skip
+    effort: ClassVar[float] = 2.0
+
+    format: Literal["csv"] = Field("csv", description="of PDAL's formats; geojson is not written")
+    order: str | None = Field(
+        None,
+        description='dimensions in the order of the columns, with decimals if need be: "X:3,Y:3,Z:3,Intensity"',
+    )
+    keep_unspecified: bool | None = Field(
+        None, description="write dimensions that are not in 'order' behind them; default: in .csv and .txt alone"
+    )
+    precision: int | None = Field(
+        None,
+        ge=0,
+        le=17,
+        description="decimals; default: as they were read, else those that tell a 10^-8 of the cloud's size",
+    )
+    delimiter: str | None = Field(
+        None,
+        min_length=1,
+        max_length=1,
+        description="what stands between values; default: comma in .csv and .txt, else a blank",
+    )
+    newline: str | None = Field(None, description="what ends a row; default: a line feed")
+    write_header: bool | None = Field(
+        None, description="write the names of the columns; default: in .csv and .txt alone"
+    )
+    quote_header: bool | None = Field(None, description="quote the names of the columns; default: true")
+
+    @property
+    def _kind(self) -> str:
+        return PurePath(self.filename).suffix.lower().removeprefix(".")
+
+    def check(self, before: tuple[Stage, ...]) -> list[str]:
+        """Refuse an order that makes no sense, marks that numbers hold, and options that PTS and PTX have no room
+        for."""
+        errors = []
+        if self.order is not None:
+            try:
+                ordered(self.order)
+            except ValueError as error:
+                errors.append(
+                    f"option 'order' has {str(error)!r}; give each dimension once, such as \"X:3,Y:3,Z:3,Intensity\""
+                )
+        if self.delimiter is not None and (self.delimiter.isalnum() or self.delimiter in '+-."\r\n'):
+            errors.append(
+                f"option 'delimiter' is {self.delimiter!r}, which is part of numbers; give a mark between them"
+            )
+        if self.newline is not None and (not self.newline.isspace() or not {"\n", "\r"} & set(self.newline)):
+            errors.append('option \'newline\' ends no line; give "\\n" or "\\r\\n"')
+        given = [name for name in ("order", "keep_unspecified", "delimiter", "write_header", "quote_header")
+                 if getattr(self, name) is not None]  # fmt: skip
+        if self._kind in ("pts", "ptx") and given:
+            errors.append(
+                f"option '{given[0]}' has no effect on .{self._kind}, whose columns are fixed; remove it, or write .csv"
+            )
+        return errors
+
+    def write(self, cloud: PointCloud) -> PointCloud:
+        """Write ``filename``. Raises `deburr.core.errors.WriteError` and leaves an existing file intact."""
+        path = self.filename
+        if not (cloud.located | ~located(cloud.original)).all():
+            raise WriteError(f"{path}: some coordinates are not finite, though they were read so; remove those points")
+        source = self._source(cloud)
+        text: Rows | New = New(cloud, self._style(), path) if source is None else Rows(cloud, source, path)
+        warnings = list(text.warnings)
+        if cloud.crs is not None:
+            warnings.append(f"{path}: text cannot hold the coordinate system; note it elsewhere, or write LAS")
+        if source is None and (beside := beside_points(cloud.source, type(None))):
+            warnings.append(
+                f"{path}: this text has no place for {beside} of the file that was read, which were left out"
+            )
+        with replacing(path) as temporary, open(temporary, "wb") as stream:
+            for block in text.blocks():
+                stream.write(block)
+        figures: dict[str, Any] = {"points": len(cloud), "format": "text as it was read" if source else "text"}
+        decimals = (
+            text.decimals if isinstance(text, New) else [text.source.decimals[a] for a in text.source.layout.axes]
+        )
+        if max(decimals) <= 17 and not (isinstance(text, Rows) and text.grid):
+            figures |= {"scale": [10.0**-one for one in decimals], "offset": [0.0, 0.0, 0.0]}
+        if text.rounding:
+            figures["coordinate_rounding_max"] = text.rounding
+        return cloud.note(self.type_name, figures, *warnings)
+
+    def write_parts(self, parts: Iterable[PointCloud], extent: Extent) -> PointCloud:
+        """Write the points of ``parts`` as one cloud. All are held in memory, as a text that was read is."""
+        with checked(parts, extent, self.filename) as clouds:
+            cloud = put_together(list(clouds))
+        record = self.write(cloud).history[-1]
+        return PointCloud(np.zeros((0, 3)), extent=extent, history=(record,))
+
+    def _source(self, cloud: PointCloud) -> TextSource | None:
+        """The text that is to be written again, if that is what is asked for and can be."""
+        source = cloud.source
+        asked = {
+            name: getattr(self, name)
+            for name in type(self).model_fields
+            if name not in ("filename", "tag", "user_data")
+        }
+        if (
+            not isinstance(source, TextSource)
+            or cloud.reprojected
+            or any(v not in (None, "csv") for v in asked.values())
+        ):
+            return None
+        same = PurePath(source.path).suffix.lower() == PurePath(self.filename).suffix.lower()
+        return source if same and source.dims.keys() <= cloud.dims.keys() else None
+
+    def _style(self) -> Style:
+        kind = self._kind
+        plain = kind in _PLAIN
+        header = (not plain or bool(self.quote_header)) if self.write_header is None else self.write_header
+        others = (not plain or header) if self.keep_unspecified is None else self.keep_unspecified
+        return Style(
+            kind, self.order, others and kind not in ("pts", "ptx"), self.precision,
+            self.delimiter or (" " if plain else ","), self.newline or "\n", header, self.quote_header is not False,
+        )  # fmt: skip
