@@ -6,14 +6,14 @@ import json
 import os
 import secrets
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from deburr.core.cloud import PointCloud, Record
+from deburr.core.cloud import PointCloud
 from deburr.core.errors import RunError
 from deburr.core.files import replacing
 from deburr.core.registry import stage_class
@@ -81,7 +81,7 @@ class Job:
 
 @dataclass(frozen=True, eq=False)
 class _Told:
-    """A store whose clouds tell of their reader, as stages expect of a cloud that was read."""
+    """A store whose clouds have the units that their reader found."""
 
     store: Store
     units: str | None
@@ -92,9 +92,7 @@ class _Told:
 
     def read(self, low: Any, high: Any) -> tuple[PointCloud, Any]:
         cloud, file = self.store.read(low, high)
-        told = Record("readers", {"units": self.units} if self.units else {})
-        object.__setattr__(cloud, "history", (told,))
-        return cloud, file
+        return replace(cloud, units=self.units), file
 
     def count(self, low: Any, high: Any) -> int:
         return self.store.count(low, high)

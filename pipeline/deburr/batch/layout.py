@@ -13,6 +13,7 @@ import numpy as np
 from deburr.batch.job import Job
 from deburr.core.arrays import Floats
 from deburr.core.cloud import Extent
+from deburr.core.horizon import SPACING
 from deburr.scratch.input_file import FileRef
 from deburr.tiles import cut as cutting
 from deburr.tiles import memory
@@ -121,7 +122,7 @@ def _even(low: Any, high: Any, number: float) -> list[cutting.Box]:
 
 def halo(work: Work, extent: Extent) -> float:
     """How wide the halo of a tile may have to be, cloud units, where points lie as densely as in ``extent``."""
-    told = [known.get("spacing") for known in (*work.known, work.asked)]
+    told = [known.get(SPACING) for known in (*work.known, work.asked)]
     if extent.count:
         sides = (extent.high - extent.low)[:2]
         # Of points in a line, each has its part of that.

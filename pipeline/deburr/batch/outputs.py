@@ -23,7 +23,7 @@ from deburr.show import noise_map
 def unit_of(prepared: Prepared) -> str:
     """The unit of lengths in words."""
     job = prepared.job
-    if job.units and job.units != "cloud units":
+    if job.units:
         return crs.short(job.units)
     return crs.unit(next((file.crs for file in job.store.files if file.crs), None))
 

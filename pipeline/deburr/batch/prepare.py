@@ -24,7 +24,7 @@ from deburr.pipeline.apart import check_apart, read_by
 from deburr.pipeline.compatible import check_alike
 from deburr.pipeline.plan import Plan, load
 from deburr.pipeline.resolve import Override, resolve
-from deburr.pipeline.spec import Source, parse
+from deburr.pipeline.spec import Source, parse, show
 from deburr.scratch.input_file import FileRef
 from deburr.scratch.store import Store
 from deburr.show import noise_map
@@ -225,8 +225,8 @@ def checked(plan: Plan) -> tuple[tuple[Filter, ...], tuple[str, ...]]:
 
 
 def _why(stage: Stage) -> str:
-    told = {name: getattr(stage, name, None) for name in ("model", "method", "reference", "repeatability")}
-    given = [f"'{name}': '{value}'" for name, value in told.items() if value is not None]
+    told = {name: getattr(stage, name) for name in sorted(stage.model_fields_set - {"tag", "user_data"})}
+    given = [f"'{name}': {show(value)}" for name, value in told.items() if value is not None]
     return f" with {', '.join(given)}" if given else ""
 
 

@@ -21,9 +21,12 @@ from typing import Any
 import numpy as np
 
 from deburr.core.cloud import PointCloud
+from deburr.core.crs import words as crs
 from deburr.core.files import replacing
+from deburr.core.host import FILES
 from deburr.core.noise import NOISE
 from deburr.core.stage import Reader, Stage, Writer
+from deburr.core.stored import steps
 from deburr.pipeline import report_schema
 from deburr.pipeline.plan import Plan
 
@@ -123,6 +126,11 @@ class Account:
         entry.seconds = time.perf_counter() - clock
         self._entries.append(entry)
 
+    def _units(self) -> str:
+        """Of lengths: what the first stage found."""
+        first = next((entry.after for entry in self._entries if entry.after is not None), None)
+        return crs.UNITS if first is None else crs.length_unit(first)
+
     def warn(self, warnings: Sequence[str]) -> None:
         """Add ``warnings`` to those of the last stage."""
         self._entries[-1].logged += warnings
@@ -148,6 +156,7 @@ class Account:
                     "began": self._began.isoformat(timespec="seconds"),
                     "seconds": round(time.perf_counter() - self._clock, 3),
                     "peak_memory_mb": peak_memory_mb(),
+                    "units": self._units(),
                     "stages": stages,
                     "versions": versions(),
                 }
@@ -161,7 +170,7 @@ def _outputs(plan: Plan, stages: Sequence[Mapping[str, Any]]) -> list[str]:
     for entry in stages:
         stage = plan.stages[entry["step"] - 1]
         if isinstance(stage, Writer):
-            found += entry["figures"].get("files", [stage.filename] if stage.filename else [])
+            found += entry["figures"].get(FILES, [stage.filename] if stage.filename else [])
     return found
 
 
@@ -169,7 +178,7 @@ def _warn_of_scales(stages: Sequence[dict[str, Any]]) -> None:
     """Add a warning to each writer that rounds coordinates to coarser steps than the noise that was taken out."""
     noise = [told for one in stages if (told := one["figures"].get(NOISE))]
     for one in stages:
-        scale = one["figures"].get("scale")
+        scale = steps(one["figures"])
         if noise and scale and one["type"].startswith("writers."):
             one["warnings"] += coarse(scale, max(noise))
 
@@ -251,7 +260,6 @@ def plain(value: Any) -> Any:
 def write(folder: Path, cloud: PointCloud, report: dict[str, Any]) -> None:
     """Write ``report.json`` and ``section.png`` into ``folder``, and ``noise.png`` where noise was found that differs
     from place to place. Raises `WriteError`."""
-    from deburr.core.crs import words as crs
     from deburr.show import noise_map
     from deburr.show.picture import as_written, draw
 

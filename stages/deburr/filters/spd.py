@@ -381,8 +381,7 @@ class Spd(Filter):
 
     def _degrees(self, cloud: PointCloud) -> Iterator[str]:
         """A warning of coordinates that are no lengths."""
-        units = cloud.history[0].figures.get("units") if cloud.history else None
-        if isinstance(units, str) and "degree" in units:
+        if "degree" in (cloud.units or ""):
             yield "x and y are in degrees, z hardly: the result means little; project the cloud first"
 
     def _again(self, cloud: PointCloud) -> bool:
