@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from math import ceil, sqrt
@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from deburr.batch.job import Job
+from deburr.batch.job import Job, Target
 from deburr.core.arrays import Floats
 from deburr.core.cloud import Extent
 from deburr.core.horizon import SPACING
@@ -40,11 +40,11 @@ class Tile:
 
 @dataclass(frozen=True, eq=False)
 class Output:
-    """A file to be written (or several of the same points), of input files with these numbers; of all their points,
-    or of those in ``box``."""
+    """``targets``: a file to be written, or several of the same points, which are those of the input files with these
+    numbers; all of them, or those in ``box``."""
 
     id: str
-    writers: Sequence[Mapping[str, Any]]
+    targets: Sequence[Target]
     files: tuple[int, ...]
     box: cutting.Box | None = None
     may_be_empty: bool = True

@@ -101,7 +101,7 @@ def _files(prepared: Prepared, account: Account) -> list[dict[str, Any]]:
     for output in prepared.outputs:
         error = account.errors.get(f"write-{output.id}") or account.errors.get(output.id)
         if error is not None and output.id not in account.outputs:
-            files += [{"path": one["writer"]["filename"], "error": error} for one in output.writers]
+            files += [{"path": one.path, "error": error} for one in output.targets]
     return files
 
 

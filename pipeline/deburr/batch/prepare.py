@@ -12,7 +12,7 @@ import numpy as np
 
 from deburr.batch import map as batch_map
 from deburr.batch import report as batch_report
-from deburr.batch.job import Job, as_json
+from deburr.batch.job import Job, Target, targets
 from deburr.batch.layout import Output
 from deburr.batch.names import cell_names, out_names
 from deburr.core.errors import DeburrError, RunError, SpecError
@@ -115,7 +115,7 @@ def prepare(request: Request, scratch: Path) -> Prepared:
         outputs = _cells(request, job, inputs)
     else:
         outputs = [
-            Output(name.name, _writers(plan), (numbers[path],))
+            Output(name.name, _targets(plan), (numbers[path],))
             for name, plan, path in zip(names, plans, inputs, strict=True)
         ]
     _check_apart(request, plans[0], outputs)
@@ -132,7 +132,7 @@ def _check_apart(request: Request, plan: Plan, outputs: Sequence[Output]) -> Non
     """Raise `SpecError` where the batch would overwrite what it reads."""
     reads = dict.fromkeys([*request.inputs, *request.context], "an input") | read_by(plan)
     reads |= dict.fromkeys(request.lists, "the list of inputs")
-    written = [one["writer"]["filename"] for output in outputs for one in output.writers]
+    written = [one.path for output in outputs for one in output.targets]
     check_apart(reads, [*written, *left_in(request.out, request.vpc), request.out / LEDGER])
 
 
@@ -269,8 +269,8 @@ def _ref(plan: Plan, number: int, outline: Outline, context: bool) -> FileRef:
     return FileRef.of(plan.reader, number, outline, context)
 
 
-def _writers(plan: Plan) -> list[dict[str, Any]]:
-    found = [{"writer": as_json(step.stage), "where": step.where} for step in plan.steps if step.stage in plan.writers]
+def _targets(plan: Plan) -> list[Target]:
+    found = targets(plan)
     if len(found) > 1:
         raise SpecError(
             f"{plan.origin or 'the spec'}: writes {len(found)} files; a batch takes one writer, remove the others"
@@ -312,7 +312,7 @@ def _cells(request: Request, job: Job, inputs: Sequence[Path]) -> list[Output]:
     outputs = []
     for name, (box, files) in zip(names, boxes, strict=True):
         there = _plan(request, inputs[0], name)
-        outputs.append(Output(name.name, _writers(there), files, box, may_be_empty=False))
+        outputs.append(Output(name.name, _targets(there), files, box, may_be_empty=False))
     return outputs
 
 
