@@ -22,7 +22,7 @@ from simulator import Scan
 import deburr.train
 from deburr.core.arrays import Floats
 from deburr.core.cloud import PointCloud
-from deburr.nn.deburr.default import BUNDLED
+from deburr.nn.deburr import BUNDLED
 from deburr.nn.models import load
 from deburr.writers.ply import Ply
 

@@ -1,4 +1,4 @@
-"""A package that brings stages of its own, installed by entry points as its author would; and a broken one."""
+"""A package that brings stages and a model, installed by entry points as its author would; and broken ones."""
 
 from __future__ import annotations
 
@@ -23,13 +23,16 @@ STAGES = {
 SPEC = [{"type": "filters.floor", "below": 99.5}, "filters.heights", {"type": "filters.spd", "noise": 0.03}]
 
 
-def install(site: Path, name: str, points: dict[str, str]) -> None:
-    """What an installer leaves of a package that registers the stages ``points``."""
+def install(site: Path, name: str, points: dict[str, str], models: dict[str, str] | None = None) -> None:
+    """What an installer leaves of a package that registers the stages ``points``, and ``models``."""
     info = site / f"{name}-1.0.dist-info"
     info.mkdir(parents=True)
     (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n")
-    lines = "".join(f"{stage} = {value}\n" for stage, value in points.items())
-    (info / "entry_points.txt").write_text(f"[deburr.stages]\n{lines}")
+    groups = {"deburr.stages": points, "deburr.models": models or {}}
+    lines = [
+        line for group, some in groups.items() for line in (f"[{group}]", *(f"{k} = {v}" for k, v in some.items()))
+    ]
+    (info / "entry_points.txt").write_text("\n".join(lines))
 
 
 @pytest.fixture(scope="module")
@@ -37,13 +40,14 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder to be put on the path, with the package in it."""
     site = tmp_path_factory.mktemp("site")
     shutil.copytree(PACKAGE, site / "survey_tools")
-    install(site, "survey_tools", {stage: f"survey_tools.stages:{name}" for stage, name in STAGES.items()})
+    stages = {stage: f"survey_tools.stages:{name}" for stage, name in STAGES.items()}
+    install(site, "survey_tools", stages, {"flat": "survey_tools.model:FLAT"})
     return site
 
 
 @pytest.fixture
 def cloud(tmp_path: Path) -> Floats:
-    """(1500, 3) a slope, in ``in/a.xyz`` and ``in/b.xyz``, of which a fifth lies below the floor of `SPEC`."""
+    """(1500, 3) a slope, in ``in/a.survey`` and ``in/b.xyz``, of which a fifth lies below the floor of `SPEC`."""
     random = np.random.default_rng(4)
     plan = random.uniform(0, 12, (1500, 2))
     xyz = np.column_stack([plan, 99 + plan[:, 0] / 5 + random.normal(0, 0.03, 1500)]).round(4)
@@ -109,6 +113,55 @@ def test_they_keep_the_promises_that_are_shipped(stage: str, site: Path, tmp_pat
     python([site], tmp_path, "-c", f"from deburr.testing import contract; contract.check({stage!r})")
 
 
+@pytest.mark.parametrize("options", [{}, {"noise": 0.03}, {"dimensions": ["Displacement"]}], ids=str)
+def test_its_model_keeps_them_too(options: dict[str, Any], site: Path, tmp_path: Path) -> None:
+    check = f"contract.check('filters.spd', { ({'model': 'flat'} | options)!r}, tolerance=1e-9)"
+    python([site], tmp_path, "-c", f"from deburr.testing import contract; {check}")
+
+
+@pytest.mark.parametrize("noise", [0.03, "auto"])
+def test_its_model_denoises_alone_and_in_batches(noise: float | str, cloud: Floats, site: Path, tmp_path: Path) -> None:
+    spec = json.dumps([{"type": "filters.spd", "model": "flat", "noise": noise}])
+    command([site], tmp_path, "run", spec, "--input", "whole.xyz", "--output", "one.xyz", "--report", "rep")
+    whole, clean = points_of(tmp_path / "one.xyz"), 99 + cloud[:, 0] / 5
+    places = {(x, y): i for i, (x, y) in enumerate(cloud[:, :2].tolist())}
+    order = [places[x, y] for x, y in whole[:, :2].tolist()]
+    assert np.std(whole[:, 2] - clean[order]) < 0.7 * 0.03
+    command([site], tmp_path, "batch", spec, "in", "--out", "out", "--tile", "4")
+    tiled = np.concatenate([points_of(tmp_path / "out" / f"{name}.xyz") for name in "ab"])
+    assert np.abs(tiled - whole).max() < 1e-9
+    one, many = (json.loads((tmp_path / name / "report.json").read_text())["stages"] for name in ("rep", "out"))
+    assert one[1]["figures"]["model"] == "flat"
+    assert many[0]["figures"].keys() == one[1]["figures"].keys()
+    for name in ("points", "noise", "spacing", "max_displacement"):
+        assert many[0]["figures"][name] == one[1]["figures"][name], name
+
+
+def test_its_model_is_told_with_the_others(site: Path, tmp_path: Path) -> None:
+    told = command([site], tmp_path, "stages", "filters.spd", "--json").stdout
+    (option,) = (option for option in json.loads(told)["options"] if option["name"] == "model")
+    assert option["allowed"] == "'deburr', 'spd' or 'flat'"
+    assert "flat: the mean height around each point" in option["description"]
+    schema = json.loads(command([site], tmp_path, "schema").stdout)
+    assert schema["$defs"]["filters.spd"]["properties"]["model"]["enum"] == ["deburr", "spd", "flat"]
+
+
+@pytest.mark.parametrize(
+    ("stage", "sentence"),
+    [
+        ({"model": "flatt"}, "option 'model': unknown model 'flatt'; did you mean 'flat'?"),
+        ({"model": "quartz"}, "option 'model': unknown model 'quartz'; there are 'deburr', 'spd', 'flat'"),
+        ({"model": "flat", "steps": 2}, "option 'steps' has no effect on model 'flat'; remove it"),
+        ({"model": "flat", "weights": "w"}, "option 'weights' has no effect on model 'flat'; remove it"),
+    ],
+)
+def test_what_is_wrong_with_the_choice_of_a_model_is_said(
+    stage: dict[str, Any], sentence: str, site: Path, tmp_path: Path
+) -> None:
+    spec = json.dumps(["a.xyz", {"type": "filters.spd", **stage}, "b.xyz"])
+    assert sentence in command([site], tmp_path, "validate", spec, code=2).stdout
+
+
 def test_a_promise_that_is_broken_is_found(site: Path, tmp_path: Path) -> None:
     done = python([site], tmp_path, "-c", "from deburr.testing import contract; contract.check('filters.bare')", code=1)
     assert "every figure must stand in 'reports'" in done.stderr
@@ -151,27 +204,58 @@ def test_an_extension_that_is_only_read_is_said(site: Path, tmp_path: Path) -> N
     )
 
 
-@pytest.mark.parametrize(
-    ("value", "reason"),
-    [
-        ("no_such_module:Stage", "ModuleNotFoundError: No module named 'no_such_module'"),
-        ("json:loads", "is no class of a filter"),
-        ("survey_tools.stages:Floor", "has another type_name"),
-    ],
-)
-def test_a_broken_one_is_named_and_breaks_nothing(
-    value: str, reason: str, cloud: Floats, site: Path, tmp_path: Path
-) -> None:
+SOUND = ["in/a.survey", "filters.floor", "o.survey"]
+COMMANDS: list[tuple[str, ...]] = [
+    ("stages",), ("schema",), ("info", "in/a.survey"), ("validate", json.dumps(SOUND)), ("run", json.dumps(SOUND)),
+    ("batch", '["filters.floor"]', "in", "--out", "out"), ("weights", "show", "bundled"), ("pdal-script",),
+]  # fmt: skip
+
+
+#: What is wrong with a stage or a model of another package, and what is said of it.
+WRONG_STAGES = {
+    "no_such_module:Stage": "cannot be loaded (ModuleNotFoundError: No module named 'no_such_module')",
+    "json:loads": "is no class of a filter",
+    "survey_tools.stages:Floor": "has another type_name",
+}
+WRONG_MODELS = {
+    "no_such_module:MODEL": "cannot be loaded (ModuleNotFoundError: No module named 'no_such_module')",
+    "json:loads": "is no Kind of deburr.nn.models",
+    "survey_tools.model:FLAT": "has another name",
+}
+
+
+def test_broken_ones_are_named_by_every_command_and_break_none(cloud: Floats, site: Path, tmp_path: Path) -> None:
     other = tmp_path / "site"
-    install(other, "broken_tools", {"filters.broken": value})
-    commands: list[tuple[Any, ...]] = [
-        ("stages",), ("schema",), ("info", "in/a.survey"), ("validate", '["in/a.survey", "filters.floor", "o.survey"]'),
-        ("run", '["in/a.survey", "filters.floor", "o.survey"]'), ("batch", '["filters.floor"]', "in", "--out", "out"),
-    ]  # fmt: skip
-    for words in commands:
+    stages = {f"filters.broken{i}": value for i, value in enumerate(WRONG_STAGES)}
+    models = {f"broken{i}": value for i, value in enumerate(WRONG_MODELS)}
+    install(other, "broken_tools", stages, models)
+    told = [f"stage '{name}' of package broken_tools {WRONG_STAGES[value]}" for name, value in stages.items()]
+    told += [f"model '{name}' of package broken_tools {WRONG_MODELS[value]}" for name, value in models.items()]
+    for words in COMMANDS:
         said = command([site, other], tmp_path, *words).stderr
-        assert "warning: stage 'filters.broken' of package broken_tools" in said, words
-        assert reason in said
-    used = command([site, other], tmp_path, "run", '["in/a.survey", "filters.broken", "o.survey"]', code=2).stderr
-    assert "stage 'filters.broken' of package broken_tools" in used
-    assert "Traceback" not in used
+        for sentence in told:
+            assert f"warning: {sentence}" in said, words
+    for stage in ({"type": "filters.broken0"}, {"type": "filters.spd", "model": "broken0"}):
+        used = command([site, other], tmp_path, "run", json.dumps(["in/a.survey", stage, "o.survey"]), code=2).stderr
+        assert f"{stage.get('model', stage['type'])}' of package broken_tools cannot be loaded" in used
+        assert "Traceback" not in used
+
+
+def test_what_two_packages_bring_is_neither_s(cloud: Floats, site: Path, tmp_path: Path) -> None:
+    other = tmp_path / "site"
+    install(other, "other_tools", {"filters.floor": "survey_tools.stages:Floor"}, {"flat": "survey_tools.model:FLAT"})
+    said = command([site, other], tmp_path, "run", '["in/a.survey", "filters.heights", "o.survey"]').stderr
+    for what in ("stage 'filters.floor'", "model 'flat'"):
+        assert f"warning: {what} is brought by package other_tools and package survey_tools: which is meant?" in said
+    used = command([site, other], tmp_path, "run", '["in/a.survey", "filters.floor", "o.survey"]', code=2).stderr
+    assert "stage 'filters.floor' is brought by package other_tools and package survey_tools" in used
+    spec = '["in/a.survey", {"type": "filters.spd", "model": "flat"}, "o.survey"]'
+    assert "model 'flat' is brought by" in command([site, other], tmp_path, "run", spec, code=2).stderr
+
+
+def test_none_takes_a_name_of_deburr_s_own(site: Path, tmp_path: Path) -> None:
+    other = tmp_path / "site"
+    install(other, "other_tools", {"filters.spd": "survey_tools.stages:Floor"}, {"spd": "survey_tools.model:FLAT"})
+    said = command([site, other], tmp_path, "stages", "filters.spd").stderr
+    for what in ("stage 'filters.spd'", "model 'spd'"):
+        assert f"warning: {what} of package other_tools is not used: deburr has one of that name itself" in said

@@ -8,6 +8,11 @@ from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
+from deburr.core.horizon import SPACING
+from deburr.core.noise import NOISE
+from deburr.core.registry import _own, stage_class
+from deburr.core.stored import OFFSET, ROUNDING, SCALE
+
 ROOT = Path(__file__).parent.parent
 SOURCES = [ROOT / name for name in ("stages", "pipeline", "plugins")]
 
@@ -69,18 +74,82 @@ def test_files_do_not_go_in_circles() -> None:
     assert after == {}
 
 
+def code(*without: str) -> Iterator[tuple[str, ast.AST]]:
+    """The nodes of every module, with its name, but for the rooms ``without``."""
+    for name, path in modules().items():
+        if len(name.split(".")) > 1 and name.split(".")[1] not in without:
+            for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+                yield name, node
+
+
 def test_no_stage_is_known_by_name() -> None:
     """Where no stage stands, no text of the code is the type of one: but for what is denoised with by default."""
     kinds = ("readers", "filters", "writers")
     types = {name.removeprefix("deburr.") for name in modules() if name.split(".")[1:2] and name.split(".")[1] in kinds}
     known = [
         (name, node.value)
-        for name in modules()
-        if len(name.split(".")) > 1 and name.split(".")[1] not in (*kinds, "nn", "plugins")
-        for node in ast.walk(ast.parse(modules()[name].read_text(encoding="utf-8")))
+        for name, node in code(*kinds, "nn", "plugins")
         if isinstance(node, ast.Constant) and node.value in types and "." in str(node.value)
     ]
     assert known == [("deburr.pipeline.info", "filters.spd"), ("deburr.cli.run", "filters.spd")]
+
+
+#: Where stages and models stand, or what is made for some of them: PDAL's doors, and training.
+OF_STAGES = ("readers", "filters", "writers", "nn", "formats", "train", "plugins")
+#: Figures that several stages share have their names in the core, where whoever notes or shows them takes them from.
+SHARED = ("deburr.core.noise", "deburr.core.stored", "deburr.core.horizon", "deburr.core.host")
+#: Names that reports, plans and clouds have for things of their own as well.
+ORDINARY = {"points", "kind", "size", "units", "scale", "offset", "method", "model", "classes", "noise", "spacing",
+            "points_left_out", "displacement_median", "displacement_max"}  # fmt: skip
+
+
+def test_no_figure_of_a_stage_is_known_by_name() -> None:
+    """Neither one that is like no other word, nor any that is asked for in figures or in what surveys found."""
+    figures = {figure for name in _own() for figure in stage_class(name).reports}
+    assert figures > ORDINARY, "words that are no figure any more"
+    known = [
+        (name, node.value)
+        for name, node in code(*OF_STAGES)
+        if isinstance(node, ast.Constant) and node.value in figures - ORDINARY and name not in SHARED
+    ]
+    known += [(name, ast.unparse(node)) for name, node in code(*OF_STAGES) if _asks_for_a_figure(node)]
+    assert known == []
+
+
+def _asks_for_a_figure(node: ast.AST) -> bool:
+    """Whether it is ``figures["name"]`` or ``known.get("name")`` or the like."""
+    if isinstance(node, ast.Subscript):
+        of, asked = node.value, node.slice
+    elif isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in ("get", "pop"):
+        of, asked = node.func.value, node.args[0] if node.args else node.func
+    else:
+        return False
+    told = isinstance(asked, ast.Constant) and isinstance(asked.value, str)
+    return told and ast.unparse(of).strip("'[]").endswith(("figures", "known"))
+
+
+def test_a_look_for_figures_finds_them() -> None:
+    asking = ("one['figures'].get('scale')", "record.figures['noise']", "work.known.pop('few')")
+    others = ("figures[NOISE]", "figures[0]", "found['noise']", "figures.keys()")
+    asks = {text: _asks_for_a_figure(ast.parse(text, mode="eval").body) for text in (*asking, *others)}
+    assert [text for text, found in asks.items() if found] == [*asking]
+
+
+def test_figures_that_are_shared_are_noted() -> None:
+    reported = {figure for name in _own() for figure in stage_class(name).reports}
+    noted = {ROUNDING: "writers", SCALE: "writers", OFFSET: "writers", SPACING: "filters", NOISE: "filters"}
+    assert noted.keys() - reported <= {ROUNDING}
+    for figure, kind in noted.items():
+        texts = [path.read_text(encoding="utf-8") for name, path in modules().items() if f".{kind}." in name]
+        assert any(f'"{figure}"' in text or "NOISE_REPORTS" in text for text in texts), figure
+
+
+def test_no_file_of_a_model_is_known_by_name() -> None:
+    """Files with weights are named where their model stands, and each once."""
+    weights = [path.name for path in (ROOT / "stages").rglob("*.safetensors")]
+    assert weights
+    named = [name for name, node in code() if isinstance(node, ast.Constant) and node.value in weights]
+    assert named == [f"deburr.nn.{one.removesuffix('.safetensors')}" for one in weights]
 
 
 def test_no_folder_holds_more_than_a_sixth_of_the_lines() -> None:

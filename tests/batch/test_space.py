@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 
 from deburr.batch.job import Job
 from deburr.batch.space import Footprint
+from deburr.batch.tasks import Clean
 from deburr.core.cloud import PointCloud
 from deburr.readers.las import LasReader
 from deburr.scratch import store
 from deburr.scratch.input_file import FileRef
 from deburr.scratch.store import Store
+from deburr.tiles.tile import Core
 from deburr.writers.las import LasWriter
 
 
@@ -30,11 +31,9 @@ def row(tmp_path: Path) -> Store:
     return Store(refs, tmp_path / "points", frozenset())
 
 
-def task(number: int, halo: float) -> dict[str, Any]:
-    return {
-        "id": str(number), "halo": halo,
-        "core": {"low": [10.0 * number, 0.0], "high": [10.0 * number + 10, 10.0], "files": [number]},
-    }  # fmt: skip
+def task(number: int, halo: float) -> Clean:
+    core = Core(np.array([10.0 * number, 0.0]), np.array([10.0 * number + 10, 10.0]), (number,))
+    return Clean(id=str(number), points=0, core=core, halo=halo, known=(), folder="", targets=None)
 
 
 def job(row: Store, independent: bool = False) -> Job:

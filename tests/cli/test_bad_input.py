@@ -324,7 +324,7 @@ def test_too_few_points_pass_unchanged(
 
 @pytest.mark.parametrize(("count", "equal"), SIZES)
 def test_too_few_points_for_the_default_model(cli: Cli, save: Save, hill: Floats, count: int, equal: bool) -> None:
-    from deburr.nn.deburr.default import BUNDLED
+    from deburr.nn.deburr import BUNDLED
 
     if not BUNDLED.exists():
         pytest.skip(f"the bundled weights are missing: {BUNDLED}")

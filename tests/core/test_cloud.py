@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 
 from deburr.core.cloud import PointCloud
+from deburr.core.crs.words import height_unit, length_unit
+from deburr.core.merging import merge
 
 
 def cloud() -> PointCloud:
@@ -56,3 +58,13 @@ def test_a_cloud_is_frozen_and_its_columns_fit() -> None:
         read.with_dims({"New": np.zeros(3)})
     with pytest.raises(ValueError, match=r"must have shape \(N, 3\)"):
         PointCloud(np.zeros((4, 2)))
+
+
+def test_units_are_those_the_reader_found_and_go_with_another_system() -> None:
+    cloud = PointCloud(np.zeros((2, 3)), units="US survey foot", height_units="metre")
+    assert (length_unit(cloud), height_unit(cloud)) == ("US ft", "m")
+    assert (length_unit(cloud.select([0])), length_unit(cloud.with_xyz(np.ones((2, 3))))) == ("US ft", "US ft")
+    elsewhere = cloud.in_crs("EPSG:7415", np.ones((2, 3)))
+    assert (elsewhere.units, elsewhere.height_units, length_unit(elsewhere)) == (None, None, "units")
+    merged, _ = merge([PointCloud(np.zeros((1, 3))), cloud])
+    assert (merged.units, merged.height_units) == ("US survey foot", "metre")

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from importlib.metadata import EntryPoint
 from typing import ClassVar
 
 import pytest
 
-from deburr.core import registry
+from deburr.core import entries, registry
 from deburr.core.cloud import PointCloud
+from deburr.core.entries import Entries
 from deburr.core.errors import SpecError
 from deburr.core.stage import Filter
 
@@ -24,17 +24,13 @@ class Foreign(Filter):
 
 
 @pytest.fixture
-def with_foreign(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def with_foreign(monkeypatch: pytest.MonkeyPatch) -> None:
     def found(group: str) -> list[EntryPoint]:
         return [EntryPoint(name, f"{__name__}:Foreign", group) for name in ("filters.foreign", "filters.spd")]
 
-    monkeypatch.setattr(registry, "entry_points", found)
+    monkeypatch.setattr(entries, "entry_points", found)
     monkeypatch.setattr(EntryPoint, "load", lambda _: Foreign)
-    for cached in (registry._foreign, registry._class):
-        cached.cache_clear()
-    yield
-    for cached in (registry._foreign, registry._class):
-        cached.cache_clear()
+    monkeypatch.setattr(registry, "_STAGES", Entries("deburr.stages", "stage", registry._own, registry._fault))
 
 
 def test_every_type_is_its_module_and_helpers_are_none() -> None:

@@ -175,7 +175,7 @@ def test_noise_wider_than_the_cloud_is_refused() -> None:
 
 
 def test_degrees_are_told_of() -> None:
-    cloud = PointCloud(sheet()).note("readers.las", {"units": "degree"})
+    cloud = PointCloud(sheet(), units="degree")
     assert "x and y are in degrees" in Spd().run(cloud).history[-1].warnings[0]
 
 

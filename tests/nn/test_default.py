@@ -15,9 +15,9 @@ from deburr.core.neighbors import cloud_spacing
 from deburr.core.progress import listening
 from deburr.nn import weights
 from deburr.nn.contract import Settings
-from deburr.nn.deburr import climb
+from deburr.nn.deburr import BUNDLED, climb
 from deburr.nn.deburr.blocks import Blocks
-from deburr.nn.deburr.default import BUNDLED, Default, estimate_noise
+from deburr.nn.deburr.default import Default, estimate_noise
 from deburr.nn.deburr.inputs import Scene
 from deburr.nn.deburr.layer import Sizes
 from deburr.nn.deburr.network import LIMIT, ScoreNetwork

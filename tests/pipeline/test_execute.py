@@ -227,7 +227,7 @@ def test_the_report_has_every_option_and_every_checksum(
     options = report["stages"][1]["options"]
     assert (options["noise"], options["strength"], options["weights"]) == (0.05, 1.0, None)
     assert options.keys() == type(load(["a.las", "filters.spd"]).stages[1]).model_fields.keys() - {"tag", "user_data"}
-    from deburr.nn.deburr.default import BUNDLED
+    from deburr.nn.deburr import BUNDLED
 
     files = {"input": source, "weights": BUNDLED, "reference": truth, "output": out}
     assert [(one["role"], one["path"]) for one in report["files"]] == [(k, str(v)) for k, v in files.items()]

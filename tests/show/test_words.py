@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from deburr.core.cloud import PointCloud
-from deburr.show.words import change, headline, length, lines, span, unit_of
+from deburr.show.words import change, headline, length, lines, span
 
 
 @pytest.mark.parametrize(
@@ -101,12 +101,6 @@ def test_the_noise_is_told_with_its_spread_in_one_line() -> None:
     assert lines({"type": "filters.spd", "figures": figures}, "m") == said
     same = {"noise": 0.039, "noise_median": 0.039, "noise_p05": 0.039, "noise_p95": 0.0392}
     assert lines({"type": "filters.spd", "figures": same}, "m") == [("noise", "3.9 cm")]
-
-
-def test_the_readers_unit() -> None:
-    assert unit_of({"stages": [{"figures": {"units": "metre"}}]}) == "m"
-    assert unit_of({"stages": [{"figures": {"units": "cloud units"}}]}) == "units"
-    assert unit_of({"stages": []}) == "units"
 
 
 def test_headline() -> None:

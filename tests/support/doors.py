@@ -21,7 +21,7 @@ import torch
 from deburr.batch.inputs import expand
 from deburr.batch.ledger import Ledger
 from deburr.batch.records import is_sound
-from deburr.batch.tasks import results_of, still_there
+from deburr.batch.work import results_of, still_there
 from deburr.core.crs import lonlat, wkt
 from deburr.core.crs import words as crs
 from deburr.core.crs.same import one_system

@@ -110,7 +110,7 @@ def test_bundled_recipes_are_valid() -> None:
 
 
 def test_bundled_weights_come_from_bundled_recipes() -> None:
-    from deburr.nn.deburr.default import BUNDLED
+    from deburr.nn.deburr import BUNDLED
 
     _, card = weights.read(BUNDLED)
     elsewhere = {"output": "", "threads": None, "device": "cpu", "scenes": None, "workers": 1}

@@ -245,5 +245,5 @@ def run(
 
 def _temporary(prepared: Prepared, folder: Path) -> list[Path]:
     """All files that a run writes beside temporary ones."""
-    written = [Path(one["writer"]["filename"]) for output in prepared.outputs for one in output.writers]
+    written = [Path(one.path) for output in prepared.outputs for one in output.targets]
     return [*written, *left_in(folder, vpc=True)]

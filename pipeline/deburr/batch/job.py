@@ -11,15 +11,14 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from deburr.core.cloud import PointCloud, Record
+from deburr.core.cloud import PointCloud
 from deburr.core.errors import RunError
 from deburr.core.files import replacing
 from deburr.core.registry import stage_class
 from deburr.core.stage import Filter, Stage, Writer
+from deburr.pipeline.plan import Plan
 from deburr.scratch.store import Store
-from deburr.tiles.tile import Core, View, Work
+from deburr.tiles.tile import View, Work
 
 #: Of the file in scratch; each run's has its own.
 _NAME = "job-{}.json"
@@ -34,6 +33,7 @@ class Job:
     units : of lengths, as the readers found them; None if they did not.
     limit : points that a tile may read, about; ``chunk``: points of a file held at a time when it is written.
     independent : each file is a cloud of its own, whatever lies where.
+    path : the file that a worker has read it from.
     """
 
     filters: tuple[Filter, ...]
@@ -43,6 +43,7 @@ class Job:
     limit: int
     chunk: int
     independent: bool = False
+    path: str = ""
 
     def save(self, folder: Path) -> Path:
         """Write it into ``folder`` in place of an earlier run's; returns the file's path. Raises `WriteError`."""
@@ -79,9 +80,33 @@ class Job:
         return _Told(self.around(files), self.units)
 
 
+@dataclass(frozen=True)
+class Target:
+    """A file to be written: its writer, as that stands in a spec, and where that is, for messages."""
+
+    writer: Mapping[str, Any]
+    where: str
+
+    @property
+    def path(self) -> str:
+        """The file."""
+        return str(self.writer["filename"])
+
+    def stage(self) -> Writer:
+        """The writer."""
+        stage = stage_of(self.writer)
+        assert isinstance(stage, Writer)
+        return stage
+
+
+def targets(plan: Plan) -> list[Target]:
+    """The files that a plan writes."""
+    return [Target(as_json(step.stage), step.where) for step in plan.steps if step.stage in plan.writers]
+
+
 @dataclass(frozen=True, eq=False)
 class _Told:
-    """A store whose clouds tell of their reader, as stages expect of a cloud that was read."""
+    """A store whose clouds have the units that their reader found."""
 
     store: Store
     units: str | None
@@ -92,15 +117,11 @@ class _Told:
 
     def read(self, low: Any, high: Any) -> tuple[PointCloud, Any]:
         cloud, file = self.store.read(low, high)
-        return self._told(cloud), file
-
-    def _told(self, cloud: PointCloud) -> PointCloud:
-        told = Record("readers", {"units": self.units} if self.units else {})
-        return replace(cloud, history=(told,))
+        return replace(cloud, units=self.units), file
 
     def nowhere(self, low: Any, high: Any) -> Iterator[tuple[PointCloud, Any]]:
         for cloud, file in self.store.nowhere(low, high):
-            yield self._told(cloud), file
+            yield replace(cloud, units=self.units), file
 
     def count(self, low: Any, high: Any) -> int:
         return self.store.count(low, high)
@@ -125,7 +146,8 @@ def _load(path: str, _: int) -> Job:
     store = Store.from_json(value["store"])
     places = tuple(value["places"])
     told = (value[name] for name in ("units", "limit", "chunk", "independent"))
-    return Job(tuple(filters), places, store, *told)  # type: ignore[arg-type]  # see the assertion
+    found = Job(tuple(filters), places, store, *told)  # type: ignore[arg-type]  # see the assertion
+    return replace(found, path=path)
 
 
 def as_json(stage: Stage) -> dict[str, Any]:
@@ -143,20 +165,3 @@ def stage_of(value: Mapping[str, Any]) -> Stage:
     """What `as_json` gave."""
     options = {name: option for name, option in value.items() if name != "type"}
     return stage_class(value["type"]).model_validate(options)
-
-
-def writer_of(value: Mapping[str, Any]) -> Writer:
-    """What `as_json` gave of a writer."""
-    stage = stage_of(value)
-    assert isinstance(stage, Writer)
-    return stage
-
-
-def core_as_json(core: Core) -> dict[str, Any]:
-    """A core that is a box."""
-    return {"low": core.low.tolist(), "high": core.high.tolist(), "files": list(core.files)}
-
-
-def core_of(value: Mapping[str, Any]) -> Core:
-    """What `core_as_json` gave."""
-    return Core(np.array(value["low"], np.float64), np.array(value["high"], np.float64), tuple(value["files"]))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from math import ceil, sqrt
@@ -10,9 +10,10 @@ from typing import Any
 
 import numpy as np
 
-from deburr.batch.job import Job
+from deburr.batch.job import Job, Target
 from deburr.core.arrays import Floats
 from deburr.core.cloud import Extent
+from deburr.core.horizon import SPACING
 from deburr.scratch.input_file import FileRef
 from deburr.tiles import cut as cutting
 from deburr.tiles import memory
@@ -39,11 +40,11 @@ class Tile:
 
 @dataclass(frozen=True, eq=False)
 class Output:
-    """A file to be written (or several of the same points), of input files with these numbers; of all their points,
-    or of those in ``box``."""
+    """``targets``: a file to be written, or several of the same points, which are those of the input files with these
+    numbers; all of them, or those in ``box``."""
 
     id: str
-    writers: Sequence[Mapping[str, Any]]
+    targets: Sequence[Target]
     files: tuple[int, ...]
     box: cutting.Box | None = None
     may_be_empty: bool = True
@@ -121,7 +122,7 @@ def _even(low: Any, high: Any, number: float) -> list[cutting.Box]:
 
 def halo(work: Work, extent: Extent) -> float:
     """How wide the halo of a tile may have to be, cloud units, where points lie as densely as in ``extent``."""
-    told = [known.get("spacing") for known in (*work.known, work.asked)]
+    told = [known.get(SPACING) for known in (*work.known, work.asked)]
     if extent.count:
         sides = (extent.high - extent.low)[:2]
         # Of points in a line, each has its part of that.

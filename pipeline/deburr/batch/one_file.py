@@ -18,12 +18,12 @@ import numpy as np
 from deburr.batch import map as batch_map
 from deburr.batch import outputs as batch_out
 from deburr.batch import report as batch_report
-from deburr.batch.job import Job, as_json
+from deburr.batch.job import Job, targets
 from deburr.batch.layout import Output
 from deburr.batch.prepare import Prepared, checked, chunk, looked_at
 from deburr.batch.run import Account, Batch, Means, Silent, View, outputs_of
 from deburr.batch.space import everything
-from deburr.batch.tasks import results_of
+from deburr.batch.work import results_of
 from deburr.core import files, locks
 from deburr.core.errors import DeburrError, ReadError, SpecError, WriteError
 from deburr.core.files import private, replacing
@@ -122,10 +122,7 @@ def _prepared(plan: Plan, asked: int | None, folder: Path, view: Any) -> Prepare
     limit = memory.points(asked or int(0.8 * memory.available()))
     ref = FileRef.of(plan.reader, 0, outline)
     store = Store([ref], folder / "points", looked_at(filters), chunk(limit))
-    writers = [
-        {"writer": as_json(step.stage), "where": step.where} for step in plan.steps if step.stage in plan.writers
-    ]
-    outputs = [Output(Path(plan.reader.filename).name, writers, (0,))]
+    outputs = [Output(Path(plan.reader.filename).name, targets(plan), (0,))]
     job = Job(filters, places, store, outline.units, limit, chunk(limit))
     scratch.check_room(folder, everything(job))
     view.note(scratch.needed(folder, everything(job)))

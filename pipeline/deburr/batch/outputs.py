@@ -25,7 +25,7 @@ from deburr.show.page import page
 def unit_of(prepared: Prepared) -> str:
     """The unit of lengths in words."""
     job = prepared.job
-    if job.units and job.units != "cloud units":
+    if job.units:
         return crs.short(job.units)
     return crs.unit(next((file.crs for file in job.store.files if file.crs), None))
 
@@ -105,7 +105,7 @@ def _files(prepared: Prepared, account: Account) -> list[dict[str, Any]]:
     for output in prepared.outputs:
         error = account.errors.get(f"write-{output.id}") or account.errors.get(output.id)
         if error is not None and output.id not in account.outputs:
-            files += [{"path": one["writer"]["filename"], "error": error} for one in output.writers]
+            files += [{"path": one.path, "error": error} for one in output.targets]
     return files
 
 

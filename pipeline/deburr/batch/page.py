@@ -18,9 +18,9 @@ def facts(
 ) -> dict[str, Any]:
     """JSON values: of the ``report`` of a batch and the records of its ``tiles``."""
     written = {
-        file.path: output.writers[0]["writer"]["filename"]
+        file.path: output.targets[0].path
         for output in prepared.outputs
-        if len(output.files) == 1 and output.writers
+        if len(output.files) == 1 and output.targets
         for file in prepared.job.store.files
         if file.number == output.files[0]
     }

@@ -12,7 +12,7 @@ import numpy as np
 
 from deburr.batch import map as batch_map
 from deburr.batch import report as batch_report
-from deburr.batch.job import Job, as_json
+from deburr.batch.job import Job, Target, targets
 from deburr.batch.layout import Output
 from deburr.batch.names import cell_names, out_names
 from deburr.core.errors import DeburrError, RunError, SpecError
@@ -24,7 +24,7 @@ from deburr.pipeline.apart import check_apart, read_by
 from deburr.pipeline.compatible import check_alike
 from deburr.pipeline.plan import Plan, load
 from deburr.pipeline.resolve import Override, resolve
-from deburr.pipeline.spec import Source, parse
+from deburr.pipeline.spec import Source, parse, show
 from deburr.scratch.input_file import FileRef
 from deburr.scratch.store import Store
 from deburr.show import noise_map
@@ -116,7 +116,7 @@ def prepare(request: Request, scratch: Path) -> Prepared:
         outputs = _cells(request, job, inputs)
     else:
         outputs = [
-            Output(name.name, _writers(plan), (numbers[path],))
+            Output(name.name, _targets(plan), (numbers[path],))
             for name, plan, path in zip(names, plans, inputs, strict=True)
         ]
     _check_apart(request, plans[0], outputs)
@@ -133,7 +133,7 @@ def _check_apart(request: Request, plan: Plan, outputs: Sequence[Output]) -> Non
     """Raise `SpecError` where the batch would overwrite what it reads."""
     reads = dict.fromkeys([*request.inputs, *request.context], "an input") | read_by(plan)
     reads |= dict.fromkeys(request.lists, "the list of inputs")
-    written = [one["writer"]["filename"] for output in outputs for one in output.writers]
+    written = [one.path for output in outputs for one in output.targets]
     check_apart(reads, [*written, *left_in(request.out, request.vpc), request.out / LEDGER])
 
 
@@ -226,8 +226,8 @@ def checked(plan: Plan) -> tuple[tuple[Filter, ...], tuple[str, ...]]:
 
 
 def _why(stage: Stage) -> str:
-    told = {name: getattr(stage, name, None) for name in ("model", "method", "reference", "repeatability")}
-    given = [f"'{name}': '{value}'" for name, value in told.items() if value is not None]
+    told = {name: getattr(stage, name) for name in sorted(stage.model_fields_set - {"tag", "user_data"})}
+    given = [f"'{name}': {show(value)}" for name, value in told.items() if value is not None]
     return f" with {', '.join(given)}" if given else ""
 
 
@@ -272,8 +272,8 @@ def _ref(plan: Plan, number: int, outline: Outline, context: bool) -> FileRef:
     return FileRef.of(plan.reader, number, outline, context)
 
 
-def _writers(plan: Plan) -> list[dict[str, Any]]:
-    found = [{"writer": as_json(step.stage), "where": step.where} for step in plan.steps if step.stage in plan.writers]
+def _targets(plan: Plan) -> list[Target]:
+    found = targets(plan)
     if len(found) > 1:
         raise SpecError(
             f"{plan.origin or 'the spec'}: writes {len(found)} files; a batch takes one writer, remove the others"
@@ -315,7 +315,7 @@ def _cells(request: Request, job: Job, inputs: Sequence[Path]) -> list[Output]:
     outputs = []
     for name, (box, files) in zip(names, boxes, strict=True):
         there = _plan(request, inputs[0], name)
-        outputs.append(Output(name.name, _writers(there), files, box, may_be_empty=False))
+        outputs.append(Output(name.name, _targets(there), files, box, may_be_empty=False))
     return outputs
 
 

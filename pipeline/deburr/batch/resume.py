@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 
 from deburr.batch import ledger
-from deburr.batch.job import Job, as_json, core_of
+from deburr.batch.job import Job, Target, as_json
 from deburr.batch.ledger import Ledger
+from deburr.batch.tasks import Clean, OnTile, Survey, Task, Write
 from deburr.core.errors import ReadError
 from deburr.core.noise import is_by_place
 from deburr.scratch import input_file as fileref
@@ -51,26 +52,28 @@ class Past:
         """What all that hangs on these files, in the state that they are in, hangs on."""
         return ledger.key_of(self._base, [self._states[number] for number in numbers])
 
-    def _extent(self, task: Mapping[str, Any]) -> Any:
+    def _extent(self, task: OnTile) -> Any:
         """Of the cloud that a task is part of."""
-        extent = self._job.around(task["core"]["files"]).extent
+        extent = self._job.around(task.core.files).extent
         return [extent.low.tolist(), extent.high.tolist()] if extent.count else None
 
-    def key(self, task: Mapping[str, Any]) -> str:
+    def key(self, task: Task) -> str:
         """What the result of a task depends on, but for the files nearby."""
-        if task["kind"] == "write":
-            return ledger.key_of(self._base, "write", _placed(task["output"]), task["of"])
-        asked = [task.get(name) for name in ("kind", "known", "surveyor")] + [_placed(task.get("output"))]
-        core = task["core"]
+        if isinstance(task, Write):
+            return ledger.key_of(self._base, task.kind, _placed(task.targets), task.of)
+        assert isinstance(task, OnTile)
+        surveyor = task.surveyor if isinstance(task, Survey) else None
+        written = _placed(task.targets if isinstance(task, Clean) else None)
+        low, high = task.core.low.tolist(), task.core.high.tolist()
         # By their paths: which number a file has depends on the others.
-        files = [self._paths[number] for number in core["files"]]
-        return ledger.key_of(self._base, asked, core["low"], core["high"], files)
+        files = [self._paths[number] for number in task.core.files]
+        return ledger.key_of(self._base, [task.kind, list(task.known), surveyor, written], low, high, files)
 
-    def _near(self, task: Mapping[str, Any], record: Mapping[str, Any]) -> str:
+    def _near(self, task: Task, record: Mapping[str, Any]) -> str:
         """The files that a tile was made of: its own, and all within the halo that it was found to need."""
-        if task["kind"] == "write":
+        if not isinstance(task, OnTile):
             return ""
-        core, halo = core_of(task["core"]), float(record["halo"])
+        core, halo = task.core, float(record["halo"])
         meet = (self._bounds[:, 0] <= core.high + halo) & (self._bounds[:, 1] >= core.low - halo)
         around = set() if self._job.independent else set(np.flatnonzero(np.all(meet, axis=1)).tolist())
         near = around.union(self._places[n] for n in core.files)
@@ -101,14 +104,15 @@ class Past:
         self._contents[place] = found
         return found
 
-    def before(self, task: Mapping[str, Any]) -> dict[str, Any] | None:
+    def before(self, task: Task) -> dict[str, Any] | None:
         """The record of the task in an earlier run, if all that it depends on is as it was."""
         if self._ledger is None:
             return None
-        found = self._ledger.get(task["kind"], self.key(task))
+        found = self._ledger.get(task.kind, self.key(task))
         if found is None or found["near"] != self._near(task, found):
             return None
-        return None if "extent" in found and found["extent"] != self._extent(task) else found
+        of_another = isinstance(task, OnTile) and "extent" in found and found["extent"] != self._extent(task)
+        return None if of_another else found
 
     def had_failed(self, id: str) -> bool:
         found = None if self._ledger is None else self._ledger.get("failed", id)
@@ -123,18 +127,18 @@ class Past:
         if self._ledger is not None:
             self._ledger.add(key, kind, record)
 
-    def add(self, task: Mapping[str, Any], record: Mapping[str, Any]) -> dict[str, Any]:
+    def add(self, task: Task, record: Mapping[str, Any]) -> dict[str, Any]:
         """Note that a task is done; returns its record with what it depended on."""
         key = self.key(task)
         near = self._near(task, record) if self._ledger is not None else ""
         found = {**record, "key": key, "near": near}
-        if any(is_by_place(stage["sums"]) for stage in record.get("stages", ())):
+        if isinstance(task, Clean) and any(is_by_place(stage["sums"]) for stage in record["stages"]):
             # Places in the map of the noise are those of a grid over the whole cloud.
             found["extent"] = self._extent(task)
-        self._note(key, task["kind"], found)
+        self._note(key, task.kind, found)
         return found
 
-    def name(self, task: Mapping[str, Any]) -> str:
+    def name(self, task: Task) -> str:
         """A name for what the task leaves in scratch: what another spec or other files left is not taken for it."""
         return ledger.key_of(self.key(task), self._all_files)[:24]
 
@@ -161,7 +165,6 @@ class Past:
         return ledger.key_of(self._base, *([self._paths[number] for number in files] if self._job.independent else []))
 
 
-def _placed(outputs: Sequence[Mapping[str, Any]] | None) -> list[Any]:
+def _placed(targets: Sequence[Target] | None) -> list[Any]:
     """Outputs that are the same files, however their paths are given."""
-    writers = [output["writer"] for output in outputs or ()]
-    return [{**writer, "filename": os.path.abspath(writer["filename"])} for writer in writers]
+    return [{**one.writer, "filename": os.path.abspath(one.path)} for one in targets or ()]

@@ -13,13 +13,13 @@ from typing import Any, Protocol
 import numpy as np
 
 from deburr.batch import layout as batch_tiles
-from deburr.batch.job import core_as_json
 from deburr.batch.layout import Output, Tile
 from deburr.batch.ledger import Ledger
 from deburr.batch.prepare import Prepared
 from deburr.batch.resume import Past
 from deburr.batch.space import Footprint, everything
-from deburr.batch.tasks import results_of, still_there, sums_of
+from deburr.batch.tasks import Clean, OnTile, Survey, Task, Unpack, Write, as_json
+from deburr.batch.work import results_of, still_there, sums_of
 from deburr.core.errors import RunError
 from deburr.core.sums import merge
 from deburr.engine.queue import Outcome
@@ -29,7 +29,7 @@ from deburr.scratch.room import check_room, is_short, make_scratch
 from deburr.tiles.surveys import Passes, sample
 from deburr.tiles.tile import Core, Work
 
-_DO = "deburr.batch.tasks:do"
+_DO = "deburr.batch.work:do"
 #: Files that a warning names, at most.
 _NAMED = 3
 #: Folders in scratch: unpacked points, what surveys counted, results of tiles.
@@ -196,20 +196,18 @@ class Batch:
         files = [file for file in store.files if file.number in numbers and not store.is_unpacked(file.number)]
         if not files:
             return
-        tasks = [{"id": file.path, "kind": "unpack", "file": file.number} for file in files]
-        points = {file.path: file.extent.count for file in files}
-        self._view.stage("unpacking", len(tasks), sum(points.values()))
+        tasks = {file.path: Unpack(id=file.path, points=file.extent.count, file=file.number) for file in files}
+        self._view.stage("unpacking", len(tasks), sum(task.points for task in tasks.values()))
         unread: dict[int, str] = {}
-        number = {file.path: file.number for file in files}
-        with closing(self._done(tasks)) as outcomes:
+        with closing(self._done(tasks.values())) as outcomes:
             for outcome in outcomes:
                 if outcome.record is not None and "unread" not in outcome.record:
-                    self._view.done({"points": points[outcome.id], **outcome.record})
+                    self._view.done({"points": tasks[outcome.id].points, **outcome.record})
                 elif outcome.record is not None:
                     unread[outcome.record["unread"]] = outcome.record["error"]
                 elif outcome.died:
                     # Nothing else was done meanwhile by that worker: it is the file that it did not survive.
-                    unread[number[outcome.id]] = f"{outcome.id}: cannot be read: {outcome.error}"
+                    unread[tasks[outcome.id].file] = f"{outcome.id}: cannot be read: {outcome.error}"
                 # What else went wrong (a full disk, say) is no fault of the file's, and is met again by its tiles.
         if unread:
             raise _Unreadable(unread)
@@ -241,10 +239,10 @@ class Batch:
             asked = [(cloud, work, self._surveyed(cloud, work, number)) for cloud, work in works]
             records = self._pass(f"survey {number}", [task for *_, tasks in asked for task in tasks])
             for cloud, work, tasks in asked:
-                found = [sums_of(records[task["id"]]) for task in tasks if task["id"] in records]
+                found = [sums_of(records[task.id]) for task in tasks if task.id in records]
                 if tasks and not found:
                     lost.append(cloud)
-                    error = self.account.errors[tasks[0]["id"]]
+                    error = self.account.errors[tasks[0].id]
                     self.account.errors |= dict.fromkeys((tile.id for tile in cloud.tiles), error)
                     continue
                 if len(found) < len(tasks):
@@ -256,7 +254,7 @@ class Batch:
                 raise RunError("no part of the cloud could be surveyed; see the failures above")
         return lost
 
-    def _surveyed(self, cloud: _Cloud, work: Work, number: int) -> list[dict[str, Any]]:
+    def _surveyed(self, cloud: _Cloud, work: Work, number: int) -> list[Survey]:
         """The tasks of a survey: cells of a sample, or all tiles."""
         points_of = self._job.around(cloud.files)
         chosen = sample(work, points_of.extent)
@@ -271,11 +269,18 @@ class Batch:
                 if points:
                     parts.append((f"{name}{x:g}_{y:g}", core, points))
         return [
-            {"id": f"survey-{number}-{name}", "shown": name, "kind": "survey", "surveyor": len(work.stages),
-             "points": points, "known": [*work.known, work.asked], "core": core_as_json(core),
-             "halo": self._halo(work, core), "folder": str(self._scratch / _SUMS)}
+            Survey(
+                id=f"survey-{number}-{name}",
+                part=name,
+                points=points,
+                core=core,
+                halo=self._halo(work, core),
+                known=[*work.known, work.asked],
+                surveyor=len(work.stages),
+                folder=str(self._scratch / _SUMS),
+            )
             for name, core, points in parts
-        ]  # fmt: skip
+        ]
 
     def _clean(self, clouds: Sequence[_Cloud]) -> None:
         works = [(tile, cloud.passes.work()) for cloud in clouds for tile in cloud.tiles]
@@ -283,15 +288,20 @@ class Batch:
         parts = Counter(tile.output for tile in tiles)
         alone = {output.id: output for output in self.prepared.outputs if parts[output.id] == 1}
         tasks = [
-            {"id": tile.id, "kind": "clean", "known": list(work.known), "points": tile.points,
-             "core": core_as_json(tile.core), "halo": self._halo(work, tile.core),
-             "output": list(alone[tile.output].writers) if tile.output in alone else None,
-             "may_be_empty": alone[tile.output].may_be_empty if tile.output in alone else True,
-             "folder": str(self._scratch / _PIECES)}
+            Clean(
+                id=tile.id,
+                points=tile.points,
+                core=tile.core,
+                halo=self._halo(work, tile.core),
+                known=work.known,
+                targets=alone[tile.output].targets if tile.output in alone else None,
+                may_be_empty=alone[tile.output].may_be_empty if tile.output in alone else True,
+                folder=str(self._scratch / _PIECES),
+            )
             for tile, work in works
-        ]  # fmt: skip
-        self._spare(tasks, tiles)
-        records = self._pass("cleaning", tasks)
+        ]
+        spared = self._spared(tasks, tiles)
+        records = self._pass("cleaning", [replace(task, spared=task.id in spared) for task in tasks])
         self.account.tiles = dict(records)
         for tile in tiles:
             if tile.output in alone and tile.id in records:
@@ -319,25 +329,29 @@ class Batch:
                     self.account.errors[output.id] = f"{len(lost)} of its {len(parts)} tiles failed ({lost[0]})"
                 continue
             tasks.append(self._put_together(output, parts, self.account.tiles))
-        for id_, record in self._pass("writing", tasks).items():
-            self.account.outputs[id_.removeprefix("write-")] = {"written": record["written"]}
+        records = self._pass("writing", tasks)
+        for task in tasks:
+            if task.id in records:
+                self.account.outputs[task.output] = {"written": records[task.id]["written"]}
 
-    def _put_together(
-        self, output: Output, parts: Sequence[Tile], records: Mapping[str, Mapping[str, Any]]
-    ) -> dict[str, Any]:
+    def _put_together(self, output: Output, parts: Sequence[Tile], records: Mapping[str, Mapping[str, Any]]) -> Write:
         """The task to write an output of the results that the ``records`` of its tiles name."""
         folders = [
             {tile.core.files[place]: folder for place, folder in results_of(records[tile.id]).items()} for tile in parts
         ]
-        sources = [[number, [one[number] for one in folders if number in one]] for number in output.files]
-        return {"id": f"write-{output.id}", "shown": output.id, "kind": "write", "sources": sources,
-                "output": list(output.writers), "may_be_empty": output.may_be_empty,
-                "points": sum(tile.points for tile in parts),
-                "of": [[records[tile.id][name] for name in ("key", "near")] for tile in parts]}  # fmt: skip
+        return Write(
+            id=f"write-{output.id}",
+            points=sum(tile.points for tile in parts),
+            output=output.id,
+            sources=[(number, [one[number] for one in folders if number in one]) for number in output.files],
+            targets=output.targets,
+            may_be_empty=output.may_be_empty,
+            of=[[records[tile.id][name] for name in ("key", "near")] for tile in parts],
+        )
 
-    def _spare(self, tasks: Sequence[dict[str, Any]], tiles: Sequence[Tile]) -> None:
-        """Mark the tiles whose results stand in an output already: these need not be in scratch any more."""
-        by_id = {task["id"]: task for task in tasks}
+    def _spared(self, tasks: Sequence[Clean], tiles: Sequence[Tile]) -> set[str]:
+        """The tiles whose results stand in an output already: these need not be in scratch any more."""
+        by_id, found = {task.id: task for task in tasks}, set[str]()
         pieces = _by_output(tiles)
         for output in self.prepared.outputs:
             parts = pieces.get(output.id, [])
@@ -347,45 +361,44 @@ class Batch:
                 continue
             written = self._past.before(self._put_together(output, parts, records))
             if written is not None and still_there(written):
-                for tile in parts:
-                    by_id[tile.id]["spared"] = True
+                found.update(tile.id for tile in parts)
+        return found
 
     # -- passes -----------------------------------------------------------------------------------------------------
 
-    def _pass(self, name: str, tasks: Sequence[dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    def _pass(self, name: str, tasks: Sequence[Task]) -> dict[str, dict[str, Any]]:
         """Do the tasks that are not done already; records by id."""
         if not tasks:
             return {}
-        points = {task["id"]: int(task["points"]) for task in tasks}
-        by_id = {task["id"]: task for task in tasks}
+        by_id = {task.id: task for task in tasks}
         records: dict[str, dict[str, Any]] = {}
-        waiting, left = [], []
+        waiting, left = list[Task](), list[Task]()
         for task in tasks:
             before = self._past.before(task)
-            if before is not None and (task.get("spared") or still_there(before)):
-                records[task["id"]] = before
+            if before is not None and ((isinstance(task, Clean) and task.spared) or still_there(before)):
+                records[task.id] = before
             elif self._wanted(task):
                 # Named by all that it depends on: what another spec left there is not taken for it.
-                waiting.append({**task, "name": self._past.name(task)})
+                waiting.append(replace(task, name=self._past.name(task)))
             else:
                 left.append(task)
         # What the last pass over the points has read is not read again; where space is short, nor kept in between.
-        spent = () if self._means.keep else ("clean", "survey") if self._short else ("clean",)
-        reading = [task for task in waiting if "core" in task]
-        spare = Footprint(self._job, [task for task in reading if task["kind"] in spent])
+        spent = () if self._means.keep else (Clean, Survey) if self._short else (Clean,)
+        reading = [task for task in waiting if isinstance(task, OnTile)]
+        spare = Footprint(self._job, [task for task in reading if isinstance(task, spent)])
         check_room(self._scratch, spare.most())
         if not self._short:
             self._unpack(Footprint(self._job, reading).files)
         # How many points a tile has is known when it is read; before, it is guessed a little too high.
         whole = sum(file.extent.count for file in self._job.store.files if not file.context)
-        self._view.stage(name, len(tasks), min(sum(points.values()), whole))
+        self._view.stage(name, len(tasks), min(sum(task.points for task in tasks), whole))
         for task in left:
-            self.account.errors[task["id"]] = _LEFT
-            self._view.failed(str(task.get("shown", task["id"])), _LEFT, points[task["id"]])
+            self.account.errors[task.id] = _LEFT
+            self._view.failed(task.shown, _LEFT, task.points)
         self.account.skipped += len(records)
         self.account.tasks += len(waiting)
         if records:
-            self._view.resumed(len(records), sum(points[id_] for id_ in records))
+            self._view.resumed(len(records), sum(by_id[id_].points for id_ in records))
         with closing(self._done(waiting)) as outcomes:
             for outcome in outcomes:
                 task = by_id[outcome.id]
@@ -397,23 +410,24 @@ class Batch:
                 self._past.mark(outcome.id, outcome.error)
         return records
 
-    def _done(self, tasks: Sequence[Mapping[str, Any]]) -> Generator[Outcome, None, None]:
+    def _done(self, tasks: Iterable[Task]) -> Generator[Outcome, None, None]:
         means = self._means
-        yield from run_tasks(tasks, _DO, setup=self._setup, workers=means.workers, scheduler=means.scheduler)
+        yield from run_tasks(
+            map(as_json, tasks), _DO, setup=self._setup, workers=means.workers, scheduler=means.scheduler
+        )
 
-    def _tell(self, outcome: Outcome, task: Mapping[str, Any]) -> bool:
-        shown, points = str(task.get("shown", outcome.id)), int(task["points"])
+    def _tell(self, outcome: Outcome, task: Task) -> bool:
         if outcome.error is None and outcome.record is not None:
-            self._view.done({"points": points, **outcome.record, "id": shown})
+            self._view.done({"points": task.points, **outcome.record, "id": task.shown})
             return True
         self.account.errors[outcome.id] = outcome.error or "failed"
-        self._view.failed(shown, outcome.error or "failed", points)
+        self._view.failed(task.shown, outcome.error or "failed", task.points)
         return False
 
-    def _wanted(self, task: Mapping[str, Any]) -> bool:
-        if not self._means.only_failed or task["kind"] != "clean":
+    def _wanted(self, task: Task) -> bool:
+        if not self._means.only_failed or not isinstance(task, Clean):
             return True
-        return self._past.had_failed(task["id"]) or any(map(self._past.had_failed, self._paths(task["core"]["files"])))
+        return self._past.had_failed(task.id) or any(map(self._past.had_failed, self._paths(task.core.files)))
 
     def _halo(self, work: Work, core: Core) -> float:
         """A first guess by how densely the points of the tile's files lie."""

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 from deburr.batch import layout as batch_tiles
-from deburr.batch.job import Job, core_of
+from deburr.batch.job import Job
+from deburr.batch.tasks import OnTile
 from deburr.scratch import store
 
 #: Tiles that read wider than this many halos unpack a file anew, if it has gone.
@@ -23,11 +23,11 @@ def everything(job: Job) -> int:
 
 
 class Footprint:
-    """The files that ``tasks`` (tiles with core and halo), done about in their order, find their points in."""
+    """The files that ``tasks``, done about in their order, find their points in."""
 
-    def __init__(self, job: Job, tasks: Sequence[Mapping[str, Any]]) -> None:
+    def __init__(self, job: Job, tasks: Sequence[OnTile]) -> None:
         self._job, self._store = job, job.store
-        self._needs = {task["id"]: self._files(task) for task in tasks}
+        self._needs = {task.id: self._files(task) for task in tasks}
         self._left = Counter(number for numbers in self._needs.values() for number in numbers)
 
     @property
@@ -53,6 +53,6 @@ class Footprint:
             there -= {number for number in numbers if not left[number]}
         return most
 
-    def _files(self, task: Mapping[str, Any]) -> tuple[int, ...]:
-        core, wide = core_of(task["core"]), _HALOS * float(task["halo"])
+    def _files(self, task: OnTile) -> tuple[int, ...]:
+        core, wide = task.core, _HALOS * task.halo
         return tuple(file.number for file in self._job.around(core.files).meeting(core.low - wide, core.high + wide))

@@ -1,178 +1,139 @@
-"""What workers do: unpack a file, survey a tile, clean one, write a file. JSON values in, JSON values out."""
+"""The tasks of a batch: what a worker is to do. They are JSON values at the door to workers, and nowhere else."""
 
 from __future__ import annotations
 
-import json
-import time
-from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
-from typing import Any
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, fields
+from typing import Any, ClassVar
 
 import numpy as np
 
-from deburr.batch import figures, job, ledger
-from deburr.core.cloud import PointCloud
-from deburr.core.errors import RunError
-from deburr.core.stage import Reader
-from deburr.core.sums import Histogram, Sum, from_json, merge, to_json
-from deburr.pipeline.blame import blamed
-from deburr.pipeline.report import peak_memory_mb
-from deburr.scratch.results import Results, Saved, Shape, held, put_together, save, spanned
-from deburr.scratch.room import scratch_file
-from deburr.scratch.store import Unread
-from deburr.tiles.residuals import noise_of
-from deburr.tiles.tile import Done, View, Work, process
+from deburr.batch.job import Target
+from deburr.core.horizon import Known
+from deburr.tiles.tile import Core
 
 
-def do(task: Mapping[str, Any]) -> dict[str, Any]:
-    """Do a task of the kind that it names; ``job``: the path of the job's file."""
-    began = time.perf_counter()
-    doing = {"unpack": _unpack, "survey": _survey, "clean": _clean, "write": _write}[task["kind"]]
-    try:
-        record = doing(task, job.load(task["job"]))
-    except Unread as error:
-        record = {"unread": error.number, "error": str(error)}
-    seconds = round(time.perf_counter() - began, 3)
-    return {"id": task["id"], **record, "seconds": seconds, "peak_memory_mb": peak_memory_mb()}
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Task:
+    """Something to do.
+
+    id : tells it from all others of the run.
+    points : about how many it has to do with.
+    name : of what it leaves in scratch; names tell all that a result depends on.
+    """
+
+    kind: ClassVar[str]
+
+    id: str
+    points: int
+    name: str = ""
+
+    @property
+    def shown(self) -> str:
+        """What people are told of it."""
+        return self.id
 
 
-def _unpack(task: Mapping[str, Any], all_: job.Job) -> dict[str, Any]:
-    return {"points": all_.store.unpack(task["file"]).extent.count}
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Unpack(Task):
+    """Put the points of the input number ``file`` into scratch."""
+
+    kind = "unpack"
+
+    file: int
 
 
-def _survey(task: Mapping[str, Any], all_: job.Job) -> dict[str, Any]:
-    work, core = all_.work(task["known"], task["surveyor"]), job.core_of(task["core"])
-    done = process(all_.view(core.files), work, core, task["halo"], all_.limit)
-    path = Path(task["folder"]) / f"{task['name']}.json"
-    with scratch_file(path) as file:
-        json.dump(to_json(merge(done.sums)), file)
-    return {"sums": str(path), "points": task["points"], **_account(done)}
+@dataclass(frozen=True, kw_only=True, eq=False)
+class OnTile(Task):
+    """Something to do with the points around a core; ``halo``: how wide to look first, cloud units.
+
+    known : what each filter that has a part in it knows of the whole cloud.
+    folder : in scratch, where results go.
+    """
+
+    core: Core
+    halo: float
+    known: Sequence[Known]
+    folder: str
 
 
-def _clean(task: Mapping[str, Any], all_: job.Job) -> dict[str, Any]:
-    work, core = all_.work(task["known"], None), job.core_of(task["core"])
-    view = all_.view(core.files)
-    done = process(view, work, core, task["halo"], all_.limit)
-    results = held([*done.pieces, *done.nowhere])
-    record: dict[str, Any] = {**_account(done), **_moved(done), **_noise(done, work, view)}
-    record["stages"] = [
-        figures.packed(stage, records) for stage, records in zip(work.stages, done.records, strict=True)
-    ]
-    if task["output"] is not None:
-        # The only tile of its output: nothing needs to be kept in between.
-        files = task["core"]["files"]
-        record["written"] = _written(
-            task, [(number, [results[number]] if number in results else []) for number in files], all_
-        )
-    else:
-        folder = Path(task["folder"])
-        record["pieces"] = {
-            str(place): str(save(results[number], folder / f"{task['name']}-{place}").folder)
-            for place, number in enumerate(task["core"]["files"])
-            if number in results
-        }
-    return record
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Survey(OnTile):
+    """Count what the filter number ``surveyor`` asks for, behind those before it. ``part``: its name for people."""
+
+    kind = "survey"
+
+    surveyor: int
+    part: str
+
+    @property
+    def shown(self) -> str:
+        """The tile or cell."""
+        return self.part
 
 
-def _write(task: Mapping[str, Any], all_: job.Job) -> dict[str, Any]:
-    """Put an output together of the pieces of its tiles."""
-    sources = [(number, [Saved(Path(folder)) for folder in folders]) for number, folders in task["sources"]]
-    return {"points": task["points"], "written": _written(task, sources, all_)}
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Clean(OnTile):
+    """Run all filters on a tile.
+
+    targets : the files it is all of, to be written at once; None: results are kept in scratch.
+    may_be_empty : whether targets of no points are written.
+    spared : its results stand in an output already, and need not be in scratch any more.
+    """
+
+    kind = "clean"
+
+    targets: Sequence[Target] | None
+    may_be_empty: bool = True
+    spared: bool = False
 
 
-def _written(
-    task: Mapping[str, Any], sources: Sequence[tuple[int, Sequence[Results]]], all_: job.Job
-) -> list[dict[str, Any]]:
-    """Write the outputs; what became of each."""
-    whole = spanned([one.shape for _, results in sources for one in results])
-    done: list[dict[str, Any]] = []
-    if whole.extent.count == 0 and not task["may_be_empty"]:
-        return done
-    if len(sources) > 1:
-        # Of files that give nothing here, nothing needs to be read.
-        sources = [(number, results) for number, results in sources if results]
-    for output in task["output"]:
-        writer, said = job.writer_of(output["writer"]), dict[str, None]()
-        with blamed(output["where"], whole.extent.count):
-            cloud = writer.write_parts(_parts(task, sources, whole, all_, said), whole.extent)
-        note = cloud.history[-1]
-        low, high = whole.extent.low, whole.extent.high
-        done.append(
-            {
-                **ledger.written(writer.filename),
-                "count": whole.extent.count,
-                "bounds": [low.tolist(), high.tolist()] if whole.extent.count else None,
-                "figures": dict(note.figures),
-                "warnings": [*said, *note.warnings],
-            }
-        )
-    return done
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Write(Task):
+    """Put an output together.
+
+    output : its id.
+    sources : of each of its files, the number, and the folders with the results of its tiles.
+    of : what each of these tiles depended on.
+    """
+
+    kind = "write"
+
+    output: str
+    sources: Sequence[tuple[int, Sequence[str]]]
+    targets: Sequence[Target]
+    may_be_empty: bool
+    of: Sequence[Sequence[str]]
+
+    @property
+    def shown(self) -> str:
+        """The output."""
+        return self.output
 
 
-def _parts(
-    task: Mapping[str, Any],
-    sources: Sequence[tuple[int, Sequence[Results]]],
-    whole: Shape,
-    all_: job.Job,
-    said: dict[str, None],
-) -> Iterator[PointCloud]:
-    """The points to be written; what their readers warn of is added to ``said``."""
-    for number, results in sources:
-        for part in put_together(_reader(all_, number), results, whole, all_.chunk, all_.store.kinds):
-            said.update(dict.fromkeys(warning for record in part.history for warning in record.warnings))
-            yield part
-    # The results are of the files as they were; the output takes its name only if they are so still.
-    for number, _ in sources:
-        all_.store.file(number).check()
-    if not Path(task["job"]).exists():
-        # The run was killed, and this worker did not notice; what stands there now is another run's.
-        raise RunError(f"{task['job']}: is gone, and so is the run that asked for this; nothing is to be done")
+_KINDS: Mapping[str, type[Task]] = {one.kind: one for one in (Unpack, Survey, Clean, Write)}
 
 
-def _reader(all_: job.Job, number: int) -> Reader:
-    return all_.store.file(number).reader
+def as_json(task: Task) -> dict[str, Any]:
+    """The task as JSON values by name."""
+    return {"kind": task.kind, **{one.name: _plain(getattr(task, one.name)) for one in fields(task)}}
 
 
-def _account(done: Done) -> dict[str, Any]:
-    return {"read": done.read, "attempts": done.attempts, "unproved": done.unproved, "halo": done.halo}
+def _plain(value: Any) -> Any:
+    if isinstance(value, Core):
+        return {"low": value.low.tolist(), "high": value.high.tolist(), "files": list(value.files)}
+    if isinstance(value, Target):
+        return asdict(value)
+    return [_plain(one) for one in value] if isinstance(value, Sequence) and not isinstance(value, str) else value
 
 
-def _moved(done: Done) -> dict[str, Any]:
-    """How far points moved."""
-    squares = np.concatenate([((piece.xyz - piece.original) ** 2).sum(axis=1) for piece in done.pieces])
-    return {
-        "displacements": Histogram.of(np.sqrt(squares[squares > 0])).as_json(),
-        "points": len(squares) + sum(len(piece.rows) for piece in done.nowhere),
-        "moved": int((squares > 0).sum()),
-        "displacement_rms": float(np.sqrt(squares.mean())) if len(squares) else 0.0,
-        "displacement_max": float(np.sqrt(squares.max(initial=0.0))),
-    }
-
-
-def _noise(done: Done, work: Work, view: View) -> dict[str, Any]:
-    """The noise before and after, as far as stages told."""
-    noted = [merge([record.sums for record in records if record.sums]) for records in done.records]
-    before, after = noise_of(view, work, done.pieces, noted)
-    return {"noise_before": before, "noise_after": after}
-
-
-def sums_of(record: Mapping[str, Any]) -> dict[str, Sum]:
-    """What a survey counted."""
-    return from_json(json.loads(Path(record["sums"]).read_text(encoding="utf-8")))
-
-
-def results_of(record: Mapping[str, Any]) -> dict[int, str]:
-    """The folders of a tile's pieces, by the places of their files among those of its core."""
-    return {int(place): folder for place, folder in (record.get("pieces") or {}).items()}
-
-
-def still_there(record: Mapping[str, Any]) -> bool:
-    """Whether what a task left behind is there still: its sums, its pieces, or the files it wrote."""
-    try:
-        if record.get("sums") is not None:
-            sums_of(record)
-        for folder in results_of(record).values():
-            _ = Saved(Path(folder)).shape
-    except (OSError, ValueError, KeyError, TypeError, RecursionError):
-        return False
-    return all(ledger.output_is(one["path"], one) for one in record.get("written") or [])
+def from_json(value: Mapping[str, Any]) -> Task:
+    """What `as_json` gave, among whatever else."""
+    cls = _KINDS[value["kind"]]
+    found = {one.name: value[one.name] for one in fields(cls)}
+    if "core" in found:
+        low, high = (np.array(found["core"][side], np.float64) for side in ("low", "high"))
+        found["core"] = Core(low, high, tuple(found["core"]["files"]))
+    if found.get("targets") is not None:
+        found["targets"] = tuple(Target(**one) for one in found["targets"])
+    return cls(**found)

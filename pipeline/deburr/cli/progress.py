@@ -190,9 +190,9 @@ def summary(plan: Plan, report: Mapping[str, Any], quiet: bool) -> None:
             warn(warning, plan.steps[entry["step"] - 1].where)
     if quiet:
         return
-    from deburr.show.words import lines, unit_of
+    from deburr.show.words import lines
 
-    unit = unit_of(report)
+    unit = report["units"]
     for entry in report["stages"]:
         name = f"{entry['type']} {entry['tag'] or ''}"
         if entry["points_out"] is None:  # run by another program together with the next stage

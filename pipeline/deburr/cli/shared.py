@@ -35,21 +35,29 @@ def common(command: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _naming_broken(command: Callable[..., Any]) -> Callable[..., Any]:
-    """The command, which first says which stages of other packages cannot be used."""
+    """The command, which first says what of other packages cannot be used."""
 
     @wraps(command)
     def named(*args: Any, **options: Any) -> Any:
-        from importlib.metadata import entry_points
-
-        if entry_points(group="deburr.stages"):
+        if _others():
             from deburr.cli.say import warn
-            from deburr.core.registry import broken
+            from deburr.core import registry
+            from deburr.nn import models
 
-            for sentence in broken():
+            for sentence in (*registry.broken(), *models.broken()):
                 warn(sentence)
         return command(*args, **options)
 
     return named
+
+
+def _others() -> bool:
+    """Whether other packages have registered anything, which is found out in no time."""
+    from importlib.metadata import entry_points
+
+    points = entry_points()
+    found = (point for group in ("stages", "models", "hosts") for point in points.select(group=f"deburr.{group}"))
+    return any(point.dist is None or point.dist.name != "deburr" for point in found)
 
 
 def hosted(command: Callable[..., Any]) -> Callable[..., Any]:

@@ -40,8 +40,8 @@ def import_(source: str, target: str, quiet: bool) -> None:
 def show(file: str, quiet: bool) -> None:
     """Print the card of the weights in FILE, or of the `bundled` ones: what they are and where they come from."""
     if file == "bundled":
-        from deburr.nn.deburr.default import BUNDLED
+        from deburr.nn.models import DEFAULT, KINDS
 
-        file = str(BUNDLED)
+        file = str(KINDS[DEFAULT].bundled)
     _, card = _module().read(file)
     result(json.dumps(card, indent=2, default=str))

@@ -191,18 +191,13 @@ def _merged(plan: Plan, files: Sequence[PointCloud]) -> tuple[PointCloud, list[s
     """
     if len(files) == 1:
         return files[0], []
-    outlines = [Outline(one.extent, one.crs, _units(one), "") for one in files]
+    outlines = [Outline(one.extent, one.crs, one.units, "") for one in files]
     try:
         told = check_alike([(reader.filename, one) for reader, one in zip(plan.readers, outlines, strict=True)])
     except SpecError as error:
         raise RunError(str(error)) from error
     merged, more = merge(files)
     return merged, [*told, *more]
-
-
-def _units(cloud: PointCloud) -> str | None:
-    told = cloud.history[0].figures.get("units") if cloud.history else None
-    return told if isinstance(told, str) and told != "cloud units" else None
 
 
 @contextmanager

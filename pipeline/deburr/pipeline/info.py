@@ -11,6 +11,8 @@ import numpy as np
 from deburr.core.arrays import Floats
 from deburr.core.cloud import PointCloud
 from deburr.core.crs import words as crs
+from deburr.core.horizon import SPACING
+from deburr.core.noise import EVIDENCE, MEDIAN, NOISE, SPREAD
 from deburr.core.progress import advance
 from deburr.core.registry import stage_class
 from deburr.pipeline.execute import execute
@@ -19,8 +21,6 @@ from deburr.show import words as summary
 
 #: The stage of `denoise`, told to move no point by any way.
 _LOOK = {"type": "filters.spd", "strength": 0.0}
-#: Its figures that tell how the noise is distributed.
-_SPREAD = ("noise_median", "noise_p05", "noise_p95", "evidence")
 
 
 def info(path: str) -> dict[str, Any]:
@@ -80,11 +80,11 @@ def measure(cloud: PointCloud) -> dict[str, Any]:
     told = execute(load([_LOOK], reads=False), cloud).report["stages"][0]
     figures = told["figures"]
     found["warnings"] += [f"{_LOOK['type']}: {warning}" for warning in told["warnings"]]
-    found["spacing"] = figures.get("spacing")
+    found["spacing"] = figures.get(SPACING)
     if found["spacing"]:
         found["density_per_square_unit"] = _density(cloud.xyz[cloud.active], found["spacing"])
-        found["estimated_noise"] = figures["noise"]
-        found |= {name: figures[name] for name in _SPREAD if name in figures}
+        found["estimated_noise"] = figures[NOISE]
+        found |= {name: figures[name] for name in (MEDIAN, *SPREAD, EVIDENCE) if name in figures}
     return found
 
 
@@ -132,7 +132,7 @@ def table(found: Mapping[str, Any]) -> list[tuple[str, str]]:
         *rows,
         ("spacing", length(found["spacing"])),
         ("density", "-" if density is None else f"{density:.4g} points per square {_SINGULAR.get(unit, unit)}"),
-        ("estimated noise", summary.noise({**found, "noise": found["estimated_noise"]}, unit)),
-        *([("evidence", summary.evidence(found))] if "evidence" in found else []),
+        ("estimated noise", summary.noise({**found, NOISE: found["estimated_noise"]}, unit)),
+        *([(EVIDENCE, summary.evidence(found))] if EVIDENCE in found else []),
         ("dimensions", ", ".join(found["dimensions"]) or "none"),
     ]

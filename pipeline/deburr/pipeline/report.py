@@ -21,9 +21,12 @@ from typing import Any
 import numpy as np
 
 from deburr.core.cloud import PointCloud
+from deburr.core.crs import words as crs
 from deburr.core.files import replacing
+from deburr.core.host import FILES
 from deburr.core.noise import NOISE
 from deburr.core.stage import Reader, Stage, Writer
+from deburr.core.stored import steps
 from deburr.pipeline import report_schema
 from deburr.pipeline.plan import Plan
 
@@ -124,6 +127,11 @@ class Account:
         entry.seconds = time.perf_counter() - clock
         self._entries.append(entry)
 
+    def _units(self) -> str:
+        """Of lengths: what the first stage found."""
+        first = next((entry.after for entry in self._entries if entry.after is not None), None)
+        return crs.UNITS if first is None else crs.length_unit(first)
+
     def warn(self, warnings: Sequence[str]) -> None:
         """Add ``warnings`` to those of the last stage."""
         self._entries[-1].logged += warnings
@@ -155,6 +163,7 @@ class Account:
                     "began": self._began.isoformat(timespec="seconds"),
                     "seconds": round(time.perf_counter() - self._clock, 3),
                     "peak_memory_mb": peak_memory_mb(),
+                    "units": self._units(),
                     "stages": stages,
                     "versions": versions(),
                 }
@@ -168,7 +177,7 @@ def _outputs(plan: Plan, stages: Sequence[Mapping[str, Any]]) -> list[str]:
     for entry in stages:
         stage = plan.stages[entry["step"] - 1]
         if isinstance(stage, Writer):
-            found += entry["figures"].get("files", [stage.filename] if stage.filename else [])
+            found += entry["figures"].get(FILES, [stage.filename] if stage.filename else [])
     return found
 
 
@@ -176,7 +185,7 @@ def _warn_of_scales(stages: Sequence[dict[str, Any]]) -> None:
     """Add a warning to each writer that rounds coordinates to coarser steps than the noise that was taken out."""
     noise = [told for one in stages if (told := one["figures"].get(NOISE))]
     for one in stages:
-        scale = one["figures"].get("scale")
+        scale = steps(one["figures"])
         if noise and scale and one["type"].startswith("writers."):
             one["warnings"] += coarse(scale, max(noise))
 

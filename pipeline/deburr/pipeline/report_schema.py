@@ -50,6 +50,7 @@ _RUN = _object(
         "files": {"description": "all files that were read and written", "type": "array", "items": _FILE},
         "outputs": _TEXTS,
         "peak_memory_mb": _maybe(_NUMBER),
+        "units": _TEXT,
         "stages": {
             "type": "array",
             "items": _object(

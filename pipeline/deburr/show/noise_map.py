@@ -10,7 +10,7 @@ import numpy as np
 
 from deburr.core.arrays import Floats, Ints
 from deburr.core.files import remove_left, replacing
-from deburr.core.noise import ByPlace, noise_by_place, noise_figures
+from deburr.core.noise import MEDIAN, SPREAD, ByPlace, noise_by_place, noise_figures
 from deburr.core.sums import Sums
 from deburr.show import drawing as _drawing
 from deburr.show import plan_view
@@ -71,7 +71,7 @@ def draw(found: ByPlace, path: Path, unit: str, title: str) -> None:
 
 
 def _title(figures: dict[str, Any], unit: str) -> str:
-    middle, low, high = (figures[name] for name in ("noise_median", "noise_p05", "noise_p95"))
+    middle, low, high = (figures[name] for name in (MEDIAN, *SPREAD))
     return f"Half of the points have noise below {length(middle, unit)}, and 90 % from {span(low, high, unit)}"
 
 

@@ -11,6 +11,7 @@ import numpy as np
 from deburr.core.arrays import Floats
 from deburr.core.cloud import PointCloud
 from deburr.core.crs import words as crs
+from deburr.core.stored import stored
 from deburr.show import drawing as _drawing
 from deburr.show.section import DETAIL, choose, detail
 from deburr.show.words import headline
@@ -33,15 +34,8 @@ def as_written(cloud: PointCloud, figures: Mapping[str, Any] | None = None) -> P
     if figures is None:
         records = [record.figures for record in cloud.history if record.stage.startswith("writers.")]
         figures = records[-1] if records else {}
-    xyz, gone = cloud.xyz, cloud.moved
-    if {"scale", "offset"} <= figures.keys():
-        scale, offset = np.array(figures["scale"]), np.array(figures["offset"])
-        rounded = np.rint((xyz - offset) / scale) * scale + offset
-    elif figures.get("coordinate_rounding_max"):
-        rounded = xyz.astype(np.float32).astype(np.float64)
-    else:
-        return cloud
-    return cloud.with_xyz(np.where(gone[:, None], rounded, xyz))
+    rounded = stored(cloud.xyz, figures)
+    return cloud if rounded is cloud.xyz else cloud.with_xyz(np.where(cloud.moved[:, None], rounded, cloud.xyz))
 
 
 def draw(cloud: PointCloud, path: Path, title: str = "") -> None:

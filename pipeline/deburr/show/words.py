@@ -8,10 +8,9 @@ from typing import Any
 import numpy as np
 
 from deburr.core.cloud import PointCloud
-from deburr.core.crs import words as crs
 from deburr.core.errors import SpecError
 from deburr.core.figure import Figure
-from deburr.core.noise import NOISE, NOISE_REPORTS
+from deburr.core.noise import EVIDENCE, NOISE, NOISE_REPORTS
 from deburr.core.registry import stage_class
 from deburr.core.stage import Stage
 
@@ -83,8 +82,8 @@ def noise(figures: Mapping[str, Any], unit: str) -> str:
 
 def evidence(figures: Mapping[str, Any]) -> str:
     """``83 % of the points``: around how many there was a surface to read the noise from."""
-    share = figures.get("evidence")
-    return "-" if share is None else _said(NOISE_REPORTS["evidence"], share, figures, "")
+    share = figures.get(EVIDENCE)
+    return "-" if share is None else _said(NOISE_REPORTS[EVIDENCE], share, figures, "")
 
 
 def change(then: float, now: float, unit: str) -> str:
@@ -107,12 +106,6 @@ def span(low: float, high: float, unit: str) -> str:
     first, last = length(low, unit), length(high, unit)
     number, word = first.split(" ", 1)
     return f"{number if last.split(' ', 1)[1] == word else first} to {last}"
-
-
-def unit_of(report: Mapping[str, Any]) -> str:
-    """The unit of lengths that the reader found, or ``units``."""
-    told = report["stages"][0]["figures"].get("units") if report["stages"] else None
-    return crs.short(told) if isinstance(told, str) and told != "cloud units" else "units"
 
 
 def headline(cloud: PointCloud, unit: str) -> str:

@@ -6,6 +6,7 @@ What a broken promise says is an AssertionError.
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -30,9 +31,9 @@ def example_options(type_name: str) -> dict[str, Any]:
     return options
 
 
-def build(type_name: str) -> Stage:
-    """A stage with its example options."""
-    return stage_class(type_name).model_validate(example_options(type_name))
+def build(type_name: str, options: Mapping[str, Any] | None = None) -> Stage:
+    """A stage with its example options, and ``options`` on top of them."""
+    return stage_class(type_name).model_validate({**example_options(type_name), **(options or {})})
 
 
 def as_json(stage: Stage) -> Any:
@@ -95,9 +96,9 @@ def fingerprint(cloud: PointCloud) -> dict[str, bytes]:
     return {name: array.tobytes() for name, array in arrays.items()}
 
 
-def check_options_round_trip(type_name: str) -> None:
+def check_options_round_trip(type_name: str, options: Mapping[str, Any] | None = None) -> None:
     """A stage's JSON builds an equal stage, and the JSON does not change on the way."""
-    stage = build(type_name)
+    stage = build(type_name, options)
     again = type(stage).model_validate(as_json(stage))
     assert again == stage
     assert as_json(again) == as_json(stage)
@@ -211,12 +212,14 @@ def check_reader(type_name: str, folder: Path) -> None:
     assert "nowhere.file" in said
 
 
-def check(type_name: str, tolerance: float = 0.0) -> None:
-    """All promises that concern a stage of ``type_name``, on small clouds. ``tolerance``: of its results in tiles, in
-    the units of a cloud whose points lie about 0.5 apart."""
+def check(type_name: str, options: Mapping[str, Any] | None = None, tolerance: float = 0.0) -> None:
+    """All promises that concern a stage of ``type_name``, on small clouds; ``options`` come on top of its example's: a
+    model of filters.spd is held to them by ``{"model": ...}``. ``tolerance``: of its results in tiles, in the units of
+    a cloud whose points lie about 0.5 apart."""
     check_declarations(type_name)
-    check_options_round_trip(type_name)
-    stage = build(type_name)
+    check_options_round_trip(type_name, options)
+    stage = build(type_name, options)
+    assert (wrong := stage.check(())) == [], wrong
     with TemporaryDirectory() as folder:
         if isinstance(stage, Writer):
             check_writer(type_name, Path(folder))

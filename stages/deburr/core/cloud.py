@@ -103,6 +103,9 @@ class PointCloud:
         Each point's row in the source file; a point keeps it through every stage.
     crs : str or None
         WKT, or ``EPSG:n`` where the file gives a code only.
+    units, height_units : str or None
+        What the reader found of the units of x and y, and of z, as a CRS spells them (``metre``); None where it found
+        nothing, or no other for heights. `deburr.core.crs.words.length_unit` asks the CRS, too.
     frame, patches : set by filters.normalize and filters.patch, read by filters.spd.
     source : object
         The reader's own header and records, opaque to all but the writers of the same format.
@@ -121,6 +124,8 @@ class PointCloud:
     original: Floats = None  # type: ignore[assignment]  # filled in __post_init__
     rows: Ints = None  # type: ignore[assignment]  # filled in __post_init__
     crs: str | None = None
+    units: str | None = None
+    height_units: str | None = None
     frame: Frame | None = None
     patches: Patches | None = None
     source: object = None
@@ -203,7 +208,8 @@ class PointCloud:
 
     def in_crs(self, crs: str | None, xyz: Floats) -> PointCloud:
         """The same points in another coordinate reference system; they count as read at ``xyz`` (N, 3)."""
-        return replace(self, xyz=xyz, original=xyz, crs=crs, extent=extent_of(xyz), frame=None, reprojected=True)
+        fresh = replace(self, units=None, height_units=None, extent=extent_of(xyz), frame=None, reprojected=True)
+        return replace(fresh, xyz=xyz, original=xyz, crs=crs)
 
     def with_dims(self, columns: Dims) -> PointCloud:
         """The same points with ``columns`` added or replaced."""

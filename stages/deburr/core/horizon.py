@@ -15,6 +15,8 @@ Bools = npt.NDArray[np.bool_]
 
 #: Figures of a whole cloud that a stage needs to treat any part of it; JSON numbers.
 Known = Mapping[str, Any]
+#: Among them, and among figures: the point spacing of the whole cloud, cloud units, if a stage has found it.
+SPACING = "spacing"
 
 
 def _nowhere() -> Floats:

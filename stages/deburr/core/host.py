@@ -11,6 +11,10 @@ if TYPE_CHECKING:
     from deburr.core.stage import Stage
 
 
+#: The figure by which a host's writer names the files that it left, where these are not just the one it was told of.
+FILES = "files"
+
+
 class HostError(Exception):
     """What a host says of a stage that it could not run; whoever runs the pipeline knows where ``stage`` stands."""
 

@@ -36,6 +36,8 @@ def merge(clouds: Sequence[PointCloud]) -> tuple[PointCloud, list[str]]:
         original=np.concatenate([cloud.original for cloud in clouds]) if moved else xyz,
         rows=rows,
         crs=next((cloud.crs for cloud in clouds if cloud.crs), None),
+        units=next((cloud.units for cloud in clouds if cloud.units), None),
+        height_units=next((cloud.height_units for cloud in clouds if cloud.height_units), None),
         source=source,
         history=history,
         extent=Extent(

@@ -80,11 +80,11 @@ def is_by_place(sums: Mapping[str, Any]) -> bool:
 
 
 #: What stages that find noise report: `NOISE`, their figure for the whole cloud, and what `noise_figures` makes.
-NOISE = "noise"
+NOISE, MEDIAN, SPREAD, EVIDENCE = "noise", "noise_median", ("noise_p05", "noise_p95"), "evidence"
 NOISE_REPORTS: Reports = {
-    NOISE: Same(unit="length", spread=("noise_p05", "noise_p95")),
-    **dict.fromkeys(("noise_median", "noise_p05", "noise_p95"), Summed(words="", unit="length")),
-    "evidence": Summed(unit="points"),
+    NOISE: Same(unit="length", spread=SPREAD),
+    **dict.fromkeys((MEDIAN, *SPREAD), Summed(words="", unit="length")),
+    EVIDENCE: Summed(unit="points"),
 }
 
 
@@ -94,10 +94,10 @@ def noise_figures(sums: Sums) -> dict[str, Any]:
     levels, evidence = sums.get(_LEVELS), sums.get(_EVIDENCE)
     if not isinstance(levels, Histogram) or not levels.total:
         return {}
-    shares = {"noise_median": 0.5, "noise_p05": 0.05, "noise_p95": 0.95}
+    shares = {MEDIAN: 0.5, SPREAD[0]: 0.05, SPREAD[1]: 0.95}
     figures: dict[str, Any] = {name: levels.quantile(share) for name, share in shares.items()}
     if isinstance(evidence, Exact):
-        figures["evidence"] = evidence.mean
+        figures[EVIDENCE] = evidence.mean
     return figures
 
 

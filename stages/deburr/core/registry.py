@@ -8,16 +8,17 @@ import os
 import pkgutil
 from difflib import get_close_matches
 from functools import cache
-from importlib.metadata import EntryPoint, entry_points
+from importlib.metadata import EntryPoint
 from pathlib import PurePath
+from typing import Any
 
+from deburr.core.entries import Entries
 from deburr.core.errors import SpecError, did_you_mean
 from deburr.core.host import Host
 from deburr.core.interrupts import whole_import
 from deburr.core.stage import Filter, Reader, Stage, Writer
-from deburr.core.text import printable
 
-_KINDS = ("readers", "filters", "writers")
+_KINDS: dict[str, type[Stage]] = {"readers": Reader, "filters": Filter, "writers": Writer}
 
 
 @cache
@@ -30,74 +31,35 @@ def _own() -> tuple[str, ...]:
     return tuple(names)
 
 
-@cache
-def _foreign() -> dict[str, EntryPoint]:
-    return {point.name: point for point in entry_points(group="deburr.stages") if point.name not in _own()}
+def _fault(point: EntryPoint, found: Any) -> str | None:
+    """What is wrong with a stage of another package."""
+    kind = point.name.partition(".")[0]
+    base = _KINDS.get(kind)
+    if base is None or not (isinstance(found, type) and issubclass(found, base)):
+        return (
+            f"is no class of a {kind.removesuffix('s')}; its name begins with readers, filters or writers, and it "
+            "derives from Reader, Filter or Writer of deburr.core.stage"
+        )
+    return None if vars(found).get("type_name") == point.name else "has another type_name; give it its entry point's"
+
+
+_STAGES = Entries[type[Stage]]("deburr.stages", "stage", _own, _fault)
+_HOSTS = Entries[Host]("deburr.hosts", "host")
 
 
 def broken() -> list[str]:
     """What other packages have registered and cannot be used, one sentence each. Loads all that they have."""
-    found = []
-    for type_name in sorted(_foreign()):
-        try:
-            stage_class(type_name)
-        except SpecError as error:
-            found.append(str(error))
-    return [*found, *_hosts()[1]]
-
-
-def _package(point: EntryPoint) -> str:
-    return f"package {point.dist.name}" if point.dist is not None else f"'{point.value}'"
-
-
-def _loaded(point: EntryPoint) -> type[Stage]:
-    """The stage of another package. Raises `SpecError`: whatever is wrong there must not end what has nothing to do
-    with it."""
-    what = f"stage '{point.name}' of {_package(point)}"
-    try:
-        found = point.load()
-    except Exception as error:
-        raise SpecError(
-            f"{what} cannot be loaded ({type(error).__name__}: {printable(error, 200)}); repair the package, or "
-            "uninstall it"
-        ) from error
-    kind = point.name.partition(".")[0]
-    base = {"readers": Reader, "filters": Filter, "writers": Writer}.get(kind)
-    if base is None or not (isinstance(found, type) and issubclass(found, base)):
-        raise SpecError(
-            f"{what} is no class of a {kind.removesuffix('s')}; its name begins with readers, filters or writers, and "
-            "it derives from Reader, Filter or Writer of deburr.core.stage"
-        )
-    if vars(found).get("type_name") != point.name:
-        raise SpecError(f"{what} has another type_name; give it that of its entry point")
-    return found
+    return [*_STAGES.broken(), *_HOSTS.broken()]
 
 
 def stage_types() -> tuple[str, ...]:
     """Every stage type of deburr's own: readers, filters, writers, then third parties'. Imports no stage."""
-    return (*_own(), *sorted(_foreign()))
+    return (*_own(), *_STAGES.names)
 
 
 def hosts() -> tuple[Host, ...]:
     """The programs that may run stages which are not deburr's own, whether or not they are there."""
-    return _hosts()[0]
-
-
-@cache
-def _hosts() -> tuple[tuple[Host, ...], tuple[str, ...]]:
-    """The hosts, and what is wrong with those that cannot be loaded."""
-    found, wrong = [], []
-    for point in entry_points(group="deburr.hosts"):
-        try:
-            host = point.load()
-        except Exception as error:
-            wrong.append(
-                f"host '{point.name}' of {_package(point)} cannot be loaded ({type(error).__name__}: "
-                f"{printable(error, 200)}); repair the package, or uninstall it"
-            )
-        else:
-            found.append(host)
-    return tuple(found), tuple(wrong)
+    return tuple(_HOSTS.sound().values())
 
 
 @cache
@@ -128,8 +90,10 @@ def hosted(type_name: str) -> type[Stage] | None:
 
 def stage_class(type_name: str) -> type[Stage]:
     """The class behind a JSON type. Raises `SpecError` for one that does not exist."""
-    if type_name in _foreign() or type_name in _own():
-        return _class(type_name)
+    if type_name in _own():
+        return _own_class(type_name)
+    if type_name in _STAGES.names:
+        return _STAGES.get(type_name)
     # Which host is there may change, and each remembers its own.
     if (found := hosted(type_name)) is not None:
         return found
@@ -137,10 +101,7 @@ def stage_class(type_name: str) -> type[Stage]:
 
 
 @cache
-def _class(type_name: str) -> type[Stage]:
-    """Of a stage of deburr's own, or of another package."""
-    if type_name in _foreign():
-        return _loaded(_foreign()[type_name])
+def _own_class(type_name: str) -> type[Stage]:
     module = whole_import(f"deburr.{type_name}")
     for member in vars(module).values():
         if isinstance(member, type) and issubclass(member, Stage) and vars(member).get("type_name") == type_name:

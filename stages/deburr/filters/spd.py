@@ -11,10 +11,9 @@ from pydantic import AfterValidator, Field
 
 from deburr.core.arrays import Bools, Dims, Floats, Ints
 from deburr.core.cloud import NOISE_CLASSES, Extent, PointCloud
-from deburr.core.errors import RunError
+from deburr.core.errors import RunError, SpecError
 from deburr.core.figure import Count, Reports, Same, Summed
 from deburr.core.horizon import Known
-from deburr.core.interrupts import whole_import
 from deburr.core.noise import NOISE_REPORTS, noise_figures, noise_sums
 from deburr.core.original import ORIGINAL, keep_original
 from deburr.core.sample import Sample
@@ -25,7 +24,7 @@ from deburr.filters._moves import displacement, movable, uncertainty_left
 from deburr.filters._normals import NONE, NORMALS, STALE, carried, recomputed
 from deburr.nn import level
 from deburr.nn.contract import Denoised, Model, Seen, Settings, Surveyor
-from deburr.nn.models import KINDS, Kind, bundled_weights, load
+from deburr.nn.models import DEFAULT, OPTIONS, Kind, kind_of, kinds, load
 from deburr.nn.points import count_distinct
 
 #: Noise given beyond this many spacings is nothing that the network was trained on; most likely it is in another unit.
@@ -38,6 +37,19 @@ LEAST_EVIDENCE = 0.5
 STRIP = "PointSourceId"
 
 Positive = Annotated[float, Field(gt=0)]
+
+
+def _registered(model: str) -> str:
+    try:
+        return kind_of(model).name
+    except SpecError as error:
+        raise ValueError(str(error)) from error
+
+
+def _models(schema: dict[str, Any]) -> None:
+    """Add to the JSON Schema of the option which models there are here."""
+    schema["enum"] = [*kinds()]
+    schema["description"] = f"the network: {'; '.join(f'{one.name}: {one.description}' for one in kinds().values())}"
 
 
 def _readable(where: str) -> str:
@@ -68,8 +80,12 @@ class Spd(Filter):
     }
     files: ClassVar[frozenset[str]] = frozenset({"weights"})
 
-    model: Literal["deburr", "spd"] = Field("deburr", description="the network: deburr's own, or SPD as published")
-    weights: str | None = Field(None, description="safetensors file; default: the bundled weights (deburr only)")
+    model: Annotated[str, AfterValidator(_registered)] = Field(
+        DEFAULT,
+        description="the network",
+        json_schema_extra=_models,
+    )
+    weights: str | None = Field(None, description="safetensors file; default: the weights that the model comes with")
     noise: Literal["auto"] | Positive = Field(
         "auto", description="standard deviation of the noise", json_schema_extra={"unit": "cloud units"}
     )
@@ -116,31 +132,36 @@ class Spd(Filter):
     )
 
     @property
+    def _kind(self) -> Kind:
+        return kind_of(self.model)
+
+    @property
     def reads(self) -> dict[str, str]:
         """The weights, be they the bundled ones."""
-        bundled = KINDS[self.model].bundled and self.weights is None
-        return {"weights": str(bundled_weights(self.model))} if bundled else super().reads
+        bundled = None if self.weights is not None else self._kind.bundled
+        return super().reads if bundled is None else {"weights": str(bundled)}
 
     def check(self, before: tuple[Stage, ...]) -> list[str]:
         """Refuse options and stages that the chosen model would ignore."""
-        kind = KINDS[self.model]
+        kind = self._kind
         errors = []
-        if not kind.bundled and self.weights is None:
+        if "weights" in kind.options and kind.bundled is None and self.weights is None:
             errors.append(
                 f"model '{self.model}' has no bundled weights; import a checkpoint with 'pipeline weights import' "
                 "and name the result in 'weights'"
             )
-        tunable = set().union(*(k.options for k in KINDS.values()))
-        for option in sorted(tunable & self.model_fields_set - kind.options):
+        for option in sorted(OPTIONS & self.model_fields_set - kind.options):
             errors.append(f"option '{option}' has no effect on model '{self.model}'; remove it")
         errors += self._impossible(kind)
         for stage in before:
             uses = {"filters.normalize": kind.frames, "filters.patch": kind.patch_methods}.get(stage.type_name)
             method = getattr(stage, "method", None)
             if uses is not None and method not in uses:
+                known = " or ".join(repr(use) for use in sorted(uses))
+                remedy = f"use {known}, or " if known else ""
                 errors.append(
                     f"model '{self.model}' would ignore {stage.type_name} with method '{method}'; "
-                    f"use {' or '.join(repr(use) for use in sorted(uses))}, or remove that stage"
+                    f"{remedy}remove that stage"
                 )
         return errors
 
@@ -149,13 +170,13 @@ class Spd(Filter):
         """What says which points are seen and may move, and the dimensions that are added."""
         asked = frozenset() if self.where is None else parse(self.where).dimensions
         # Whether a cloud was denoised before is asked where the noise is given.
-        kept = ORIGINAL if self.keep_original or (self.noise != "auto" and KINDS[self.model].tiled) else ()
-        strips = {STRIP} if self.strips == "apart" and KINDS[self.model].tiled else set()
+        kept = ORIGINAL if self.keep_original or (self.noise != "auto" and self._kind.tiled) else ()
+        strips = {STRIP} if self.strips == "apart" and self._kind.tiled else set()
         return asked | {"Classification", "Withheld", *NORMALS, *strips, *kept, *(self.dimensions or ())}
 
     def reach(self, known: Known) -> Reach | None:
         """The hops of the planes and layers, in each step; None for a model that must see the whole cloud."""
-        if not KINDS[self.model].tiled:
+        if not self._kind.tiled:
             return None
         if self.asks(known):
             return Reach(hops=1 if self.noise != "auto" else level.survey_hops())
@@ -163,7 +184,7 @@ class Spd(Filter):
 
     def asks(self, known: Known) -> bool:
         """The noise level and the spacing of the whole cloud."""
-        return KINDS[self.model].tiled and level.asks(known)
+        return self._kind.tiled and level.asks(known)
 
     def sample(self, extent: Extent, known: Known) -> Sample | None:
         """A part of a large cloud tells both."""
@@ -186,7 +207,6 @@ class Spd(Filter):
         return sums, sure
 
     def _network(self) -> Model:
-        whole_import("deburr.nn.deburr.default")  # which imports torch
         return load(self.model, self.weights)
 
     def learn(self, known: Known, sums: Sums) -> Known:
@@ -282,14 +302,14 @@ class Spd(Filter):
 
     def _too_few(self, points: Floats, strips: Ints | None) -> bool:
         """Whether no strip has as many different points as the model needs."""
-        least = KINDS[self.model].min_points
+        least = self._kind.min_points
         if strips is None:
             return count_distinct(points, least) < least
         return all(count_distinct(points[strips == one], least) < least for one in np.unique(strips))
 
     def _useless(self, cloud: PointCloud, points: Floats, may: Bools, known: Known) -> str | None:
         """Why there is nothing to do with the active ``points`` of the whole cloud, if so."""
-        least = KINDS[self.model].min_points
+        least = self._kind.min_points
         strips = self._strips(cloud, cloud.active)
         few = self._too_few(points, strips) if cloud.horizon is None else bool(known.get("few"))
         if few:
@@ -382,20 +402,19 @@ class Spd(Filter):
 
     def _degrees(self, cloud: PointCloud) -> Iterator[str]:
         """A warning of coordinates that are no lengths."""
-        units = cloud.history[0].figures.get("units") if cloud.history else None
-        if isinstance(units, str) and "degree" in units:
+        if "degree" in (cloud.units or ""):
             yield "x and y are in degrees, z hardly: the result means little; project the cloud first"
 
     def _again(self, cloud: PointCloud) -> bool:
         """Whether the noise that is given is what ``cloud`` had before an earlier denoising, and not what is left."""
-        given = self.noise != "auto" and KINDS[self.model].tiled
+        given = self.noise != "auto" and self._kind.tiled
         return given and (
             any(record.stage == self.type_name for record in cloud.history) or cloud.dims.keys() >= {*ORIGINAL}
         )
 
     def _settings(self, cloud: PointCloud, active: Bools, known: Known, again: bool) -> Settings:
         given = None if self.noise == "auto" else self.noise
-        chosen = self.sample(cloud.extent, known) if KINDS[self.model].tiled else None
+        chosen = self.sample(cloud.extent, known) if self._kind.tiled else None
         places = cloud.original[active]
         return Settings(
             seen=Seen(
@@ -423,7 +442,7 @@ class Spd(Filter):
 
     def _strips(self, cloud: PointCloud, active: Bools) -> Ints | None:
         """The strip of each ``active`` point (N,), where strips are apart and there is more than one."""
-        if self.strips == "merge" or STRIP not in cloud.dims or not KINDS[self.model].tiled:
+        if self.strips == "merge" or STRIP not in cloud.dims or not self._kind.tiled:
             return None
         numbers = cloud.dims[STRIP][active]
         return numbers if len(numbers) and (numbers != numbers[0]).any() else None

@@ -131,6 +131,8 @@ class LasReader(Reader):
             dims={name: source.layout.get(source.records, name) for name in source.layout.names},
             rows=np.arange(source.start, source.start + n, dtype=np.int64),
             crs=self._crs(source),
+            units=plan,
+            height_units=height,
             source=source,
             extent=extent,  # type: ignore[arg-type]  # filled in by the cloud itself
         ).note(self.type_name, figures, *warnings)

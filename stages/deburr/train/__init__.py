@@ -21,7 +21,7 @@ def run(recipe_path: str, init: str | None = None, resume: bool = False) -> dict
     from deburr.core.errors import RunError, SpecError
     from deburr.core.files import check_folder
     from deburr.nn import weights
-    from deburr.nn.deburr.default import BUNDLED
+    from deburr.nn.deburr import BUNDLED
     from deburr.train.curves import Curves
     from deburr.train.feed import find_scenes, scenes
     from deburr.train.loop import Trainer, train

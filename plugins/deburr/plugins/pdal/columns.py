@@ -57,8 +57,9 @@ def to_cloud(
         bad = int((~np.isfinite(xyz)).any(axis=1).sum())
         if bad:
             raise RunError(f"{bad} of {len(xyz)} points have a coordinate that is NaN or infinite; remove them first")
-    cloud = PointCloud(xyz, _dims(columns, flags_within), crs=wkt or None)
-    return cloud.note(stage, {"points": len(xyz), "units": wkt_unit(wkt) if wkt else None})
+    unit = wkt_unit(wkt) if wkt else None
+    cloud = PointCloud(xyz, _dims(columns, flags_within), crs=wkt or None, units=unit)
+    return cloud.note(stage, {"points": len(xyz), "units": unit})
 
 
 def back(before: PointCloud, after: PointCloud, columns: Columns, *, flags_within: bool = False) -> dict[str, Column]:

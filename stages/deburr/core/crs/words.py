@@ -41,19 +41,13 @@ def short(word: str) -> str:
 
 def length_unit(cloud: PointCloud) -> str:
     """The unit of the cloud's lengths: what its reader found, else what the CRS tells."""
-    return _told(cloud, "units") or unit(cloud.crs)
+    return short(cloud.units) if cloud.units else unit(cloud.crs)
 
 
 def height_unit(cloud: PointCloud) -> str:
     """The unit of the cloud's heights: as told, else that of its lengths, but ``units`` where these are angles."""
-    told = _told(cloud, "height_units")
-    if told:
-        return told
+    if cloud.height_units:
+        return short(cloud.height_units)
     found = wkt.units(cloud.crs).height
     plan = length_unit(cloud)
     return short(found.name) if found is not None else UNITS if plan == short("degree") else plan
-
-
-def _told(cloud: PointCloud, figure: str) -> str | None:
-    told = cloud.history[0].figures.get(figure) if cloud.history else None
-    return short(told) if isinstance(told, str) and told != "cloud units" else None

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass, fields, replace
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -19,6 +18,7 @@ from deburr.core.sums import Sums, merge
 from deburr.nn import level
 from deburr.nn import weights as weights_file
 from deburr.nn.contract import PATCHES, Denoised, Settings
+from deburr.nn.deburr import BUNDLED
 from deburr.nn.deburr.blocks import Blocks, Helpers, helping
 from deburr.nn.deburr.climb import PLANES, WALKS, Climb
 from deburr.nn.deburr.layer import Sizes
@@ -31,8 +31,6 @@ from deburr.nn.deburr.uncertainty import Left, Table
 from deburr.nn.device import torch_device
 from deburr.nn.points import limited
 
-#: As `deburr.nn.models.bundled_weights` has it.
-BUNDLED = Path(__file__).with_name("deburr.safetensors")
 #: How often estimating the noise walks over the points.
 _ESTIMATE = PLANES + NoiseNetwork.WALKS
 #: Largest displacement, in standard deviations of the noise.

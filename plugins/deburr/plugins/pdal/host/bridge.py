@@ -20,7 +20,7 @@ import numpy as np
 from deburr.core.cloud import PointCloud, Record
 from deburr.core.errors import RunError, WriteError
 from deburr.core.files import replacing
-from deburr.core.host import HostError
+from deburr.core.host import FILES, HostError
 from deburr.core.stage import Stage, Writer
 from deburr.plugins.pdal.columns import flags_are_within, from_array, lost_flags, to_array, to_cloud
 from deburr.plugins.pdal.host.forward import forwarded, written_by
@@ -265,7 +265,7 @@ def _records(
             figures |= cloud.history[0].figures
             warnings += cloud.history[0].warnings
         if number in written:
-            figures["files"] = written[number]
+            figures[FILES] = written[number]
         if metadata and len(json.dumps(metadata)) <= _MOST_LETTERS:
             figures["metadata"] = metadata
         yield Record(kind, figures, warnings)
