@@ -22,7 +22,7 @@ from deburr.core.interrupts import whole_import
 from deburr.core.merging import merge
 from deburr.core.progress import advance
 from deburr.core.stage import Filter, Outline, Reader, Stage, Writer
-from deburr.pipeline import report
+from deburr.pipeline import notebook, report
 from deburr.pipeline.apart import check_run
 from deburr.pipeline.blame import blamed
 from deburr.pipeline.compatible import check_alike
@@ -57,6 +57,29 @@ class Result:
     def xyz(self) -> Floats:
         """(N, 3) float64, world coordinates; row i is input row i unless a stage removed points."""
         return self.cloud.xyz
+
+    @property
+    def figures(self) -> dict[str, dict[str, Any]]:
+        """What each stage found, by its tag or its type; of a name that was met before, with its place: ``type 3``."""
+        found: dict[str, dict[str, Any]] = {}
+        for number, stage in enumerate(self.report["stages"], 1):
+            name = stage["tag"] or stage["type"]
+            found[name if name not in found else f"{name} {number}"] = dict(stage["figures"])
+        return found
+
+    def to_dataframe(self) -> Any:
+        """A pandas ``DataFrame`` of the points: X, Y, Z and every dimension. Raises `RunError` without pandas."""
+        try:
+            frame = whole_import("pandas").DataFrame
+        except ImportError as error:
+            raise RunError("pandas is not installed; pip install pandas") from error
+        places = dict(zip("XYZ", self.xyz.T, strict=True))
+        columns = {name: column for name, column in self.cloud.dims.items() if column.ndim == 1}
+        return frame({**places, **columns})
+
+    def _repr_html_(self) -> str:
+        """In a notebook: the page of the report."""
+        return notebook.of_result(self)
 
 
 def run(
@@ -107,7 +130,8 @@ def run(
             for sentence in told:
                 warnings.warn(sentence, DeburrWarning, stacklevel=2)
             return Result(None, report)
-    result = execute(plan, cloud, report_dir)
+    with notebook.bar():
+        result = execute(plan, cloud, report_dir)
     for entry in result.report["stages"]:
         for warning in entry["warnings"]:
             warnings.warn(f"{plan.steps[entry['step'] - 1].where}: {warning}", DeburrWarning, stacklevel=2)

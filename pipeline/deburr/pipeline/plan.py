@@ -10,6 +10,7 @@ from typing import Any
 from deburr.core.errors import SpecError
 from deburr.core.registry import hosted, stage_class, stage_types, why_unknown
 from deburr.core.stage import Reader, Stage, Writer
+from deburr.pipeline import notebook
 from deburr.pipeline.options import build
 from deburr.pipeline.resolve import Override, Problem, as_overrides, resolve
 from deburr.pipeline.spec import Entry, Source, Spec, parse
@@ -66,6 +67,10 @@ class Plan:
             else:
                 found.append([step])
         return tuple(map(tuple, found))
+
+    def _repr_html_(self) -> str:
+        """In a notebook: the stages, and what each will do."""
+        return notebook.of_plan(self)
 
     def as_json(self) -> list[dict[str, Any]]:
         """The pipeline as it runs, overrides included; itself a spec."""
