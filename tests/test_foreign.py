@@ -47,7 +47,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def cloud(tmp_path: Path) -> Floats:
-    """(1500, 3) a slope, in ``in/a.survey`` and ``in/b.xyz``, of which a fifth lies below the floor of `SPEC`."""
+    """(1500, 3) a slope, in ``in/a.survey`` and ``in/b.survey``, of which a fifth lies below the floor of `SPEC`."""
     random = np.random.default_rng(4)
     plan = random.uniform(0, 12, (1500, 2))
     xyz = np.column_stack([plan, 99 + plan[:, 0] / 5 + random.normal(0, 0.03, 1500)]).round(4)
@@ -122,13 +122,13 @@ def test_its_model_keeps_them_too(options: dict[str, Any], site: Path, tmp_path:
 @pytest.mark.parametrize("noise", [0.03, "auto"])
 def test_its_model_denoises_alone_and_in_batches(noise: float | str, cloud: Floats, site: Path, tmp_path: Path) -> None:
     spec = json.dumps([{"type": "filters.spd", "model": "flat", "noise": noise}])
-    command([site], tmp_path, "run", spec, "--input", "whole.xyz", "--output", "one.xyz", "--report", "rep")
-    whole, clean = points_of(tmp_path / "one.xyz"), 99 + cloud[:, 0] / 5
+    command([site], tmp_path, "run", spec, "--input", "whole.survey", "--output", "one.survey", "--report", "rep")
+    whole, clean = points_of(tmp_path / "one.survey"), 99 + cloud[:, 0] / 5
     places = {(x, y): i for i, (x, y) in enumerate(cloud[:, :2].tolist())}
     order = [places[x, y] for x, y in whole[:, :2].tolist()]
     assert np.std(whole[:, 2] - clean[order]) < 0.7 * 0.03
     command([site], tmp_path, "batch", spec, "in", "--out", "out", "--tile", "4")
-    tiled = np.concatenate([points_of(tmp_path / "out" / f"{name}.xyz") for name in "ab"])
+    tiled = np.concatenate([points_of(tmp_path / "out" / f"{name}.survey") for name in "ab"])
     assert np.abs(tiled - whole).max() < 1e-9
     one, many = (json.loads((tmp_path / name / "report.json").read_text())["stages"] for name in ("rep", "out"))
     assert one[1]["figures"]["model"] == "flat"
@@ -158,7 +158,7 @@ def test_its_model_is_told_with_the_others(site: Path, tmp_path: Path) -> None:
 def test_what_is_wrong_with_the_choice_of_a_model_is_said(
     stage: dict[str, Any], sentence: str, site: Path, tmp_path: Path
 ) -> None:
-    spec = json.dumps(["a.xyz", {"type": "filters.spd", **stage}, "b.xyz"])
+    spec = json.dumps(["a.survey", {"type": "filters.spd", **stage}, "b.survey"])
     assert sentence in command([site], tmp_path, "validate", spec, code=2).stdout
 
 

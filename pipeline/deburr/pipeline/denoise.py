@@ -21,6 +21,8 @@ from deburr.pipeline.plan import load
 _LAS_DIMS = {
     "Classification": "classification", "Withheld": "withheld", "PointSourceId": "point_source_id",
 }  # fmt: skip
+#: Whatever is denoised here is so by this.
+_FILTER = "filters.spd"
 #: What 32 bits hold.
 _INT32 = np.iinfo(np.int32)
 
@@ -65,7 +67,7 @@ def denoise(points: Any, output: str | os.PathLike[str] | None = None, **options
     if output is not None:
         raise SpecError("output: is for files, and the points are given; write what is returned")
     cloud, back = _taken(points)
-    plan = load([{"type": "filters.spd", **options}], reads=False)
+    plan = load([{"type": _FILTER, **options}], reads=False)
     with bar():
         result = execute(plan, cloud)
     _warn(result.report)
@@ -75,7 +77,7 @@ def denoise(points: Any, output: str | os.PathLike[str] | None = None, **options
 def _file(path: str, output: str | os.PathLike[str] | None, options: dict[str, Any]) -> Path:
     if output is None:
         raise SpecError(f"{path}: where to? give the name of the file to be written as 'output'")
-    plan = load([{"type": "filters.spd", **options}], input=path, output=output)
+    plan = load([{"type": _FILTER, **options}], input=path, output=output)
     with bar():
         result = execute(plan)
     _warn(result.report)
