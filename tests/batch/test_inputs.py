@@ -21,7 +21,18 @@ from deburr.pipeline.compatible import check_alike
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder of files without content, which is not looked at here, and the working folder."""
-    for name in ("b.laz", "a.las", "c.PLY", "d.copc.laz", ".hidden.laz", "notes.doc", "notes.txt", "tiles.csv", "sub/e.laz", "sub/deep/f.las"):
+    for name in (
+        "b.laz",
+        "a.las",
+        "c.PLY",
+        "d.copc.laz",
+        ".hidden.laz",
+        "notes.doc",
+        "notes.txt",
+        "tiles.csv",
+        "sub/e.laz",
+        "sub/deep/f.las",
+    ):
         (tmp_path / "tiles" / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / "tiles" / name).touch()
     monkeypatch.chdir(tmp_path)

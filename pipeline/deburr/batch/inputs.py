@@ -23,9 +23,9 @@ def expand(words: Sequence[str], known: Sequence[Path] = ()) -> list[Path]:
     """The files that ``words`` name, in their order: files, folders, globs and virtual point clouds (.vpc).
 
     A folder gives the point clouds directly in it, a glob those that match, by name and without hidden ones. Of what
-    may be something else, as .txt, only a name or a glob that ends so gives any. Files that are among the ``known`` are left out. Raises `SpecError` with all problems: a name that stands for nothing, a file
-    of no known format, a file that is named twice, be it through a link.
-    """
+    may be something else, as .txt, only a name or a glob that ends so gives any. Files that are among the ``known``
+    are left out. Raises `SpecError` with all problems: a name that stands for nothing, a file of no known format, a
+    file that is named twice, be it through a link."""
     if not words:
         raise SpecError("no inputs are given; name files, folders, globs or a .vpc file")
     problems: list[str] = []
