@@ -104,7 +104,10 @@ _ASCII, _BINARY, _PACKED = (pcd(XYZ, kind) for kind in KINDS)
         (_ASCII.replace(b"1.0 2.0 3.0\n", b""), "announces 4 points, but the file holds 3"),
         (_ASCII + b"1 2 3\n", "line 16 is one row more than the 4 points"),
         (_BINARY[:-1], "announces 4 points, but the file holds 3"),
-        (_BINARY.replace(b"WIDTH 4", b"WIDTH 1000000000").replace(b"POINTS 4", b"POINTS 1000000000"), "announces 1,000,000,000"),
+        (
+            _BINARY.replace(b"WIDTH 4", b"WIDTH 1000000000").replace(b"POINTS 4", b"POINTS 1000000000"),
+            "announces 1,000,000,000",
+        ),
         (_PACKED[:-1], "breaks off in its compressed points"),
         (_PACKED[:-3] + b"\xff\xff\xff", "cannot be unpacked"),
         (_PACKED.replace(b"POINTS 4", b"POINTS 5").replace(b"WIDTH 4", b"WIDTH 5"), "5 points take 60"),

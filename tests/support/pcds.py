@@ -27,9 +27,14 @@ def pcd(
     width, height = grid or (n, 1)
     letters = {"f": "F", "i": "I", "u": "U"}
     lines = [
-        "# made by hand", "VERSION .7", "FIELDS " + " ".join(name for name, _ in columns),
-        "SIZE " + " ".join(str(a.dtype.itemsize) for a in arrays), "TYPE " + " ".join(letters[a.dtype.kind] for a in arrays),
-        "COUNT " + " ".join(str(a.shape[1] if a.ndim == 2 else 1) for a in arrays), f"WIDTH {width}", f"HEIGHT {height}",
+        "# made by hand",
+        "VERSION .7",
+        "FIELDS " + " ".join(name for name, _ in columns),
+        "SIZE " + " ".join(str(a.dtype.itemsize) for a in arrays),
+        "TYPE " + " ".join(letters[a.dtype.kind] for a in arrays),
+        "COUNT " + " ".join(str(a.shape[1] if a.ndim == 2 else 1) for a in arrays),
+        f"WIDTH {width}",
+        f"HEIGHT {height}",
         "VIEWPOINT 1 2 3 1 0 0 0", f"POINTS {n}", f"DATA {kind}",
     ]  # fmt: skip
     head = (ends.join(lines) + ends).encode()

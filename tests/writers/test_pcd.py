@@ -127,8 +127,8 @@ def test_a_cloud_from_elsewhere(tmp_path: Path) -> None:
     assert again.xyz.tobytes() == cloud.xyz.tobytes()
     assert "written as double" in warnings[0]
     assert same(cloud, again)
-    near = PointCloud(cloud.xyz - cloud.xyz[0], {"Red": np.full(20, 256 * 7, np.uint16), "Green": np.zeros(20, np.uint16),
-                                                "Blue": np.zeros(20, np.uint16), "Three": np.zeros((20, 3))})  # fmt: skip
+    dims = {name: np.full(20, 256 * 7, np.uint16) for name in ("Red", "Green", "Blue")}
+    near = PointCloud(cloud.xyz - cloud.xyz[0], {**dims, "Three": np.zeros((20, 3))})
     text, warnings, figures = written(tmp_path, near, compression="compressed")
     assert b"FIELDS x y z rgb Three\nSIZE 4 4 4 4 8\nTYPE F F F F F\nCOUNT 1 1 1 1 3\n" in text
     assert put(tmp_path, text).dims["Red"].tolist() == [7] * 20

@@ -113,7 +113,7 @@ def parse_header(head: bytes, path: str) -> Header:
         )
     entries: dict[str, list[str]] = {}
     remarks: list[str] = []
-    for line in head[: end.end()].decode("utf-8", "surrogateescape").splitlines():
+    for line in head[: end.end()].decode("utf-8", "surrogateescape").split("\n"):
         words = line.split()
         if not words or words[0].startswith("#"):
             remarks += [line] if not entries else []
