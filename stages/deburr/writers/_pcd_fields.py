@@ -67,7 +67,10 @@ class Fields:
             self.warnings.append(f"{self.path}: Red, Green and Blue are written as bytes, their upper eight bits")
             red, green, blue = red >> 8, green >> 8, blue >> 8
         packed = ((red << 16) | (green << 8) | blue).astype("<u4")
-        return [(Field("rgb", np.dtype("<f4")), packed.view("<f4"))]
+        # As PCL has it: of text the number itself, in binary its bytes under the name of a float.
+        return [
+            (Field("rgb", packed.dtype), packed) if self.text else (Field("rgb", np.dtype("<f4")), packed.view("<f4"))
+        ]
 
     def _old(self, number: int, field: Field, source: PcdSource) -> Array | None:
         """The values of a field of the source; None where a stage has dropped its dimension."""

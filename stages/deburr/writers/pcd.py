@@ -79,7 +79,8 @@ class Pcd(Writer):
             for block in text.blocks() if text else self._blocks(header, fields.pairs, source):
                 stream.write(block)
         figures: dict[str, Any] = {"points": len(cloud), "encoding": encoding}
-        if rounding := (text.rounding if text else fields.rounding):
+        # Words of a text are rounded twice: to their decimals, and by who reads them to the type of their field.
+        if rounding := fields.rounding + (text.rounding if text else 0.0):
             figures["coordinate_rounding_max"] = rounding
         return cloud.note(self.type_name, figures, *warnings)
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from deburr.core.arrays import Floats
+from deburr.core.arrays import Floats, Ints
 from deburr.core.errors import ReadError
 from deburr.core.progress import advance
 from deburr.formats.pcd.header import MAX_HEADER, Array, Header, PcdSource, parse_header
@@ -89,7 +89,7 @@ def _ascii(data: bytes, header: Header, path: str) -> tuple[Array, TextSource, F
         raise wrong(lines, header.points, f"is one row more than the {header.points:,} points announced", path)
     words = [(number, place) for number, field in enumerate(header.fields) for place in range(field.count)]
     records = np.zeros(header.points, header.dtype)
-    xyz = np.empty((header.points, 3))
+    xyz, places = np.empty((header.points, 3)), np.zeros((header.points, 3), np.int64)
     decimals = [0] * len(words)
     for first, last in blocks(lines, 0, header.points):
         found = fields(lines, first, last, len(words), None, path)
@@ -110,12 +110,12 @@ def _ascii(data: bytes, header: Header, path: str) -> tuple[Array, TextSource, F
                 (part if field.count == 1 else part[:, place])[...] = parsed.values
             if number in header.axes:
                 xyz[first:last, header.axes.index(number)] = parsed.values
+                places[first:last, header.axes.index(number)] = parsed.places
             decimals[column] = max(decimals[column], parsed.decimals)
         advance("read points", last, header.points)
     for axis, number in enumerate(header.axes):
         stored = records[f"f{number}"].astype(np.float64)
-        places = decimals[words.index((number, 0))]
-        if header.fields[number].dtype.kind != "f" or _means(xyz[:, axis], stored, places):
+        if header.fields[number].dtype.kind != "f" or _means(xyz[:, axis], stored, places[:, axis]):
             xyz[:, axis] = stored
     names = dict(zip(header.axes, "XYZ", strict=True))
     _, columns = _dimensions(header, records)
@@ -132,15 +132,12 @@ def _ascii(data: bytes, header: Header, path: str) -> tuple[Array, TextSource, F
     return records, text, xyz
 
 
-def _means(told: Floats, stored: Floats, decimals: int) -> bool:
-    """Whether numbers of a text are only how the ``stored`` ones, of 32 bits, are spelt: then these are meant. Where a
-    text has more digits, as UTM coordinates with millimetres, those are."""
-    with np.errstate(invalid="ignore"):
-        odd = np.flatnonzero((np.abs(told - stored) > 0.499 * 10.0**-decimals) & (told != stored))
-    near = stored[odd].astype(np.float32)
-    spelt = near.astype("U").astype(np.float64) != told[odd]
-    pairs = zip(near[spelt].tolist(), told[odd][spelt].tolist(), strict=True)
-    return all(float(f"{one:.9g}") == other or float(f"{one:.8g}") == other for one, other in pairs)
+def _means(told: Floats, stored: Floats, places: Ints) -> bool:
+    """Whether numbers of a text, with ``places`` digits behind the point, are only how the ``stored`` ones, of 32
+    bits, are spelt: then these are meant. Where a text has more digits, as UTM coordinates with millimetres, those
+    are."""
+    with np.errstate(invalid="ignore", under="ignore"):
+        return not (np.abs(told - stored) > 0.5000001 * 10.0 ** -places.astype(np.float64)).any()
 
 
 def _unfit(values: Floats, dtype: np.dtype[Any]) -> int | None:
