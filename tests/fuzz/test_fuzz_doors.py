@@ -21,8 +21,11 @@ from typing import Any
 
 import doors
 import mutate
+import numpy as np
 import pytest
 import torch
+from pcds import pcd
+from texts import PTX
 
 from deburr.batch.ledger import Ledger, key_of
 from deburr.core.errors import DeburrError
@@ -87,6 +90,7 @@ GEODETIC = (
 )
 _WORDS = re.compile(rb'"[^"]*"|[\[\](),]|[^\s\[\](),"]+')
 _LINES = re.compile(rb"[^\n]*\n|[^\s]+")
+_CELLS = re.compile(rb"[^\n]*\n|[^\s,;]+|[\s,;]")
 
 
 def _ply(kind: str) -> bytes:
@@ -105,6 +109,43 @@ def _ply(kind: str) -> bytes:
 
 
 PLY = [_ply(kind) for kind in ("ascii", "binary_little_endian", "binary_big_endian")]
+
+
+_ROWS = "1.50 2.25 3.125 100 200 30 4\n-1 2e1 .5 7 0 255 1\nnan 1 2 3 4 5 6\n10.125 20 30.5 1 2 3 65535\n"
+#: Tables with names and without, of all separators, PTS, and PTX.
+TEXTS = [
+    _ROWS.encode(),
+    ("X,Y,Z,Intensity,r,g,b\r\n" + _ROWS.replace(" ", ",").replace("\n", "\r\n")).encode(),
+    ("\ufeff# made by hand\nx;y;z;class;höhe;nx;Art\n" + _ROWS.replace(" ", ";").replace(".", ",")).encode(),
+    ("//X\tY\tZ\ta\tb\tc\td\n4\n" + _ROWS.replace(" ", "\t")).encode(),
+    ("4\n" + _ROWS + "2\n" + "".join(_ROWS.splitlines(keepends=True)[:2])).encode(),
+    PTX,
+]
+
+
+def _pcd(kind: str) -> bytes:
+    xyz = [(name, np.array([0.25, 1.5, np.nan, 4.0, -5.0, 6.0], "<f4")) for name in "xyz"]
+    rgb, wide = np.arange(6, dtype="<u4") * 70_000, np.arange(12, dtype="<i2").reshape(6, 2)
+    return pcd([*xyz, ("rgb", rgb), ("_", np.zeros(6, "<u1")), ("label", wide), ("t", np.arange(6) / 3)], kind, (3, 2))
+
+
+PCD = [_pcd(kind) for kind in ("ascii", "binary", "binary_compressed")]
+
+
+def _mutated_text(chance: random.Random) -> bytes:
+    base = chance.choice(TEXTS)
+    return bytes(mutate.of_bytes(base, chance) if chance.random() < 0.3 else mutate.of_text(base, chance, _CELLS))
+
+
+def _mutated_pcd(chance: random.Random) -> bytes:
+    base = chance.choice(PCD)
+    at = base.index(b"\n", base.index(b"DATA ")) + 1
+    head, body = base[:at], base[at:]
+    if chance.random() < 0.7:
+        head = mutate.of_text(head, chance, _LINES)
+    if chance.random() < 0.5:
+        body = mutate.of_text(body, chance, _LINES) if base is PCD[0] else mutate.of_bytes(body, chance)
+    return head + body
 
 
 OBJ = (
@@ -249,6 +290,8 @@ MADE: dict[str, Callable[[random.Random], bytes]] = {
     "override": _mutated_override,
     "crs_text": lambda chance: mutate.of_text(chance.choice((WKT, CONIC, GEODETIC)), chance, _WORDS),
     "ply": _mutated_ply,
+    "text": _mutated_text,
+    "pcd": _mutated_pcd,
     "mesh": _mutated_mesh,
     "recipe": lambda chance: mutate.of_json(RECIPE, chance),
     "checkpoint": _mutated_checkpoint,
@@ -346,6 +389,26 @@ def _inside(name: str, value: Any, raw: bytes) -> Iterator[Callable[[], bytes]]:
             b" uchar int",
         ):
             yield partial(PLY[0].replace, old, raw, 1)
+    elif name == "text":
+        for base in TEXTS:
+            for old in (b"1", b"2.25", b"2,25", b" ", b";", b"\t", b"\n", b"x", b"Z", b"0 0 0", b"4\n"):
+                yield partial(base.replace, old, raw, 1)
+    elif name == "pcd":
+        for base in PCD:
+            for old in (
+                b"6\n",
+                b"x y",
+                b" 4",
+                b" F",
+                b"COUNT 1",
+                b"rgb",
+                b"label",
+                b"ascii",
+                b"binary",
+                b"0.25",
+                b"3\n",
+            ):
+                yield partial(base.replace, old, raw, 1)
     elif name == "mesh":
         for base in (OBJ, STL):
             for old in (b"v 4", b" 2 2", b"0.5", b"vertex", b"endloop", b"f 1", b"/1/1", b"-3", b"\n", b"usemtl"):

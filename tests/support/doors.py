@@ -34,12 +34,16 @@ from deburr.pipeline import load
 from deburr.pipeline.resolve import Override
 from deburr.plugins.pdal import preset
 from deburr.plugins.pdal.convert.convert import as_text, convert
+from deburr.readers.pcd import Pcd
 from deburr.readers.ply import Ply
+from deburr.readers.text import Text
 from deburr.train.checkpoint import seal
 from deburr.train.loop import Trainer
 from deburr.train.recipe import Recipe, read_recipe
 from deburr.writers._ply_fields import Dialect, Vertices, others
+from deburr.writers.pcd import Pcd as PcdWriter
 from deburr.writers.ply import Ply as Writer
+from deburr.writers.text import Text as TextWriter
 
 Door = Callable[[bytes, Path], None]
 
@@ -92,6 +96,40 @@ def ply(data: bytes, folder: Path) -> None:
     assert again.dims.keys() == cloud.dims.keys()
     for name, column in cloud.dims.items():
         assert np.array_equal(again.dims[name], column, equal_nan=column.dtype.kind == "f"), name
+
+
+def text(data: bytes, folder: Path) -> None:
+    """A table, PTS or PTX: what is let in comes out byte by byte, and means the same where it moved."""
+    path = folder / "in.txt"
+    path.write_bytes(data)
+    cloud = Text(filename=str(path)).read()
+    writer = TextWriter(filename=str(folder / "out.txt"))
+    writer.write(cloud)
+    assert Path(writer.filename).read_bytes() == data
+    place = int(np.abs(np.nan_to_num(cloud.xyz, posinf=0, neginf=0)).max(initial=0.0) < 1e15)
+    moved = cloud.with_xyz(cloud.xyz + place)
+    figures = writer.write(moved).history[-1].figures
+    again = Text(filename=writer.filename).read()
+    if len(again) == len(cloud):  # a pixel of a grid may have come to lie where the scanner stands
+        limit = 1e-6 * (1 + np.abs(moved.xyz[moved.located])) + 2 * figures.get("coordinate_rounding_max", 0)
+        if cloud.source.kind != "ptx":  # type: ignore[attr-defined]
+            assert (np.abs(again.xyz - moved.xyz)[moved.located] <= limit).all()
+        for name, column in cloud.dims.items():
+            assert np.array_equal(again.dims[name], column, equal_nan=column.dtype.kind == "f"), name
+
+
+def pcd(data: bytes, folder: Path) -> None:
+    path = folder / "in.pcd"
+    path.write_bytes(data)
+    cloud = Pcd(filename=str(path)).read()
+    for kind in ("default", "ascii", "binary", "compressed"):
+        writer = PcdWriter.model_validate({"filename": str(folder / "out.pcd"), "compression": kind})
+        writer.write(cloud)
+        again = Pcd(filename=writer.filename).read()
+        assert np.array_equal(again.xyz, cloud.xyz, equal_nan=True), kind
+        assert again.dims.keys() == cloud.dims.keys()
+        for name, column in cloud.dims.items():
+            assert np.array_equal(again.dims[name], column, equal_nan=column.dtype.kind == "f"), (kind, name)
 
 
 def mesh(data: bytes, folder: Path) -> None:

@@ -9,12 +9,12 @@ import numpy as np
 from pydantic import Field
 
 from deburr.core.cloud import PointCloud, extent_of
-from deburr.core.errors import ReadError
 from deburr.core.figure import Count, Reports, Same
 from deburr.core.stage import Reader, Stage
 from deburr.formats.las.crs import given_crs, unfit_crs
 from deburr.formats.text.file import Table, load
 from deburr.formats.text.layout import COMMA, Asked
+from deburr.readers._files import whole
 from deburr.readers._missing import DESCRIPTION, Fate, sorted_out
 
 _KINDS = {"rows": "rows", "pts": "PTS (a count before the rows of each scan)", "ptx": "PTX (grids with their poses)"}
@@ -66,7 +66,7 @@ class Text(Reader):
     def read(self) -> PointCloud:
         """Read ``filename`` into float64 world coordinates. Raises `deburr.core.errors.ReadError`."""
         path = self.filename
-        table = load(_read(path), path, self.skip, Asked(self.separator, self.header))
+        table = load(whole(path), path, self.skip, Asked(self.separator, self.header))
         given = self.override_srs or self.default_srs
         crs = None if given is None else given_crs(given)
         cloud = PointCloud(table.xyz, table.dims, crs=crs, source=table.source)
@@ -88,18 +88,6 @@ class Text(Reader):
         if figures["scans"] > 1 or figures["without_return"]:
             found.append(("scans", f"{figures['scans']:,}, {figures['without_return']:,} pixels without return"))
         return found
-
-
-def _read(path: str) -> bytes:
-    try:
-        with open(path, "rb") as stream:
-            return stream.read()
-    except FileNotFoundError:
-        raise ReadError(f"{path}: does not exist; check the file name") from None
-    except IsADirectoryError:
-        raise ReadError(f"{path}: is a folder; give the name of a file in it") from None
-    except OSError as error:
-        raise ReadError(f"{path}: cannot be read ({error.strerror or error}); check the file and its rights") from error
 
 
 def _doubts(table: Table) -> list[str]:

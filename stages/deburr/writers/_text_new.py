@@ -14,7 +14,7 @@ from deburr.core.cloud import PointCloud
 from deburr.core.errors import WriteError
 from deburr.core.progress import advance
 from deburr.formats.text.numbers import MOST_DECIMALS
-from deburr.writers._text_spelling import columns_of, spelt
+from deburr.writers._text_spelling import columns_of, rounding, spelt
 
 Array = npt.NDArray[Any]
 #: Rows encoded at a time; bounds the memory a copy takes.
@@ -140,9 +140,6 @@ class New:
             advance("write points", min(start + CHUNK, n), n)
 
     def _words(self, name: str, values: Array, decimals: int | None) -> Sequence[bytes]:
-        words = spelt(values, decimals)
-        if name in _XYZ:
-            there = np.isfinite(values)
-            away = np.array([float(word) for word in words])[there] - values[there]
-            self.rounding = max(self.rounding, float(np.abs(away).max(initial=0.0)))
-        return words
+        if name in _XYZ and decimals is not None:
+            self.rounding = max(self.rounding, rounding(values, decimals))
+        return spelt(values, decimals)

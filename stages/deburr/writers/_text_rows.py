@@ -15,7 +15,7 @@ from deburr.core.errors import WriteError
 from deburr.core.progress import advance
 from deburr.formats.text.lines import blocks, fields
 from deburr.formats.text.source import Scan, TextSource
-from deburr.writers._text_spelling import columns_of, spelt
+from deburr.writers._text_spelling import columns_of, rounding, spelt
 
 Array = npt.NDArray[Any]
 
@@ -193,9 +193,7 @@ class Rows:
 
     def _words(self, change: Change, values: Array) -> list[bytes]:
         layout = self.source.layout
-        words = spelt(values, self.source.decimals[change.place], layout.mark)
+        decimals = self.source.decimals[change.place]
         if change.place in layout.axes:
-            mark = bytes([layout.mark])
-            told = np.array([float(word.replace(mark, b".")) for word in words])
-            self.rounding = max(self.rounding, float(np.abs(told - values).max(initial=0.0)))
-        return words
+            self.rounding = max(self.rounding, rounding(values, decimals))
+        return spelt(values, decimals, layout.mark)

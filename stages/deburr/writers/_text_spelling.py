@@ -29,6 +29,14 @@ def spelt(values: Array, decimals: int | None, mark: int = 0x2E) -> list[bytes]:
     return text.encode().split(b"\n")
 
 
+def rounding(values: Array, decimals: int) -> float:
+    """How far the words of ``values`` (n,) float64 lie from them, at most."""
+    there = values[np.isfinite(values)]
+    if decimals > MOST_DECIMALS or not len(there):
+        return 0.0
+    return float(np.abs(np.round(there, decimals) - there).max())
+
+
 def columns_of(name: str, column: Array, path: str) -> list[tuple[str, Array]]:
     """A dimension's columns by their names: itself, or one for each component. Raises `WriteError` for what is no
     number."""

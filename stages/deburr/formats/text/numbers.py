@@ -38,12 +38,17 @@ _NUMBER = re.compile(rb"[+-]?(?:\d+(?:\.(\d*))?|\.(\d+))(?:[eE]([+-]?\d{1,5}))?"
 
 @dataclass(frozen=True)
 class Parsed:
-    """``values`` (n,) float64; ``decimals``: digits behind the mark, of the number that has most; ``wrong``: the place
-    of the first that is no number, None if all are."""
+    """``values`` (n,) float64; ``places`` (n,): digits behind the decimal mark of each; ``wrong``: the place of the
+    first that is no number, None if all are."""
 
     values: Floats
-    decimals: int
+    places: Ints
     wrong: int | None = None
+
+    @property
+    def decimals(self) -> int:
+        """Of the number that has most."""
+        return int(self.places.max(initial=0))
 
 
 def parse(text: bytes, view: Bytes, begins: Ints, ends: Ints, mark: int, blank: bool = False) -> Parsed:
@@ -52,16 +57,17 @@ def parse(text: bytes, view: Bytes, begins: Ints, ends: Ints, mark: int, blank: 
 
     `PAD` bytes lie before each. ``blank``: that nothing stands there is no mistake, but NaN.
     """
-    values, good, decimals = _quick(text, view, begins, ends, mark)
-    most = int(decimals[good].max(initial=0))
-    for place in np.flatnonzero(~good).tolist():
-        word = text[begins[place] : ends[place]].strip(b'"')
+    values, good, places = _quick(text, view, begins, ends, mark)
+    if good.all():
+        return Parsed(values, places)
+    left = np.flatnonzero(~good)
+    for place, begin, end in zip(left.tolist(), begins[left].tolist(), ends[left].tolist(), strict=True):
+        word = text[begin:end].strip(b'"')
         try:
-            values[place], more = (math.nan, 0) if blank and not word else number(word, mark)
+            values[place], places[place] = (math.nan, 0) if blank and not word else number(word, mark)
         except ValueError:
-            return Parsed(values, most, place)
-        most = max(most, more)
-    return Parsed(values, most)
+            return Parsed(values, places, place)
+    return Parsed(values, places)
 
 
 def number(word: bytes, mark: int = 0x2E) -> tuple[float, int]:
