@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from deburr.core.errors import SpecError
+from deburr.core.stage import Filter
 from deburr.pipeline import load
 from deburr.pipeline.options import words
 
@@ -156,6 +157,29 @@ def test_python_values_are_taken() -> None:
 def test_order_and_names(spec: list[Any], said: str) -> None:
     errors = _errors(spec)
     assert any(said in error for error in errors), errors
+
+
+def test_what_one_stage_takes_away_no_later_one_can_need() -> None:
+    sentence = "stage 3 (filters.restore): needs the dimension 'OriginalX', which filters.restore before it has removed"
+    assert _errors(["a.ply", "filters.restore", "filters.restore", "b.ply"])[0].startswith(sentence)
+    # A denoising in between keeps them anew, if it is asked to.
+    again = {"type": "filters.spd", "keep_original": True}
+    assert load(["a.ply", "filters.restore", again, "filters.restore", "b.ply"])
+    assert len(_errors(["a.ply", "filters.restore", "filters.spd", "filters.restore", "b.ply"])) == 3
+    # Whether the file has them, the run finds out.
+    assert load(["a.ply", "filters.restore", "b.ply"])
+
+
+def test_who_looks_around_is_told_by_the_reach_alone() -> None:
+    around = {"filters.merge": False, "filters.restore": False, "filters.patch": False, "filters.outlier": True,
+              "filters.spd": True, "filters.metrics": True, "filters.normalize": True}  # fmt: skip
+    for name, expected in around.items():
+        (step,) = load([name], reads=False).steps
+        assert isinstance(step.stage, Filter)
+        assert step.stage.looks_around == expected, name
+    (step,) = load([{"type": "filters.patch", "method": "knn"}], reads=False).steps
+    assert isinstance(step.stage, Filter)
+    assert step.stage.looks_around
 
 
 def test_linear_inputs_and_several_writers_are_fine() -> None:

@@ -215,7 +215,7 @@ def checked(plan: Plan) -> tuple[tuple[Filter, ...], tuple[str, ...]]:
                 f"{step.where}: has to see the whole cloud at once, and cannot be run in tiles{_why(stage)}; "
                 "remove it, or run the files one by one with 'pipeline run'"
             )
-        elif lost and stage.scope != "point":
+        elif lost and stage.looks_around:
             errors.append(f"{step.where}: cannot be run in tiles behind {lost}, which moves points from afar; run "
                           "these two as pipelines of their own, one after the other")  # fmt: skip
         lost = lost or (stage.type_name if stage.moves_afar else "")

@@ -184,13 +184,16 @@ def _foreign_options(own: type[Stage], entry: Entry) -> bool:
 
 
 def _missing_dimensions(stage: Stage, before: tuple[Stage, ...]) -> list[str]:
-    # A reader that declares nothing may give any dimension: the file decides, and the run checks.
-    if not before or not isinstance(before[0], Reader) or not before[0].gives:
-        return []
-    given = frozenset[str]().union(*(earlier.gives for earlier in before))
+    """What a stage before takes away that this one needs; whether the file has it, the run finds out."""
+    taken: dict[str, str] = {}
+    for earlier in before:
+        taken |= dict.fromkeys(earlier.takes, earlier.type_name)
+        # Whatever else another program may give.
+        kept = taken.keys() if earlier.host is not None else earlier.gives
+        taken = {name: by for name, by in taken.items() if name not in kept}
     return [
-        f"needs the dimension '{name}', which no stage before it gives; add one that does"
-        for name in sorted(stage.needs - given)
+        f"needs the dimension '{name}', which {taken[name]} before it has removed; remove one of the two"
+        for name in sorted(stage.needs & taken.keys())
     ]
 
 
