@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -168,6 +169,31 @@ def test_what_one_stage_takes_away_no_later_one_can_need() -> None:
     assert len(_errors(["a.ply", "filters.restore", "filters.spd", "filters.restore", "b.ply"])) == 3
     # Whether the file has them, the run finds out.
     assert load(["a.ply", "filters.restore", "b.ply"])
+
+
+def test_a_plan_for_other_files_is_the_one_that_is_loaded_for_them() -> None:
+    spec = [
+        {"type": "readers.las", "filename": "x.las", "count": 5},
+        NOISE,
+        {"type": "filters.metrics", "reference": "b.ply"},
+    ]
+    spec.append({"type": "writers.las", "filename": "y.las", "scale_x": 0.5})
+    first = load(spec, input="a/one.las", output="o/one.las")
+    other = first.for_files("a/two.las", "o/two.las")
+    assert other == load(spec, input="a/two.las", output="o/two.las")
+    assert [mine is its for mine, its in zip(first.stages, other.stages, strict=True)] == [False, True, True, False]
+    assert first.stages[0] == load(spec, input="a/one.las", output="o/one.las").stages[0]
+    # What is wrong with the names is said as it is of those that are loaded.
+    for pair in (("a/two.las", "a/two.las"), ("c.las", "b.ply"), ("c.las", "bad\0name.las")):
+        said = [_refused(lambda pair=pair: first.for_files(*pair))]
+        said.append(_refused(lambda pair=pair: load(spec, input=pair[0], output=pair[1])))
+        assert said[0] == said[1] != []
+
+
+def _refused(call: Callable[[], object]) -> list[str]:
+    with pytest.raises(SpecError) as caught:
+        call()
+    return list(caught.value.errors)
 
 
 def test_who_looks_around_is_told_by_the_reach_alone() -> None:

@@ -67,6 +67,24 @@ class Plan:
                 found.append([step])
         return tuple(map(tuple, found))
 
+    def for_files(self, input: str | os.PathLike[str], output: str | os.PathLike[str]) -> Plan:
+        """The same pipeline for another file that it reads, and another that it writes at its end, in formats of the
+        same stages; the stages between are the same objects. Raises `SpecError` as `load` does."""
+        steps: list[Step] = []
+        errors: list[str] = []
+        for step in self.steps:
+            stage, before = step.stage, tuple(earlier.stage for earlier in steps)
+            last = step is self.steps[-1] and isinstance(stage, Writer)
+            problems: list[str] = []
+            if last or isinstance(stage, Reader):
+                stage = stage.model_copy(update={"filename": str(output if last else input)})
+                problems = stage.check(before)
+            steps.append(Step(step.where, stage))
+            errors += [f"{step.where}: {problem}" for problem in (*problems, *_files(steps))]
+        if errors:
+            raise SpecError(errors)
+        return Plan(self.origin, tuple(steps))
+
     def as_json(self) -> list[dict[str, Any]]:
         """The pipeline as it runs, overrides included; itself a spec."""
         return [
