@@ -23,12 +23,13 @@ STAGES = {
 SPEC = [{"type": "filters.floor", "below": 99.5}, "filters.heights", {"type": "filters.spd", "noise": 0.03}]
 
 
-def install(site: Path, name: str, points: dict[str, str], models: dict[str, str] | None = None) -> None:
-    """What an installer leaves of a package that registers the stages ``points``, and ``models``."""
+def install(site: Path, name: str, points: dict[str, str], **groups: dict[str, str]) -> None:
+    """What an installer leaves of a package that registers the stages ``points``, and of other ``groups``: models,
+    commands."""
     info = site / f"{name}-1.0.dist-info"
     info.mkdir(parents=True)
     (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n")
-    groups = {"deburr.stages": points, "deburr.models": models or {}}
+    groups = {f"deburr.{group}": some for group, some in {"stages": points, **groups}.items()}
     lines = [
         line for group, some in groups.items() for line in (f"[{group}]", *(f"{k} = {v}" for k, v in some.items()))
     ]
@@ -41,7 +42,8 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     site = tmp_path_factory.mktemp("site")
     shutil.copytree(PACKAGE, site / "survey_tools")
     stages = {stage: f"survey_tools.stages:{name}" for stage, name in STAGES.items()}
-    install(site, "survey_tools", stages, {"flat": "survey_tools.model:FLAT"})
+    commands = {"survey-count": "survey_tools.command:count"}
+    install(site, "survey_tools", stages, models={"flat": "survey_tools.model:FLAT"}, commands=commands)
     return site
 
 
@@ -162,6 +164,13 @@ def test_what_is_wrong_with_the_choice_of_a_model_is_said(
     assert sentence in command([site], tmp_path, "validate", spec, code=2).stdout
 
 
+def test_its_command_is_one_of_deburr_s(cloud: Floats, site: Path, tmp_path: Path) -> None:
+    assert command([site], tmp_path, "survey-count", "in/a.survey", "--quiet").stdout == f"{(cloud[:, 1] < 5).sum()}\n"
+    said = command([site], tmp_path, "survey-count", "nowhere.xyz", code=1).stderr
+    assert "nowhere.xyz: cannot be read" in said
+    assert "Traceback" not in said
+
+
 def test_a_promise_that_is_broken_is_found(site: Path, tmp_path: Path) -> None:
     done = python([site], tmp_path, "-c", "from deburr.testing import contract; contract.check('filters.bare')", code=1)
     assert "every figure must stand in 'reports'" in done.stderr
@@ -228,9 +237,15 @@ def test_broken_ones_are_named_by_every_command_and_break_none(cloud: Floats, si
     other = tmp_path / "site"
     stages = {f"filters.broken{i}": value for i, value in enumerate(WRONG_STAGES)}
     models = {f"broken{i}": value for i, value in enumerate(WRONG_MODELS)}
-    install(other, "broken_tools", stages, models)
+    commands = {"broken-count": "no_such_module:count", "broken-json": "json:loads"}
+    install(other, "broken_tools", stages, models=models, commands=commands)
     told = [f"stage '{name}' of package broken_tools {WRONG_STAGES[value]}" for name, value in stages.items()]
     told += [f"model '{name}' of package broken_tools {WRONG_MODELS[value]}" for name, value in models.items()]
+    told.append(
+        "command 'broken-count' of package broken_tools cannot be loaded (ModuleNotFoundError: No module named "
+        "'no_such_module')"
+    )
+    told.append("command 'broken-json' of package broken_tools is no command of click")
     for words in COMMANDS:
         said = command([site, other], tmp_path, *words).stderr
         for sentence in told:
@@ -239,13 +254,21 @@ def test_broken_ones_are_named_by_every_command_and_break_none(cloud: Floats, si
         used = command([site, other], tmp_path, "run", json.dumps(["in/a.survey", stage, "o.survey"]), code=2).stderr
         assert f"{stage.get('model', stage['type'])}' of package broken_tools cannot be loaded" in used
         assert "Traceback" not in used
+    helped = command([site, other], tmp_path, "--help")
+    listed = " ".join(helped.stdout.split())
+    assert "survey-count Count the points of a text file." in listed
+    assert "broken-count (broken: command 'broken-count' of package broken_tools cannot be loaded" in listed
+    used = command([site, other], tmp_path, "broken-count", "in/a.survey", code=2).stderr
+    assert "command 'broken-count' of package broken_tools cannot be loaded" in used
+    assert "Traceback" not in used
 
 
 def test_what_two_packages_bring_is_neither_s(cloud: Floats, site: Path, tmp_path: Path) -> None:
     other = tmp_path / "site"
-    install(other, "other_tools", {"filters.floor": "survey_tools.stages:Floor"}, {"flat": "survey_tools.model:FLAT"})
+    stages, models = {"filters.floor": "survey_tools.stages:Floor"}, {"flat": "survey_tools.model:FLAT"}
+    install(other, "other_tools", stages, models=models, commands={"survey-count": "survey_tools.command:count"})
     said = command([site, other], tmp_path, "run", '["in/a.survey", "filters.heights", "o.survey"]').stderr
-    for what in ("stage 'filters.floor'", "model 'flat'"):
+    for what in ("stage 'filters.floor'", "model 'flat'", "command 'survey-count'"):
         assert f"warning: {what} is brought by package other_tools and package survey_tools: which is meant?" in said
     used = command([site, other], tmp_path, "run", '["in/a.survey", "filters.floor", "o.survey"]', code=2).stderr
     assert "stage 'filters.floor' is brought by package other_tools and package survey_tools" in used
@@ -255,7 +278,8 @@ def test_what_two_packages_bring_is_neither_s(cloud: Floats, site: Path, tmp_pat
 
 def test_none_takes_a_name_of_deburr_s_own(site: Path, tmp_path: Path) -> None:
     other = tmp_path / "site"
-    install(other, "other_tools", {"filters.spd": "survey_tools.stages:Floor"}, {"spd": "survey_tools.model:FLAT"})
+    stages, models = {"filters.spd": "survey_tools.stages:Floor"}, {"spd": "survey_tools.model:FLAT"}
+    install(other, "other_tools", stages, models=models, commands={"run": "survey_tools.command:count"})
     said = command([site, other], tmp_path, "stages", "filters.spd").stderr
-    for what in ("stage 'filters.spd'", "model 'spd'"):
+    for what in ("stage 'filters.spd'", "model 'spd'", "command 'run'"):
         assert f"warning: {what} of package other_tools is not used: deburr has one of that name itself" in said

@@ -640,17 +640,17 @@ def test_a_file_larger_than_memory_is_run_in_tiles(suffix: str, here: Any, cli: 
 
 
 def tiles_are_made(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    from deburr.batch import tasks
+    from deburr.batch import work
 
     seen: list[int] = []
-    process = tasks.process
+    process = work.process
 
     def spy(*args: Any) -> Any:
         done = process(*args)
         seen.append(done.read)
         return done
 
-    monkeypatch.setattr(tasks, "process", spy)
+    monkeypatch.setattr(work, "process", spy)
     return seen
 
 

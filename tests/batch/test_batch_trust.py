@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from click.testing import Result
 
-from deburr.batch import tasks
+from deburr.batch import work
 from deburr.batch.ledger import Ledger, key_of
 from deburr.core.arrays import Floats
 from deburr.readers.las import LasReader
@@ -189,7 +189,7 @@ def test_an_input_that_is_replaced_meanwhile_gives_no_output(
     path = place / "in" / "t1.las"
     expected = cli("batch", "near.json", "in", "--out", "expected")
     assert expected.exit_code == 0
-    put_together = tasks.put_together
+    put_together = work.put_together
     once = [path]
 
     def replaced(reader: Any, *given: Any) -> Any:
@@ -197,7 +197,7 @@ def test_an_input_that_is_replaced_meanwhile_gives_no_output(
             edited(once.pop(), class_of(path, 7), 4)
         return put_together(reader, *given)
 
-    monkeypatch.setattr(tasks, "put_together", replaced)
+    monkeypatch.setattr(work, "put_together", replaced)
     done = cli("batch", "near.json", "in", "--out", "out")
     assert not once
     assert done.exit_code == 1
@@ -214,7 +214,7 @@ def test_a_large_file_that_is_replaced_meanwhile_gives_no_output(
 ) -> None:
     path = place / "a.las"
     write(path, strip(0, 60_000))
-    put_together = tasks.put_together
+    put_together = work.put_together
 
     def replaced(*given: Any) -> Any:
         new = place / "new.las"
@@ -224,7 +224,7 @@ def test_a_large_file_that_is_replaced_meanwhile_gives_no_output(
         return put_together(*given)
 
     monkeypatch.setattr("deburr.batch.one_file.too_large", lambda *given: True)
-    monkeypatch.setattr(tasks, "put_together", replaced)
+    monkeypatch.setattr(work, "put_together", replaced)
     before = {one.name for one in place.iterdir()}
     done = cli("run", "near.json", "--input", "a.las", "--output", "out.las", "--memory", "1GB")
     assert done.exit_code == 1

@@ -9,13 +9,17 @@ from typing import Any
 import numpy as np
 import pytest
 
+from deburr.batch import prepare as batch_prepare
 from deburr.batch.inputs import expand
 from deburr.batch.names import cell_names, out_names
-from deburr.core.cloud import Extent
+from deburr.batch.prepare import Request
+from deburr.core.cloud import Extent, PointCloud
 from deburr.core.errors import SpecError
 from deburr.core.registry import extensions
 from deburr.core.stage import Outline
 from deburr.pipeline.compatible import check_alike
+from deburr.pipeline.plan import load
+from deburr.writers.las import LasWriter
 
 
 @pytest.fixture
@@ -286,3 +290,16 @@ def test_overlaps_are_warned_of() -> None:
     many = check_alike([big] * 5)
     assert len(many) == 6
     assert many[-1].startswith("5 more pairs of files")
+
+
+def test_one_spec_is_loaded_once_for_all_files_of_a_kind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for number in range(12):
+        name = f"{number}.{'laz' if number % 3 else 'las'}"
+        LasWriter(filename=name).write(PointCloud(np.random.default_rng(number).uniform(0, 5, (20, 3))))
+    loaded: list[Any] = []
+    monkeypatch.setattr(batch_prepare, "load", lambda *given, **named: loaded.append(named) or load(*given, **named))
+    files = [Path(f"{number}.{'laz' if number % 3 else 'las'}") for number in range(12)]
+    prepared = batch_prepare.prepare(Request(["filters.outlier"], files, tmp_path / "out"), tmp_path / "scratch")
+    assert [one.targets[0].path for one in prepared.outputs] == [str(tmp_path / "out" / path) for path in files]
+    assert len(loaded) == 2

@@ -8,7 +8,8 @@ from deburr.core.chance import BLOCK, drawn
 
 
 def chance(rows: list[int], *seed: int) -> list[float]:
-    return drawn(np.array(rows), seed, lambda random, count: random.random(count), "test").tolist()
+    found: list[float] = drawn(np.array(rows), seed, lambda random, count: random.random(count), "test").tolist()
+    return found
 
 
 def test_a_row_has_its_chance_wherever_it_stands() -> None:

@@ -63,7 +63,10 @@ def test_a_cloud_is_frozen_and_its_columns_fit() -> None:
 def test_units_are_those_the_reader_found_and_go_with_another_system() -> None:
     cloud = PointCloud(np.zeros((2, 3)), units="US survey foot", height_units="metre")
     assert (length_unit(cloud), height_unit(cloud)) == ("US ft", "m")
-    assert (length_unit(cloud.select([0])), length_unit(cloud.with_xyz(np.ones((2, 3))))) == ("US ft", "US ft")
+    assert (length_unit(cloud.select(np.array([0]))), length_unit(cloud.with_xyz(np.ones((2, 3))))) == (
+        "US ft",
+        "US ft",
+    )
     elsewhere = cloud.in_crs("EPSG:7415", np.ones((2, 3)))
     assert (elsewhere.units, elsewhere.height_units, length_unit(elsewhere)) == (None, None, "units")
     merged, _ = merge([PointCloud(np.zeros((1, 3))), cloud])

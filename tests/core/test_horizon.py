@@ -113,4 +113,4 @@ def test_whatever_lies_beyond_a_sure_ball_holds_all_there_is(seed: int) -> None:
     assert found.any()
     for point, radius in zip(points[found], radii[found], strict=True):
         near = np.linalg.norm(now - point, axis=1) <= radius
-        assert inside[near].all()
+        assert np.asarray(inside)[near].all()

@@ -9,7 +9,7 @@ import pytest
 
 from deburr.core.cloud import Extent
 from deburr.core.noise import CELLS, Grid, noise_by_place, noise_figures, noise_rms, noise_sums
-from deburr.core.sums import from_json, merge, to_json
+from deburr.core.sums import Sum, from_json, merge, to_json
 
 LOW, HIGH = np.array([85_000.0, 447_000.0, -3.0]), np.array([85_256.0, 447_064.0, 9.0])
 EXTENT = Extent(1000, LOW, HIGH)
@@ -34,7 +34,8 @@ def test_figures_and_root_mean_square() -> None:
 
 def test_what_nobody_told_is_not_told() -> None:
     nothing = told(np.zeros(0), np.zeros((0, 3)))
-    for sums in ({}, nothing):
+    without: list[dict[str, Sum]] = [{}, nothing]
+    for sums in without:
         assert noise_figures(sums) == {}
         assert noise_rms(sums) is None
         assert noise_by_place(sums) is None

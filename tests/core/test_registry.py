@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from importlib.metadata import EntryPoint
 from typing import ClassVar
 
 import pytest
 
 from deburr.core import entries, registry
 from deburr.core.cloud import PointCloud
-from deburr.core.entries import Entries
+from deburr.core.entries import Entries, Point
 from deburr.core.errors import SpecError
 from deburr.core.stage import Filter
 
@@ -25,11 +24,9 @@ class Foreign(Filter):
 
 @pytest.fixture
 def with_foreign(monkeypatch: pytest.MonkeyPatch) -> None:
-    def found(group: str) -> list[EntryPoint]:
-        return [EntryPoint(name, f"{__name__}:Foreign", group) for name in ("filters.foreign", "filters.spd")]
-
-    monkeypatch.setattr(entries, "entry_points", found)
-    monkeypatch.setattr(EntryPoint, "load", lambda _: Foreign)
+    found = [Point(name, f"{__name__}:Foreign", "tools") for name in ("filters.foreign", "filters.spd")]
+    monkeypatch.setattr(entries, "points", lambda group: found)
+    monkeypatch.setattr(Point, "load", lambda _: Foreign)
     monkeypatch.setattr(registry, "_STAGES", Entries("deburr.stages", "stage", registry._own, registry._fault))
 
 

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from deburr.core.sums import BITS, Exact, Histogram, from_json, merge, to_json
+from deburr.core.sums import BITS, Exact, Histogram, Sum, from_json, merge, to_json
 
 NUMBERS = st.floats(-1e100, 1e100)
 LISTS = st.lists(NUMBERS, max_size=60)
@@ -84,7 +84,7 @@ def test_weights_and_marks() -> None:
 @given(LISTS)
 def test_json_gives_the_same_sums_back(values: list[float]) -> None:
     array = np.array(values, dtype=np.float64)
-    sums = {"exact": Exact.of(array), "bins": Histogram.of(array)}
+    sums: dict[str, Sum] = {"exact": Exact.of(array), "bins": Histogram.of(array)}
     again = from_json(json.loads(json.dumps(to_json(sums), allow_nan=False)))
     assert again["exact"] == sums["exact"]
     for name in ("keys", "weights", "lows", "highs", "sums"):

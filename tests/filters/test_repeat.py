@@ -39,7 +39,7 @@ def seen(surface: Surface, mine: float, others: float, seed: int) -> tuple[Float
 
 def error(one: Floats, other: Floats, bent: bool = True) -> float:
     """In spacings."""
-    return common(planes_at(one, other[::2], other[1::2]).heights(one, bent)) * COUNT**0.5
+    return float(common(planes_at(one, other[::2], other[1::2]).heights(one, bent)) * COUNT**0.5)
 
 
 @pytest.mark.parametrize("surface", [plane, sheet, box])

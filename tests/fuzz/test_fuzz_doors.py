@@ -354,7 +354,7 @@ def _everywhere(name: str, value: Any) -> Sequence[Callable[[], bytes]]:
     return [lambda: raw, *_inside(name, value, raw)]
 
 
-def _inside(name: str, value: Any, raw: bytes) -> Iterator[Callable[[], bytes]]:
+def _inside(name: str, value: Any, raw: bytes) -> Iterator[Callable[[], bytes]]:  # noqa: C901 (a list of doors)
     bases: dict[str, Any] = {"spec": SPEC, "recipe": RECIPE, "pdal_pipeline": THEIRS}
     if name == "vpc":
         for place in [("type",), ("features",), ("features", 0)] + [

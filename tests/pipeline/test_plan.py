@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from deburr.core.errors import SpecError
+from deburr.core.stage import Filter
 from deburr.pipeline import load
 from deburr.pipeline.options import words
 
@@ -156,6 +158,54 @@ def test_python_values_are_taken() -> None:
 def test_order_and_names(spec: list[Any], said: str) -> None:
     errors = _errors(spec)
     assert any(said in error for error in errors), errors
+
+
+def test_what_one_stage_takes_away_no_later_one_can_need() -> None:
+    sentence = "stage 3 (filters.restore): needs the dimension 'OriginalX', which filters.restore before it has removed"
+    assert _errors(["a.ply", "filters.restore", "filters.restore", "b.ply"])[0].startswith(sentence)
+    # A denoising in between keeps them anew, if it is asked to.
+    again = {"type": "filters.spd", "keep_original": True}
+    assert load(["a.ply", "filters.restore", again, "filters.restore", "b.ply"])
+    assert len(_errors(["a.ply", "filters.restore", "filters.spd", "filters.restore", "b.ply"])) == 3
+    # Whether the file has them, the run finds out.
+    assert load(["a.ply", "filters.restore", "b.ply"])
+
+
+def test_a_plan_for_other_files_is_the_one_that_is_loaded_for_them() -> None:
+    spec = [
+        {"type": "readers.las", "filename": "x.las", "count": 5},
+        NOISE,
+        {"type": "filters.metrics", "reference": "b.ply"},
+    ]
+    spec.append({"type": "writers.las", "filename": "y.las", "scale_x": 0.5})
+    first = load(spec, input="a/one.las", output="o/one.las")
+    other = first.for_files("a/two.las", "o/two.las")
+    assert other == load(spec, input="a/two.las", output="o/two.las")
+    assert [mine is its for mine, its in zip(first.stages, other.stages, strict=True)] == [False, True, True, False]
+    assert first.stages[0] == load(spec, input="a/one.las", output="o/one.las").stages[0]
+    # What is wrong with the names is said as it is of those that are loaded.
+    for pair in (("a/two.las", "a/two.las"), ("c.las", "b.ply"), ("c.las", "bad\0name.las")):
+        said = [_refused(lambda pair=pair: first.for_files(*pair))]
+        said.append(_refused(lambda pair=pair: load(spec, input=pair[0], output=pair[1])))
+        assert said[0] == said[1] != []
+
+
+def _refused(call: Callable[[], object]) -> list[str]:
+    with pytest.raises(SpecError) as caught:
+        call()
+    return list(caught.value.errors)
+
+
+def test_who_looks_around_is_told_by_the_reach_alone() -> None:
+    around = {"filters.merge": False, "filters.restore": False, "filters.patch": False, "filters.outlier": True,
+              "filters.spd": True, "filters.metrics": True, "filters.normalize": True}  # fmt: skip
+    for name, expected in around.items():
+        (step,) = load([name], reads=False).steps
+        assert isinstance(step.stage, Filter)
+        assert step.stage.looks_around == expected, name
+    (step,) = load([{"type": "filters.patch", "method": "knn"}], reads=False).steps
+    assert isinstance(step.stage, Filter)
+    assert step.stage.looks_around
 
 
 def test_linear_inputs_and_several_writers_are_fine() -> None:

@@ -16,7 +16,7 @@ class Clock:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.now = 100.0
-        monkeypatch.setattr(_told.time, "monotonic", lambda: self.now)
+        monkeypatch.setattr("deburr.plugins.pdal.inside.told.time.monotonic", lambda: self.now)
 
     def work(self, seconds: float, done: int) -> None:
         self.now += seconds

@@ -66,7 +66,10 @@ def as_pdal(cloud: PointCloud, shown: Sequence[str]) -> dict[str, Array]:
     flags = ("Synthetic", "KeyPoint", "Withheld", "Overlap")
     if "Synthetic" not in shown:
         # PDAL 2.2 keeps the flags together: in ClassFlags, or in the upper bits of Classification as the file has them.
-        bits = sum(columns.pop(flag).astype(np.uint8) << k for k, flag in enumerate(flags) if flag in columns)
+        bits = np.zeros(len(columns["Classification"]), np.uint8)
+        for k, flag in enumerate(flags):
+            if flag in columns:
+                bits |= columns.pop(flag).astype(np.uint8) << k
         if source.layout.format < 6:
             columns["Classification"] = columns["Classification"] | (bits << 5).astype(np.uint8)
         else:

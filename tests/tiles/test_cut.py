@@ -52,7 +52,7 @@ def test_cut_boxes_hold_each_point_once_and_not_too_many(data: st.DataObject) ->
     on = random.random((n, 2)) < 0.3  # some on edges, but for the last
     points[:, 0] = np.where(on[:, 0], random.choice(x[:-1], n), points[:, 0])
     points[:, 1] = np.where(on[:, 1], random.choice(y[:-1], n), points[:, 1])
-    counts = np.histogram2d(*points.T, (x, y))[0].astype(int)
+    counts = np.histogram2d(points[:, 0], points[:, 1], [x, y])[0].astype(int)
     most = data.draw(st.integers(1, 100))
     boxes = cut(counts, x, y, most)
     assert (holders(boxes, points) == 1).all()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,7 @@ from deburr.pipeline.apart import check_apart, read_by
 from deburr.pipeline.compatible import check_alike
 from deburr.pipeline.plan import Plan, load
 from deburr.pipeline.resolve import Override, resolve
-from deburr.pipeline.spec import Source, parse, show
+from deburr.pipeline.spec import Entry, Source, parse, show
 from deburr.scratch.input_file import FileRef
 from deburr.scratch.store import Store
 from deburr.show import noise_map
@@ -38,6 +39,8 @@ LEDGER = "ledger.jsonl"
 _FEW_TILES, _POINTS_A_TILE = 1000, 16
 #: Points of a file that are held at a time when it is written, at most.
 _CHUNK = 1_000_000
+#: Characters by which a name may stand for several files.
+_PATTERN = set("*?[]#{}$~")
 
 
 @dataclass(frozen=True)
@@ -57,6 +60,17 @@ class Request:
     lists: Sequence[Path] = ()
     vpc: bool = False
     independent: bool = False
+
+    @cached_property
+    def plans(self) -> dict[tuple[str, str], Plan]:
+        """The pipeline, as loaded for the first file of each extension that is read and that is written."""
+        return {}
+
+    @cached_property
+    def last(self) -> Entry | None:
+        """The last entry of the spec."""
+        entries = resolve(parse(self.spec), None, None, self.overrides)[0].entries
+        return entries[-1] if entries else None
 
 
 @dataclass(frozen=True, eq=False)
@@ -139,17 +153,23 @@ def _check_apart(request: Request, plan: Plan, outputs: Sequence[Output]) -> Non
 
 def _plan(request: Request, path: Path, output: Path | None = None) -> Plan:
     """The pipeline for one input; without an ``output``, with one that is in nobody's way."""
-    nowhere = request.out / ".deburr" / f"{path.stem}{_suffix(request, path)}"
-    return load(request.spec, input=path, output=output or nowhere, overrides=request.overrides)
+    output = output or request.out / ".deburr" / f"{path.stem}{_suffix(request, path)}"
+    kind = (path.suffix, output.suffix)
+    # Names in which something may stand for more than itself are looked at each time.
+    if kind in request.plans and not _PATTERN & {*str(path), *str(output)}:
+        return request.plans[kind].for_files(path, output)
+    plan = load(request.spec, input=path, output=output, overrides=request.overrides)
+    request.plans.setdefault(kind, plan)
+    return plan
 
 
 def _suffix(request: Request, path: Path) -> str:
     """The extension of the output for ``path``: its own, or that of the spec's writer if this writes another format."""
-    entries = resolve(parse(request.spec), None, None, request.overrides)[0].entries
-    writer = (entries[-1].type or "") if entries else ""
-    if not writer.startswith("writers.") or by_extension("writers", path) == writer:
+    last = request.last
+    writer = "" if last is None else last.type or ""
+    if last is None or not writer.startswith("writers.") or by_extension("writers", path) == writer:
         return path.suffix
-    own = Path(str(entries[-1].options.get("filename", "")))
+    own = Path(str(last.options.get("filename", "")))
     if by_extension("writers", own) == writer:
         return own.suffix
     return next((f".{extension}" for extension, one in extensions("writers").items() if one == writer), path.suffix)
@@ -216,7 +236,7 @@ def checked(plan: Plan) -> tuple[tuple[Filter, ...], tuple[str, ...]]:
                 f"{step.where}: has to see the whole cloud at once, and cannot be run in tiles{_why(stage)}; "
                 "remove it, or run the files one by one with 'pipeline run'"
             )
-        elif lost and stage.scope != "point":
+        elif lost and stage.looks_around:
             errors.append(f"{step.where}: cannot be run in tiles behind {lost}, which moves points from afar; run "
                           "these two as pipelines of their own, one after the other")  # fmt: skip
         lost = lost or (stage.type_name if stage.moves_afar else "")

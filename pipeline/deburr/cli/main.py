@@ -7,12 +7,10 @@ wrong, 130 interrupted.
 
 from __future__ import annotations
 
-import logging
 import os
 import signal
 import sys
 import time
-import traceback
 from collections.abc import Sequence
 from contextlib import suppress
 from difflib import get_close_matches
@@ -22,45 +20,23 @@ from typing import IO, Any, NoReturn
 
 import click
 
+from deburr.cli import commands
 from deburr.cli import streams as _streams
-from deburr.cli.shared import asks_for_json, unmarked
+from deburr.cli.shared import asks_for_json
 from deburr.core.errors import DeburrError
-from deburr.core.interrupts import whole_import
 
 #: The exit code of what was interrupted.
 _INTERRUPTED = 130
-#: Command -> module, help line. The line stands here so that --help imports no module.
-_COMMANDS = {
-    "run": ("deburr.cli.run", "Run the pipeline of a JSON file."),
-    "validate": ("deburr.cli.run", "Check a pipeline without reading a point."),
-    "denoise": ("deburr.cli.run", "Denoise one file; no JSON needed."),
-    "batch": ("deburr.cli.batch", "Run a pipeline over many files, tile by tile."),
-    "info": ("deburr.cli.info", "What is in a point cloud."),
-    "view": ("deburr.cli.view", "A page that shows a cloud before and after, in 3-D."),
-    "stages": ("deburr.cli.stages", "The stages there are, and their options."),
-    "schema": ("deburr.cli.stages", "JSON Schema of pipelines, for editors."),
-    "weights": ("deburr.cli.weights", "Import and show network weights."),
-    "train": ("deburr.cli.train", "Train a denoising network."),
-    "pdal-script": ("deburr.plugins.pdal.cli", "The path of the script that PDAL's filters.python runs."),
-    "pdal-preset": ("deburr.plugins.pdal.cli", "Write a file of options for PDAL's filters.python."),
-    "pdal-doctor": ("deburr.plugins.pdal.cli", "Find out why deburr does not run inside PDAL."),
-    "convert-pdal": ("deburr.plugins.pdal.cli", "Put the denoiser into a PDAL pipeline."),
-}
 
 
 class _Group(click.Group):
     """Loads commands when they are called, and turns errors into one sentence and an exit code."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        return list(_COMMANDS)
+        return list(commands.names())
 
     def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
-        if name not in _COMMANDS:
-            return None
-        command = getattr(whole_import(_COMMANDS[name][0]), name.replace("-", "_"))
-        assert isinstance(command, click.Command)
-        _unmark(command)
-        return command
+        return commands.get(name)
 
     def resolve_command(self, ctx: click.Context, args: list[str]) -> Any:
         try:
@@ -70,7 +46,7 @@ class _Group(click.Group):
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
-            formatter.write_dl([(name, line) for name, (_, line) in _COMMANDS.items()])
+            formatter.write_dl(commands.lines())
 
     def main(self, args: Sequence[str] | None = None, *more: Any, **options: Any) -> Any:
         from deburr.cli.say import in_json
@@ -85,6 +61,8 @@ class _Group(click.Group):
             raise _shown(error) from None
 
     def invoke(self, ctx: click.Context) -> Any:
+        import logging  # which help does without
+
         # What libraries warn of is for --debug; what users must know, stages put into the report.
         logging.getLogger("py.warnings").addHandler(logging.NullHandler())
         logging.captureWarnings(True)
@@ -134,19 +112,15 @@ def _explained(error: click.NoSuchOption) -> click.ClickException:
     return click.NoSuchOption(error.option_name, possibilities=[names[n] for n in near], ctx=error.ctx)
 
 
-def _unmark(command: click.Command) -> None:
-    command.help = command.help and unmarked(command.help)
-    for one in command.commands.values() if isinstance(command, click.Group) else ():
-        _unmark(one)
-
-
 def _fail(ctx: click.Context, message: str, code: int) -> NoReturn:
     from deburr.cli.say import is_json, say_all, tell
 
     if ctx.find_root().meta.get("debug"):
         if not is_json():
             raise  # within the handler that called: the traceback is what --debug asks for
-        tell({"note": traceback.format_exc()})
+        from traceback import format_exc
+
+        tell({"note": format_exc()})
     say_all(message)
     ctx.exit(code)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -79,3 +80,8 @@ def result(text: object, newline: bool = True) -> None:
         _streams.drop_results()
         reason = error.strerror or error
         raise WriteError(f"stdout: cannot be written ({reason}); free space, or send it elsewhere") from error
+
+
+def unmarked(text: str) -> str:
+    """Text without the back-quotes of reStructuredText: a terminal would show them."""
+    return re.sub(r"`{1,2}([^`]+)`{1,2}", r"\1", text)

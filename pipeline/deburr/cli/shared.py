@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Sequence
 from functools import wraps
 from typing import Any
@@ -13,11 +12,6 @@ from deburr.cli.parent import Pid, following
 
 #: How far a command is can be shown as a bar, be told to a program, or be kept back.
 _WAYS = ("bar", "json", "none")
-
-
-def unmarked(text: str) -> str:
-    """Text without the back-quotes of reStructuredText: a terminal would show them."""
-    return re.sub(r"`{1,2}([^`]+)`{1,2}", r"\1", text)
 
 
 def common(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -39,25 +33,27 @@ def _naming_broken(command: Callable[..., Any]) -> Callable[..., Any]:
 
     @wraps(command)
     def named(*args: Any, **options: Any) -> Any:
-        if _others():
+        for sentence in _broken():
             from deburr.cli.say import warn
-            from deburr.core import registry
-            from deburr.nn import models
 
-            for sentence in (*registry.broken(), *models.broken()):
-                warn(sentence)
+            warn(sentence)
         return command(*args, **options)
 
     return named
 
 
-def _others() -> bool:
-    """Whether other packages have registered anything, which is found out in no time."""
-    from importlib.metadata import entry_points
+def _broken() -> list[str]:
+    """What other packages bring and cannot be used; that there is nothing is found out in no time."""
+    from deburr.core.entries import points
 
-    points = entry_points()
-    found = (point for group in ("stages", "models", "hosts") for point in points.select(group=f"deburr.{group}"))
-    return any(point.dist is None or point.dist.name != "deburr" for point in found)
+    groups = ("stages", "models", "hosts", "commands")
+    if not any(point.package != "deburr" for group in groups for point in points(f"deburr.{group}")):
+        return []
+    from deburr.cli import commands
+    from deburr.core import registry
+    from deburr.nn import models
+
+    return [*registry.broken(), *models.broken(), *commands.broken()]
 
 
 def hosted(command: Callable[..., Any]) -> Callable[..., Any]:

@@ -9,8 +9,8 @@ from io import StringIO
 
 import click
 
-from deburr.cli.say import give, result
-from deburr.cli.shared import common, unmarked
+from deburr.cli.say import give, result, unmarked
+from deburr.cli.shared import common
 from deburr.core.text import printable
 
 

@@ -179,7 +179,7 @@ def execute(plan: Plan, cloud: PointCloud | None = None, report_dir: str | os.Pa
                 files = [merged]
             alone = [plan.readers[i].filename for i in range(len(files))] if len(files) > 1 else [None]
             files = [_run(steps, one, account, name) for one, name in zip(files, alone, strict=True)]
-            if len(files) > 1 and any(step.stage.scope != "point" for step in steps):
+            if len(files) > 1 and any(isinstance(one := step.stage, Filter) and one.looks_around for step in steps):
                 told = [_ALONE]
             account.warn(told)
         with _blamed(plan.steps[-1:], None):

@@ -72,6 +72,24 @@ class Plan:
         """In a notebook: the stages, and what each will do."""
         return notebook.of_plan(self)
 
+    def for_files(self, input: str | os.PathLike[str], output: str | os.PathLike[str]) -> Plan:
+        """The same pipeline for another file that it reads, and another that it writes at its end, in formats of the
+        same stages; the stages between are the same objects. Raises `SpecError` as `load` does."""
+        steps: list[Step] = []
+        errors: list[str] = []
+        for step in self.steps:
+            stage, before = step.stage, tuple(earlier.stage for earlier in steps)
+            last = step is self.steps[-1] and isinstance(stage, Writer)
+            problems: list[str] = []
+            if last or isinstance(stage, Reader):
+                stage = stage.model_copy(update={"filename": str(output if last else input)})
+                problems = stage.check(before)
+            steps.append(Step(step.where, stage))
+            errors += [f"{step.where}: {problem}" for problem in (*problems, *_files(steps))]
+        if errors:
+            raise SpecError(errors)
+        return Plan(self.origin, tuple(steps))
+
     def as_json(self) -> list[dict[str, Any]]:
         """The pipeline as it runs, overrides included; itself a spec."""
         return [
@@ -189,13 +207,16 @@ def _foreign_options(own: type[Stage], entry: Entry) -> bool:
 
 
 def _missing_dimensions(stage: Stage, before: tuple[Stage, ...]) -> list[str]:
-    # A reader that declares nothing may give any dimension: the file decides, and the run checks.
-    if not before or not isinstance(before[0], Reader) or not before[0].gives:
-        return []
-    given = frozenset[str]().union(*(earlier.gives for earlier in before))
+    """What a stage before takes away that this one needs; whether the file has it, the run finds out."""
+    taken: dict[str, str] = {}
+    for earlier in before:
+        taken |= dict.fromkeys(earlier.takes, earlier.type_name)
+        # Whatever else another program may give.
+        kept = taken.keys() if earlier.host is not None else earlier.gives
+        taken = {name: by for name, by in taken.items() if name not in kept}
     return [
-        f"needs the dimension '{name}', which no stage before it gives; add one that does"
-        for name in sorted(stage.needs - given)
+        f"needs the dimension '{name}', which {taken[name]} before it has removed; remove one of the two"
+        for name in sorted(stage.needs & taken.keys())
     ]
 
 

@@ -108,7 +108,6 @@ def check_declarations(type_name: str) -> None:
     """A stage says who it is and what it must see; every option is described."""
     stage = build(type_name)
     assert stage.type_name == type_name
-    assert stage.scope in ("point", "neighborhood", "cloud")
     assert isinstance(stage.needs, frozenset)
     assert isinstance(stage.gives, frozenset)
     assert type(stage).__doc__

@@ -8,11 +8,10 @@ import os
 import pkgutil
 from difflib import get_close_matches
 from functools import cache
-from importlib.metadata import EntryPoint
 from pathlib import PurePath
 from typing import Any
 
-from deburr.core.entries import Entries
+from deburr.core.entries import Entries, Point
 from deburr.core.errors import SpecError, did_you_mean
 from deburr.core.host import Host
 from deburr.core.interrupts import whole_import
@@ -31,7 +30,7 @@ def _own() -> tuple[str, ...]:
     return tuple(names)
 
 
-def _fault(point: EntryPoint, found: Any) -> str | None:
+def _fault(point: Point, found: Any) -> str | None:
     """What is wrong with a stage of another package."""
     kind = point.name.partition(".")[0]
     base = _KINDS.get(kind)

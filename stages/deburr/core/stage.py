@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
@@ -17,8 +17,6 @@ from deburr.core.horizon import Known
 from deburr.core.host import Host
 from deburr.core.sample import Sample
 from deburr.core.sums import Sums
-
-Scope = Literal["point", "neighborhood", "cloud"]
 
 
 @dataclass(frozen=True)
@@ -56,13 +54,12 @@ class Outline:
 class Stage(BaseModel):
     """What all stages share. A subclass's fields are its options; unknown ones are refused.
 
-    ``type`` is the JSON type (`filters.spd`), which is also the module's name below ``deburr``. ``scope`` says what a
-    stage must see to treat one point: that point, a neighbourhood, or all of them (the default: a forgotten flag must
-    cost speed, never correctness). ``needs``, ``gives`` and ``takes`` (away) name dimensions, ``files`` the options
-    that name files which the stage reads: no writer of the same pipeline may replace them. ``host`` is the program that
-    runs it, if it is not one of deburr's own. ``synonyms`` are other names that PDAL has for options, and the options.
-    ``reports`` says of each figure that the stage notes how it is told, and how those of tiles are merged: one that is
-    not there is told as it stands, and in tiles it is refused. ``joins``: several clouds become one before the stage.
+    ``type_name`` is the JSON type (`filters.spd`), which is also the module's name below ``deburr``. ``files`` are the
+    options that name files which the stage reads: no writer of the same pipeline may replace them. ``host`` is the
+    program that runs it, if it is not one of deburr's own. ``synonyms`` are other names that PDAL has for options, and
+    the options. ``reports`` says of each figure that the stage notes how it is told, and how those of tiles are merged:
+    one that is not there is told as it stands, and in tiles it is refused. ``joins``: several clouds become one before
+    the stage.
     ``extensions``: of the files that a reader or writer is chosen for, lower case, without dot. ``example``: options
     that make the stage do something, for who tries all stages. ``effort``: about how many times as long as reading it
     takes, for the progress that is shown.
@@ -71,10 +68,6 @@ class Stage(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     type_name: ClassVar[str]
-    scope: ClassVar[Scope] = "cloud"
-    needs: ClassVar[frozenset[str]] = frozenset()
-    gives: ClassVar[frozenset[str]] = frozenset()
-    takes: ClassVar[frozenset[str]] = frozenset()
     files: ClassVar[frozenset[str]] = frozenset()
     host: ClassVar[Host | None] = None
     synonyms: ClassVar[Mapping[str, str]] = {}
@@ -86,6 +79,21 @@ class Stage(BaseModel):
 
     tag: str | None = Field(None, description="a name for this stage, for --stage.TAG.option overrides")
     user_data: Any = Field(None, description="anything; ignored")
+
+    @property
+    def needs(self) -> frozenset[str]:
+        """The dimensions that must be there."""
+        return frozenset()
+
+    @property
+    def gives(self) -> frozenset[str]:
+        """Those that are there behind the stage, whatever was before."""
+        return frozenset()
+
+    @property
+    def takes(self) -> frozenset[str]:
+        """Those that are not there behind it any more."""
+        return frozenset()
 
     @property
     def reads(self) -> dict[str, str]:
@@ -115,7 +123,6 @@ class Reader(Stage, ABC):
     """
 
     ambiguous: ClassVar[frozenset[str]] = frozenset()
-    scope: ClassVar[Scope] = "point"
     files: ClassVar[frozenset[str]] = frozenset({"filename"})
     filename: str = Field(description="file to read")
 
@@ -160,8 +167,14 @@ class Filter(Stage, ABC):
         return None
 
     def reach(self, known: Known) -> Reach | None:
-        """How far the stage looks around a point; None where it must see the whole cloud, and no tile will do."""
-        return Reach() if self.scope == "point" else None
+        """How far the stage looks around a point; None where it must see the whole cloud, and no tile will do: the
+        default, since what is forgotten must cost speed, never correctness. `Reach()`: at nothing but the point."""
+        return None
+
+    @property
+    def looks_around(self) -> bool:
+        """Whether what becomes of a point may hang on others."""
+        return self.reach({}) != Reach()
 
     def asks(self, known: Known) -> bool:
         """Whether `run` needs more figures of the whole cloud than those that are ``known``."""
@@ -201,7 +214,6 @@ class Filter(Stage, ABC):
 class Writer(Stage, ABC):
     """A stage that writes the cloud that reaches it; the points go on unchanged, with a note of what was written."""
 
-    scope: ClassVar[Scope] = "point"
     filename: str = Field(description="file to write; replaced only when the new one is complete")
 
     @property

@@ -6,7 +6,8 @@ from typing import ClassVar
 
 from deburr.core.cloud import PointCloud
 from deburr.core.figure import Count, Reports
-from deburr.core.stage import Filter, Scope
+from deburr.core.horizon import Known
+from deburr.core.stage import Filter, Reach
 
 
 class Merge(Filter):
@@ -19,11 +20,14 @@ class Merge(Filter):
     type_name: ClassVar[str] = "filters.merge"
     reports: ClassVar[Reports] = {"points": Count()}
     joins: ClassVar[bool] = True
-    scope: ClassVar[Scope] = "point"
 
     def run(self, cloud: PointCloud) -> PointCloud:
         """The cloud that the pipeline has made of the files."""
         return cloud.note(self.type_name, {"points": int(cloud.counted.sum())})
+
+    def reach(self, known: Known) -> Reach:
+        """Nowhere but to the point itself."""
+        return Reach()
 
     @property
     def looks_at(self) -> frozenset[str]:

@@ -12,7 +12,8 @@ from deburr.core.arrays import Floats
 from deburr.core.chance import drawn
 from deburr.core.cloud import PointCloud
 from deburr.core.figure import Count, Reports, Same
-from deburr.core.stage import Filter, Scope
+from deburr.core.horizon import Known
+from deburr.core.stage import Filter, Reach
 
 #: Standard deviations of the anisotropic noise along x, y, z, in units of sigma: z is twice as noisy as x and y, and
 #: the sum of the three variances is that of the other kinds.
@@ -39,7 +40,6 @@ class Noise(Filter):
         **dict.fromkeys(("kind", "seed", "units"), Same()),
         "sigma": Same(unit="length"),
     }
-    scope: ClassVar[Scope] = "point"
 
     kind: Literal["gaussian", "laplace", "uniform", "anisotropic"] = Field(
         "gaussian", description="distribution of the displacements"
@@ -71,6 +71,10 @@ class Noise(Filter):
         xyz = cloud.xyz.copy()
         xyz[active] += self.sigma * drawn(cloud.rows[active], (self.seed,), self._draw, "noise", (3,))
         return cloud.with_xyz(xyz).note(self.type_name, figures)
+
+    def reach(self, known: Known) -> Reach:
+        """Nowhere but to the point itself."""
+        return Reach()
 
     @property
     def looks_at(self) -> frozenset[str]:

@@ -58,7 +58,6 @@ class Outlier(Filter):
         **dict.fromkeys(("action", "threshold_of", "units"), Same()),
         "threshold": Same(unit="length"),
     }
-    gives: ClassVar[frozenset[str]] = frozenset({"Classification"})
 
     method: Annotated[Literal["statistical", "radius"], BeforeValidator(_lower)] = Field(
         "statistical", description="what makes an outlier"
@@ -77,6 +76,11 @@ class Outlier(Filter):
     threads: int | None = Field(
         None, ge=1, description="PDAL's option, without effect here: all cores are used (environment: DEBURR_THREADS)"
     )
+
+    @property
+    def gives(self) -> frozenset[str]:
+        """What tells outliers from others, if they stay."""
+        return frozenset({"classify": {"Classification"}, "withhold": {"Withheld"}, "remove": ()}[self.action])
 
     def run(self, cloud: PointCloud) -> PointCloud:
         """Flag the outliers and do to them what ``action`` says."""

@@ -11,8 +11,9 @@ from pydantic import Field
 from deburr.core.cloud import PointCloud
 from deburr.core.errors import RunError, did_you_mean
 from deburr.core.figure import Count, Most, Reports, Same
+from deburr.core.horizon import Known
 from deburr.core.original import ORIGINAL, kept_original
-from deburr.core.stage import Filter, Scope
+from deburr.core.stage import Filter, Reach
 
 
 class Restore(Filter):
@@ -30,13 +31,20 @@ class Restore(Filter):
         "units": Same(),
     }
     moves_afar: ClassVar[bool] = True
-    scope: ClassVar[Scope] = "point"
-    needs: ClassVar[frozenset[str]] = frozenset(ORIGINAL)
-    takes: ClassVar[frozenset[str]] = frozenset(ORIGINAL)
 
     remove: list[str] | None = Field(
         None, min_length=1, description='more dimensions to remove, such as ["Displacement", "Uncertainty"]'
     )
+
+    @property
+    def needs(self) -> frozenset[str]:
+        """The coordinates that were kept."""
+        return frozenset(ORIGINAL)
+
+    @property
+    def takes(self) -> frozenset[str]:
+        """These, and all that is to be removed."""
+        return frozenset({*ORIGINAL, *(self.remove or ())})
 
     def run(self, cloud: PointCloud) -> PointCloud:
         """Undo the movement. Raises `RunError` where the original coordinates are not there."""
@@ -57,6 +65,10 @@ class Restore(Filter):
         # How far the points of other tiles go back, nobody has said.
         cloud = cloud.settle(cloud.settled, np.inf)
         return replace(cloud, xyz=xyz, dims=dims).note(self.type_name, figures)
+
+    def reach(self, known: Known) -> Reach:
+        """Nowhere but to the point itself."""
+        return Reach()
 
     @property
     def looks_at(self) -> frozenset[str]:

@@ -166,6 +166,11 @@ class Spd(Filter):
         return errors
 
     @property
+    def gives(self) -> frozenset[str]:
+        """The dimensions that are asked for."""
+        return frozenset({*(ORIGINAL if self.keep_original else ()), *(self.dimensions or ())})
+
+    @property
     def looks_at(self) -> frozenset[str]:
         """What says which points are seen and may move, and the dimensions that are added."""
         asked = frozenset() if self.where is None else parse(self.where).dimensions

@@ -8,11 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from importlib.metadata import EntryPoint
 from pathlib import Path
 from typing import Any
 
-from deburr.core.entries import Entries
+from deburr.core.entries import Entries, Point
 from deburr.core.errors import SpecError, did_you_mean
 from deburr.core.interrupts import whole_import
 from deburr.nn.contract import Model
@@ -94,7 +93,7 @@ KINDS: dict[str, Kind] = {
 }
 
 
-def _fault(point: EntryPoint, found: Any) -> str | None:
+def _fault(point: Point, found: Any) -> str | None:
     """What is wrong with a model of another package."""
     if not isinstance(found, Kind):
         return "is no Kind of deburr.nn.models"

@@ -181,17 +181,7 @@ def _new_extra(path: str, name: str, column: Any, kind: str | None, label: str) 
 
 
 def _header(writer: LasWriter, source: LasSource | None, forward: frozenset[str], minor: int, layout: Layout) -> Header:
-    header = Header()
-    if source is not None:
-        header = copy.deepcopy(source.header)
-        header.vlrs.clear()
-        old = header.minor
-        header.global_encoding.value &= _GLOBAL_BITS[min(minor, old)] if old != minor else 0xFFFF
-        if old == 0:
-            header.file_source_id = 0  # LAS 1.0 has reserved bytes there
-        if old != minor:
-            header.extra_header_bytes, header.extra_vlr_bytes, header.gps_time_offset = b"", b"", 0
-        _forget(header, set(FIELDS) - forward)
+    header = Header() if source is None else _forwarded(source.header, forward, minor)
     now = datetime.datetime.now(datetime.UTC)
     if source is None or not forward & {"creation_doy", "creation_year"}:
         header.creation_doy, header.creation_year = now.timetuple().tm_yday, now.year
@@ -213,6 +203,20 @@ def _header(writer: LasWriter, source: LasSource | None, forward: frozenset[str]
     for option, name in (("system_id", "system_bytes"), ("software_id", "software_bytes")):
         if (text := getattr(writer, option)) is not None:
             setattr(header, name, text.encode())
+    return header
+
+
+def _forwarded(source: Header, forward: frozenset[str], minor: int) -> Header:
+    """What of the header of a file that was read goes into one of LAS 1.``minor``."""
+    header = copy.deepcopy(source)
+    header.vlrs.clear()
+    old = header.minor
+    header.global_encoding.value &= _GLOBAL_BITS[min(minor, old)] if old != minor else 0xFFFF
+    if old == 0:
+        header.file_source_id = 0  # LAS 1.0 has reserved bytes there
+    if old != minor:
+        header.extra_header_bytes, header.extra_vlr_bytes, header.gps_time_offset = b"", b"", 0
+    _forget(header, set(FIELDS) - forward)
     return header
 
 

@@ -15,7 +15,7 @@ from deburr.core.errors import ReadError
 from deburr.core.figure import Count, Least, Most, Reports, Same, Summed
 from deburr.core.files import check_folder, replacing
 from deburr.core.horizon import Known
-from deburr.core.stage import Filter, Reach, Reader, Scope, Writer
+from deburr.core.stage import Filter, Reach, Reader, Writer
 from deburr.core.sums import Exact, Sums
 
 
@@ -61,7 +61,6 @@ class Floor(Filter):
     """Remove the points below a height."""
 
     type_name: ClassVar[str] = "filters.floor"
-    scope: ClassVar[Scope] = "point"
     reports: ClassVar[Reports] = {"points": Count(), "removed": Count(), "below": Same(unit="length")}
     keeps_count: ClassVar[bool] = False
     example: ClassVar[dict[str, Any]] = {"below": 99.8}
@@ -71,6 +70,10 @@ class Floor(Filter):
     def looks_at(self) -> frozenset[str]:
         """Nothing but coordinates."""
         return frozenset()
+
+    def reach(self, known: Known) -> Reach:
+        """Nowhere but to the point itself."""
+        return Reach()
 
     def run(self, cloud: PointCloud) -> PointCloud:
         """The points that are not below; in a tile, those of others go as well."""
@@ -87,7 +90,6 @@ class Thin(Filter):
     """Keep one point of each cubic cell: the one nearest to the cell's centre, of equally near ones the first."""
 
     type_name: ClassVar[str] = "filters.thin"
-    scope: ClassVar[Scope] = "neighborhood"
     reports: ClassVar[Reports] = {"points": Count(), "removed": Count()}
     keeps_count: ClassVar[bool] = False
     example: ClassVar[dict[str, Any]] = {"cell": 0.7}
@@ -157,7 +159,6 @@ class Heights(Filter):
     """Tell of heights: figures of every kind."""
 
     type_name: ClassVar[str] = "filters.heights"
-    scope: ClassVar[Scope] = "point"
     reports: ClassVar[Reports] = {
         "points": Count(),
         "highest": Most("the highest point", "length"),
@@ -195,7 +196,10 @@ class Bare(Filter):
     """Note a figure, and do not say how it is merged."""
 
     type_name: ClassVar[str] = "filters.bare"
-    scope: ClassVar[Scope] = "point"
+
+    def reach(self, known: Known) -> Reach:
+        """Nowhere but to the point itself."""
+        return Reach()
 
     def run(self, cloud: PointCloud) -> PointCloud:
         """The same cloud, with a figure."""

@@ -12,7 +12,7 @@ from deburr.cli.say import give, result, say
 from deburr.cli.shared import common
 
 
-@click.command("pdal-script")
+@click.command("pdal-script", short_help="The path of the script that PDAL's filters.python runs.")
 @common
 def pdal_script(quiet: bool) -> None:
     """Print the path of the script that PDAL's filters.python runs; it is the stage's option `script`."""
@@ -21,7 +21,7 @@ def pdal_script(quiet: bool) -> None:
     result(str(preset.script()))
 
 
-@click.command("pdal-preset")
+@click.command("pdal-preset", short_help="Write a file of options for PDAL's filters.python.")
 @click.argument("options", nargs=-1, metavar="[OPTION=VALUE]...")
 @click.option(
     "--function",
@@ -57,7 +57,7 @@ def _put(text: str, output: str | None) -> None:
     give(output)
 
 
-@click.command("convert-pdal")
+@click.command("convert-pdal", short_help="Put the denoiser into a PDAL pipeline.")
 @click.argument("pipeline")
 @click.argument("options", nargs=-1, metavar="[OPTION=VALUE]...")
 @click.option(
@@ -88,7 +88,7 @@ def convert_pdal(
             say(reason)
 
 
-@click.command("pdal-doctor")
+@click.command("pdal-doctor", short_help="Find out why deburr does not run inside PDAL.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @common
 def pdal_doctor(as_json: bool, quiet: bool) -> None:
