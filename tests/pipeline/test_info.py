@@ -109,7 +109,7 @@ def test_command(cli: Cli, save: Callable[..., Path]) -> None:
     assert json.loads(done.stdout)["points"] == 400
     assert "400" in cli("info", "in.las").stdout
     assert cli("info", "missing.las").exit_code == 1
-    assert cli("info", "in.txt").exit_code == 2
+    assert cli("info", "in.unknown").exit_code == 2
 
 
 @pytest.mark.parametrize(

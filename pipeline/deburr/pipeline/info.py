@@ -12,6 +12,7 @@ from deburr.core.arrays import Floats
 from deburr.core.cloud import PointCloud
 from deburr.core.crs import words as crs
 from deburr.core.progress import advance
+from deburr.core.registry import stage_class
 from deburr.pipeline.execute import execute
 from deburr.pipeline.plan import load
 from deburr.show import words as summary
@@ -67,6 +68,8 @@ def measure(cloud: PointCloud) -> dict[str, Any]:
         "estimated_noise": None,
         "warnings": [warning for record in cloud.history for warning in record.warnings],
     }
+    if cloud.history:
+        found["reader"] = {"type": cloud.history[0].stage, **cloud.history[0].figures}
     there = cloud.located
     if not there.all():
         found["points_without_coordinates"] = int((~there).sum())
@@ -114,6 +117,8 @@ def table(found: Mapping[str, Any]) -> list[tuple[str, str]]:
     rows = [("file", found.get("file", "-")), ("points", f"{found['points']:,}"), ("CRS", found["crs"])]
     if found["points_left_out"]:
         rows.append(("of them left out", f"{found['points_left_out']:,} (noise, withheld, or without coordinates)"))
+    if "reader" in found:
+        rows += stage_class(found["reader"]["type"]).summary(found["reader"], unit) or []
     fine = found["spacing"] or 1.0
     units = {"x": unit, "y": unit, "z": found["height_unit"]}
     for axis, place in zip("xyz", range(3), strict=True):
