@@ -146,6 +146,7 @@ def test_info_says_what_is_in_it(tmp_path: Path) -> None:
     assert rows["scans"] == "2, 1 of them with a pose"
     assert rows["coordinates"] == "double"
     assert rows["images"] == "1"
+    assert info.outlined(str(tmp_path / "in.e57"))["unit"] == "m"
     assert rows["x"].endswith("m)")
 
 

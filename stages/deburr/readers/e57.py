@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 import numpy as np
 from pydantic import Field
 
-from deburr.core.cloud import PointCloud, extent_of
+from deburr.core.cloud import PointCloud, extent_of, kinds
 from deburr.core.errors import ReadError
 from deburr.core.figure import Reports, Same
-from deburr.core.stage import Reader
+from deburr.core.stage import Outline, Reader
 
 if TYPE_CHECKING:
     from deburr.formats.e57.file import E57Source
@@ -68,6 +68,11 @@ class E57(Reader):
         if self.missing == "drop":
             cloud = replace(cloud.select(there), extent=extent_of(xyz[there]))
         return cloud.note(self.type_name, {"points": len(cloud), "units": "metre", **_figures(source)}, *warnings)
+
+    def outline(self) -> Outline:
+        """What is in ``filename``, which has to be read for it; lengths are metres, by the standard."""
+        cloud = self.read()
+        return Outline(cloud.extent, cloud.crs, "metre", self.type_name, kinds(cloud.dims))
 
     @classmethod
     def summary(cls, figures: Mapping[str, Any], unit: str) -> list[tuple[str, str]]:
