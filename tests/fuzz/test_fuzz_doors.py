@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import doors
+import e57_files
 import mutate
 import numpy as np
 import pytest
@@ -29,6 +30,7 @@ from texts import PTX
 
 from deburr.batch.ledger import Ledger, key_of
 from deburr.core.errors import DeburrError
+from deburr.formats.e57.records import Field
 
 CASES = int(os.environ.get("DEBURR_FUZZ", "2000"))
 #: Cases of a door that are worth as much time as those of others:
@@ -167,6 +169,41 @@ def _mutated_mesh(chance: random.Random) -> bytes:
     return bytes(mutate.of_text(kind, chance, _MESH_WORDS))
 
 
+def _e57() -> bytes:
+    """Two scans, one of them of steps and with a pose, one spherical; every kind of field; an image."""
+    integer = e57_files.integer
+    rows = np.arange(5)
+    steps = {integer(f"cartesian{axis}", -1000, 1000, 0.01, 5.0): rows * 7 for axis in "XYZ"}
+    first = {
+        **steps, Field("intensity", "single"): rows / 4, integer("colorRed", 0, 255): rows,
+        integer("x:a", 3, 3): rows * 0 + 3,
+        integer("cartesianInvalidState", 0, 2): rows % 3, integer("rowIndex", 0, 9): rows,
+        **{Field(f"nor:normal{axis}", "single"): rows * 0 + 0.5 for axis in "XYZ"},
+    }  # fmt: skip
+    places = ("Range", "Azimuth", "Elevation")
+    second = {
+        **{Field(f"spherical{name}", "double"): rows / 8 for name in places},
+        integer("returnIndex", 0, 1): rows % 2,
+    }
+    pose = (0.5, 0.5, 0.5, 0.5, 500_000.0, 5_400_000.0, 100.0)
+    return e57_files.made([first, second], [pose], image=b"jpeg" * 9, crs="EPSG:25832")
+
+
+E57 = e57_files.apart(_e57())
+_TAGS = re.compile(rb'"[^"]*"|<[^>]*>|[^<>"]+')
+
+
+def _mutated_e57(chance: random.Random) -> bytes:
+    """Bytes or words of what lies in the pages, with right checksums; seldom with wrong ones."""
+    between, xml = E57
+    if chance.random() < 0.7:
+        xml = mutate.of_text(xml, chance, _TAGS)
+    if chance.random() < 0.5:
+        between = mutate.of_bytes(between, chance)
+    data = e57_files.together(between, xml)
+    return mutate.of_bytes(data, chance) if chance.random() < 0.05 else data
+
+
 def _mutated_ply(chance: random.Random) -> bytes:
     base = chance.choice(PLY)
     at = base.index(b"end_header\n") + len(b"end_header\n")
@@ -292,6 +329,7 @@ MADE: dict[str, Callable[[random.Random], bytes]] = {
     "ply": _mutated_ply,
     "text": _mutated_text,
     "pcd": _mutated_pcd,
+    "e57": _mutated_e57,
     "mesh": _mutated_mesh,
     "recipe": lambda chance: mutate.of_json(RECIPE, chance),
     "checkpoint": _mutated_checkpoint,

@@ -34,6 +34,7 @@ from deburr.pipeline import load
 from deburr.pipeline.resolve import Override
 from deburr.plugins.pdal import preset
 from deburr.plugins.pdal.convert.convert import as_text, convert
+from deburr.readers.e57 import E57
 from deburr.readers.pcd import Pcd
 from deburr.readers.ply import Ply
 from deburr.readers.text import Text
@@ -41,6 +42,7 @@ from deburr.train.checkpoint import seal
 from deburr.train.loop import Trainer
 from deburr.train.recipe import Recipe, read_recipe
 from deburr.writers._ply_fields import Dialect, Vertices, others
+from deburr.writers.e57 import E57 as E57Writer
 from deburr.writers.pcd import Pcd as PcdWriter
 from deburr.writers.ply import Ply as Writer
 from deburr.writers.text import Text as TextWriter
@@ -130,6 +132,18 @@ def pcd(data: bytes, folder: Path) -> None:
         assert again.dims.keys() == cloud.dims.keys()
         for name, column in cloud.dims.items():
             assert np.array_equal(again.dims[name], column, equal_nan=column.dtype.kind == "f"), (kind, name)
+
+
+def e57(data: bytes, folder: Path) -> None:
+    path = folder / "in.e57"
+    path.write_bytes(data)
+    cloud = E57(filename=str(path)).read()
+    E57Writer(filename=str(folder / "out.e57")).write(cloud)
+    again = E57(filename=str(folder / "out.e57")).read()
+    assert np.array_equal(again.xyz, cloud.xyz, equal_nan=True)
+    assert again.dims.keys() == cloud.dims.keys()
+    for name, column in cloud.dims.items():
+        assert np.array_equal(again.dims[name], column, equal_nan=column.dtype.kind == "f"), name
 
 
 def mesh(data: bytes, folder: Path) -> None:

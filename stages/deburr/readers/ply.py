@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from decimal import Decimal
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -14,7 +15,7 @@ from deburr.core.arrays import Bools
 from deburr.core.cloud import PointCloud, extent_of
 from deburr.core.errors import ReadError
 from deburr.core.stage import Reader
-from deburr.formats.ply.dialects import dimensions
+from deburr.formats.ply.dialects import dimensions, is_scalar
 from deburr.formats.ply.file import load
 from deburr.formats.ply.header import Array, Columns, Header, Lists, PlySource
 
@@ -64,7 +65,27 @@ class Ply(Reader):
             cloud = (
                 replace(cloud.select(there), extent=extent_of(cloud.xyz[there])) if self.missing == "drop" else cloud
             )
-        return cloud.note(self.type_name, {"points": len(cloud), "format": header.format}, *warnings)
+        return cloud.note(self.type_name, {"points": len(cloud), **_figures(header)}, *warnings)
+
+    @classmethod
+    def summary(cls, figures: Mapping[str, Any], unit: str) -> list[tuple[str, str]]:
+        """What was found in the file."""
+        told = f"{figures['format'].replace('_', ' ')}, coordinates {figures['coordinates']}"
+        found = [("PLY", told + (", names of CloudCompare" if figures["cloudcompare"] else ""))]
+        return found + [(name, f"{count:,}") for name, count in list(figures["elements"].items())[:5] if count]
+
+
+def _figures(header: Header) -> dict[str, Any]:
+    """What `pipeline info` and the report tell of the file."""
+    properties = header.vertex.properties
+    others = [element for element in header.elements if element.name != "vertex"]
+    kinds = {p.type for p in properties if p.name.lower() in ("x", "y", "z") and not p.count_type}
+    return {
+        "format": header.format,
+        "coordinates": ", ".join(sorted(kinds)),
+        "cloudcompare": any(is_scalar(p.name) for p in properties),
+        "elements": {e.name.encode("utf-8", "replace").decode(): e.count for e in others},
+    }
 
 
 def _cloud(header: Header, columns: dict[str, Columns], path: str) -> PointCloud:
