@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any, ClassVar, Literal
 
@@ -14,6 +14,7 @@ from deburr.core.cloud import Extent, PointCloud, located
 from deburr.core.errors import WriteError
 from deburr.core.figure import Most, Reports, Same
 from deburr.core.files import replacing
+from deburr.core.kept import Kept
 from deburr.core.progress import advance
 from deburr.core.stage import Stage, Writer
 from deburr.formats.pcd.header import Header, PcdSource
@@ -41,6 +42,12 @@ class Pcd(Writer):
     type_name: ClassVar[str] = "writers.pcd"
     extensions: ClassVar[tuple[str, ...]] = ("pcd",)
     reports: ClassVar[Reports] = {"coordinate_rounding_max": Most(unit="length"), "encoding": Same()}
+    kept: ClassVar[Mapping[str, Kept]] = {
+        "pcd": Kept(
+            "the same bytes (compressed: as packed)", "type of the field; double where float would move them",
+            "viewpoint, padding, the grid of pixels", "no", exact=True,
+        ),
+    }  # fmt: skip
 
     compression: Literal["default", "ascii", "binary", "compressed"] = Option(
         "default", description="how points are stored; default: as in the PCD that was read, otherwise binary"
