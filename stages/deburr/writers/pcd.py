@@ -158,7 +158,14 @@ def _rows(fields: Fields, header: Header) -> Rows | None:
     changed = [name for name in source.dims if name in source.text.given and fields.changed(name)]
     if header.fields[: len(old.fields)] != old.fields or changed:
         return None
-    made = _Spelt(fields.cloud, source.text, fields.path)
+    # What is spelt are the numbers that the types of the fields hold, but where the text has had more digits.
+    cloud = fields.cloud
+    xyz = cloud.xyz.copy()
+    for axis, number in enumerate(old.axes):
+        was = source.records[f"f{number}"][cloud.rows].astype(np.float64)
+        if np.array_equal(was, cloud.original[:, axis], equal_nan=True):
+            xyz[:, axis] = np.where(cloud.moved, fields.pairs[number][1], xyz[:, axis])
+    made = _Spelt(cloud.with_xyz(xyz) if cloud.moved.any() else cloud, source.text, fields.path)
     same = replace(header, size=old.size) == old
     between = source.text.lines.data[old.size : source.text.scans[0].end]
     made.head = (source.head if same else header.text()) + between
