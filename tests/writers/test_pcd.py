@@ -68,7 +68,9 @@ def test_only_what_moved_changes(made: tuple[bytes, Columns], data: st.DataObjec
     text, _, figures = written(tmp_path, moved)
     again = put(tmp_path, text)
     away = np.abs(again.xyz - moved.xyz)[cloud.located].max(initial=0.0)
-    assert away <= figures.get("coordinate_rounding_max", 0.0) + 1e-12 <= 1e-4  # type: ignore[operator]
+    # Words of a float are rounded again when they are read, by half of its last bit.
+    again_by = float(np.spacing(np.float32(1000))) / 2 if figures["encoding"] == "ascii" else 1e-12
+    assert away <= figures.get("coordinate_rounding_max", 0.0) + again_by <= 1e-4  # type: ignore[operator]
     assert np.array_equal(again.xyz[~hit], cloud.xyz[~hit], equal_nan=True)
     assert same(cloud.with_xyz(again.xyz), again)
 

@@ -102,6 +102,10 @@ def test_counts_follow_the_rows_of_a_pts(tmp_path: Path) -> None:
 def test_a_grid_keeps_its_pixels(tmp_path: Path) -> None:
     cloud = put(tmp_path, PTX, "in.ptx")
     assert written(tmp_path, cloud, "a.ptx")[0] == PTX
+    spaced = PTX.replace(b"10 20 30 1\r\n", b"10 20 30 1\r\n\r\n# rows\r\n")
+    turned = put(tmp_path, spaced, "in.ptx")
+    assert written(tmp_path, turned.with_xyz(turned.xyz + 0), "a.ptx")[0] == spaced
+    cloud = put(tmp_path, PTX, "in.ptx")
     assert written(tmp_path, cloud.select(np.array([2, 1, 0])), "a.ptx")[0] == PTX
     moved = cloud.with_xyz(cloud.xyz + np.array([[0, 0, 0], [0.5, 0.25, 1], [0, 0, 0]]))
     # The world's x is minus the scanner's y, the world's y its x.

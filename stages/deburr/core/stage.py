@@ -15,6 +15,7 @@ from deburr.core.cloud import Extent, PointCloud, kinds
 from deburr.core.figure import Reports
 from deburr.core.horizon import Known
 from deburr.core.host import Host
+from deburr.core.kept import Kept
 from deburr.core.sample import Sample
 from deburr.core.sums import Sums
 
@@ -212,8 +213,12 @@ class Filter(Stage, ABC):
 
 
 class Writer(Stage, ABC):
-    """A stage that writes the cloud that reaches it; the points go on unchanged, with a note of what was written."""
+    """A stage that writes the cloud that reaches it; the points go on unchanged, with a note of what was written.
 
+    ``kept``: what a file of each extension, or of several (``xyz, asc``), keeps of a cloud, for docs/formats.md.
+    """
+
+    kept: ClassVar[Mapping[str, Kept]] = {}
     filename: str = Field(description="file to write; replaced only when the new one is complete")
 
     @property

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any, ClassVar, Literal
 
@@ -14,6 +14,7 @@ from deburr.core.cloud import Extent, PointCloud, located
 from deburr.core.errors import WriteError
 from deburr.core.figure import Most, Reports, Same
 from deburr.core.files import replacing
+from deburr.core.kept import Kept
 from deburr.core.progress import advance
 from deburr.core.stage import Stage, Writer
 from deburr.formats.pcd.header import Header, PcdSource
@@ -41,6 +42,12 @@ class Pcd(Writer):
     type_name: ClassVar[str] = "writers.pcd"
     extensions: ClassVar[tuple[str, ...]] = ("pcd",)
     reports: ClassVar[Reports] = {"coordinate_rounding_max": Most(unit="length"), "encoding": Same()}
+    kept: ClassVar[Mapping[str, Kept]] = {
+        "pcd": Kept(
+            "the same bytes (compressed: as packed)", "type of the field; double where float would move them",
+            "viewpoint, padding, the grid of pixels", "no", exact=True,
+        ),
+    }  # fmt: skip
 
     compression: Literal["default", "ascii", "binary", "compressed"] = Option(
         "default", description="how points are stored; default: as in the PCD that was read, otherwise binary"
@@ -151,7 +158,14 @@ def _rows(fields: Fields, header: Header) -> Rows | None:
     changed = [name for name in source.dims if name in source.text.given and fields.changed(name)]
     if header.fields[: len(old.fields)] != old.fields or changed:
         return None
-    made = _Spelt(fields.cloud, source.text, fields.path)
+    # What is spelt are the numbers that the types of the fields hold, but where the text has had more digits.
+    cloud = fields.cloud
+    xyz = cloud.xyz.copy()
+    for axis, number in enumerate(old.axes):
+        was = source.records[f"f{number}"][cloud.rows].astype(np.float64)
+        if np.array_equal(was, cloud.original[:, axis], equal_nan=True):
+            xyz[:, axis] = np.where(cloud.moved, fields.pairs[number][1], xyz[:, axis])
+    made = _Spelt(cloud.with_xyz(xyz) if cloud.moved.any() else cloud, source.text, fields.path)
     same = replace(header, size=old.size) == old
     between = source.text.lines.data[old.size : source.text.scans[0].end]
     made.head = (source.head if same else header.text()) + between

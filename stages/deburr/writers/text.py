@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import PurePath
 from typing import Any, ClassVar, Literal
 
@@ -13,6 +13,7 @@ from deburr.core.cloud import Extent, PointCloud, located
 from deburr.core.errors import WriteError
 from deburr.core.figure import Most, Reports, Same
 from deburr.core.files import replacing
+from deburr.core.kept import Kept
 from deburr.core.stage import Stage, Writer
 from deburr.formats.text.source import TextSource
 from deburr.writers._parts import beside_points, checked, put_together
@@ -36,6 +37,16 @@ class Text(Writer):
     reports: ClassVar[Reports] = {"coordinate_rounding_max": Most(unit="length"), "scale": Same(unit="exact"),
                                   "offset": Same(unit="exact")}  # fmt: skip
     effort: ClassVar[float] = 2.0
+    kept: ClassVar[Mapping[str, Kept]] = {
+        "csv, txt": Kept(
+            "the same bytes", "decimals as read; else a 10^-8 of the cloud's size", "comments, columns of words", "no"
+        ),
+        "xyz, asc": Kept(
+            "the same bytes", "decimals as read; else a 10^-8 of the cloud's size", "comments", "no", attributes=False
+        ),
+        "pts": Kept("the same bytes", "as csv", "no", "as read, by PointSourceId", attributes=False),
+        "ptx": Kept("the same bytes", "as csv, in each scan's own system", "poses, grids", "as read", attributes=False),
+    }
 
     format: Literal["csv"] = Field("csv", description="of PDAL's formats; geojson is not written")
     order: str | None = Field(

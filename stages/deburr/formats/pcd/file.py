@@ -136,7 +136,7 @@ def _means(told: Floats, stored: Floats, places: Ints) -> bool:
     """Whether numbers of a text, with ``places`` digits behind the point, are only how the ``stored`` ones, of 32
     bits, are spelt: then these are meant. Where a text has more digits, as UTM coordinates with millimetres, those
     are."""
-    with np.errstate(invalid="ignore", under="ignore"):
+    with np.errstate(invalid="ignore", over="ignore", under="ignore"):
         return not (np.abs(told - stored) > 0.5000001 * 10.0 ** -places.astype(np.float64)).any()
 
 

@@ -172,7 +172,7 @@ def _grids(lines: Lines, place: int, asked: Asked, path: str) -> tuple[list[tupl
             raise wrong(lines, first - 4, "begins a matrix that turns no point into another", path)
         if count and layout is None:
             layout = layouts.layout_of(lines, first, None, asked, path)
-        end = int(lines.ends[first - 1])
+        end = int(lines.begins[first]) if count else int(lines.ends[first - 1])
         found.append((Scan(begin, end, first, last, shape=shape, pose=pose), rows))
         begin, rows, place = int(lines.ends[last - 1]), rows + count, last
     return found, layout or Layout(None, layouts.POINT, ("X", "Y", "Z"), ("X", "Y", "Z"))

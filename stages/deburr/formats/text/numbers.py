@@ -71,7 +71,7 @@ def parse(text: bytes, view: Bytes, begins: Ints, ends: Ints, mark: int, blank: 
 
 
 def number(word: bytes, mark: int = 0x2E) -> tuple[float, int]:
-    """The number that ``word`` is, and how many decimals it has. Raises ValueError."""
+    """The number that ``word`` is, how many decimals it has; of whole tens and more, negative. Raises ValueError."""
     if len(word) > LONGEST:
         raise ValueError("too long")
     if mark != 0x2E:
@@ -79,8 +79,7 @@ def number(word: bytes, mark: int = 0x2E) -> tuple[float, int]:
             raise ValueError(word)
         word = word.replace(bytes([mark]), b".")
     if found := _NUMBER.fullmatch(word):
-        decimals = len(found[1] or found[2] or b"") - int(found[3] or 0)
-        return float(word), max(decimals, 0)
+        return float(word), len(found[1] or found[2] or b"") - int(found[3] or 0)
     if found := _NO_NUMBER.fullmatch(word):
         value = math.inf if (found[3] or b"").lower() == b"inf" else math.nan
         return math.copysign(value, -1 if found[1] == b"-" else 1), 0
