@@ -63,7 +63,7 @@ def write(path: Path, xyz: Floats, **options: Any) -> Path:
         {**lattice, **given, "filename": str(path)}
     )
     assert isinstance(writer, Writer)
-    columns = {
+    columns: dict[str, Any] = {
         "Intensity": (np.arange(len(xyz)) % 60_000).astype(np.uint16),
         "Classification": np.full(len(xyz), 2, np.uint8),
     }
@@ -641,9 +641,9 @@ def test_a_file_larger_than_memory_is_run_in_tiles(suffix: str, here: Any, cli: 
 
 def tiles_are_made(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     from deburr.batch import work
+    from deburr.tiles.tile import process
 
     seen: list[int] = []
-    process = work.process
 
     def spy(*args: Any) -> Any:
         done = process(*args)
