@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -604,13 +604,12 @@ def test_stdout_carries_paths_alone_and_quiet_means_quiet(here: Any, cli: Cli) -
 
 
 @pytest.fixture
-def little_memory(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def little_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     """Memory for 800 points: more is cut."""
     monkeypatch.setattr(memory, "BASE", 0)
     monkeypatch.setattr(memory, "PER_POINT", 1)
     monkeypatch.setattr(memory, "_FEWEST", 800)
     monkeypatch.setattr(memory, "available", lambda: 10**9)
-    return
 
 
 def in_memory(spec: Any, source: Path, target: Path) -> Any:
