@@ -7,6 +7,7 @@ import os
 import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -73,12 +74,12 @@ def main() -> None:
             reader = stage("readers", path)
             calls: dict[str, Callable[[], Any]] = {
                 "deburr": reader.read,
-                "Open3D": lambda path=path: theirs.io.read_point_cloud(os.fspath(path)),
+                "Open3D": partial(theirs.io.read_point_cloud, os.fspath(path)),
             }
             if path in paths:
                 read = reader.read()
                 moved = read.with_xyz(read.xyz + 0.001)
-                calls["write"] = lambda path=path, moved=moved: stage("writers", path.with_stem("out")).write(moved)
+                calls["write"] = partial(stage("writers", path.with_stem("out")).write, moved)
             took = best(asked.rounds, calls)
             ratios = [took["Open3D"][i] / took["deburr"][i] for i in (0, 1)]
             write = f"{took['write'][0]:>10.2f}" if "write" in took else ""

@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 from math import ceil, sqrt
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -82,7 +83,7 @@ def generated() -> Landscape:
     scan = next(iter(scenes(("suburb",))))
     kinds = np.select([scan.stratum["vegetation"], scan.stratum["thin"]], [5, 14], 2).astype(np.uint8)
     count = len(kinds)
-    dims = {
+    dims: dict[str, Any] = {
         "Intensity": np.random.default_rng(SEED).integers(50, 2000, count).astype(np.uint16),
         "Classification": kinds,
         "GpsTime": 2e8 + np.arange(count) * 5e-6,

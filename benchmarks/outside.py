@@ -119,6 +119,6 @@ def _ready(file: Path, workers: int) -> str:
     """Wait until all workers are there."""
     from distributed import Client
 
-    with Client(scheduler_file=str(file), timeout=60, set_as_default=False) as client:
+    with Client(scheduler_file=str(file), timeout=60, set_as_default=False) as client:  # type: ignore[no-untyped-call]
         client.wait_for_workers(workers, timeout=60)
         return str(client.scheduler.address)

@@ -74,7 +74,8 @@ def test_tiles_lie_where_they_are_and_are_coloured_by_the_noise_removed(drawn: D
     assert axis.get_aspect() == 1.0
     assert (axis.get_xlabel(), axis.get_ylabel()) == ("x (m)", "y - 440,000 (m)")
     np.testing.assert_allclose(
-        shapes.get_paths()[0].vertices[:4], [[84e3, 7e3], [84500, 7e3], [84500, 7500], [84e3, 7500]]
+        np.asarray(shapes.get_paths()[0].vertices)[:4],
+        np.array([[84e3, 7e3], [84500, 7e3], [84500, 7500], [84e3, 7500]]),
     )
     # Centimetres: the root of 5 squared less 3 squared, at most.
     assert shapes.get_array().max() == pytest.approx(4.0)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -63,7 +63,7 @@ def write(path: Path, xyz: Floats, **options: Any) -> Path:
         {**lattice, **given, "filename": str(path)}
     )
     assert isinstance(writer, Writer)
-    columns = {
+    columns: dict[str, Any] = {
         "Intensity": (np.arange(len(xyz)) % 60_000).astype(np.uint16),
         "Classification": np.full(len(xyz), 2, np.uint8),
     }
@@ -604,13 +604,12 @@ def test_stdout_carries_paths_alone_and_quiet_means_quiet(here: Any, cli: Cli) -
 
 
 @pytest.fixture
-def little_memory(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def little_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     """Memory for 800 points: more is cut."""
     monkeypatch.setattr(memory, "BASE", 0)
     monkeypatch.setattr(memory, "PER_POINT", 1)
     monkeypatch.setattr(memory, "_FEWEST", 800)
     monkeypatch.setattr(memory, "available", lambda: 10**9)
-    return
 
 
 def in_memory(spec: Any, source: Path, target: Path) -> Any:
@@ -641,9 +640,9 @@ def test_a_file_larger_than_memory_is_run_in_tiles(suffix: str, here: Any, cli: 
 
 def tiles_are_made(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     from deburr.batch import work
+    from deburr.tiles.tile import process
 
     seen: list[int] = []
-    process = work.process
 
     def spy(*args: Any) -> Any:
         done = process(*args)

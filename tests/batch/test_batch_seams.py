@@ -374,7 +374,8 @@ def check_nothing_lost(seed: int, folder: Path) -> None:
             int(random.choice(3, p=[0.4, 0.4, 0.2]))
         ]
         side = float(random.choice([1.0, 2.0, 2.0, 2.5, 3.1, *random.uniform(1.5, 9.0, 5)]))
-        more: dict[str, Any] = [{}, {"tile": side}, {"memory": 60}, {"retile": side}][number % 4]
+        choices: list[dict[str, Any]] = [{}, {"tile": side}, {"memory": 60}, {"retile": side}]
+        more = choices[number % 4]
         if number == 3 and random.random() < 0.5:
             more["memory"] = 60
         out = folder / f"out-{number}"

@@ -18,6 +18,7 @@ from deburr.batch import work
 from deburr.batch.ledger import Ledger, key_of
 from deburr.core.arrays import Floats
 from deburr.readers.las import LasReader
+from deburr.scratch.results import put_together
 from deburr.writers.las import LasWriter
 
 Cli = Callable[..., Result]
@@ -189,7 +190,6 @@ def test_an_input_that_is_replaced_meanwhile_gives_no_output(
     path = place / "in" / "t1.las"
     expected = cli("batch", "near.json", "in", "--out", "expected")
     assert expected.exit_code == 0
-    put_together = work.put_together
     once = [path]
 
     def replaced(reader: Any, *given: Any) -> Any:
@@ -214,7 +214,6 @@ def test_a_large_file_that_is_replaced_meanwhile_gives_no_output(
 ) -> None:
     path = place / "a.las"
     write(path, strip(0, 60_000))
-    put_together = work.put_together
 
     def replaced(*given: Any) -> Any:
         new = place / "new.las"

@@ -28,7 +28,7 @@ def plain() -> Landscape:
     """Cells of 10 x 8 m and 2,000 points."""
     random = np.random.default_rng(3)
     xyz = random.uniform(0, 1, (2000, 3)) * [10, 8, 1]
-    dims = {"Intensity": np.arange(2000, dtype=np.uint16), "Classification": np.full(2000, 2, np.uint8)}
+    dims: dict[str, Any] = {"Intensity": np.arange(2000, dtype=np.uint16), "Classification": np.full(2000, 2, np.uint8)}
     return Landscape(PointCloud(xyz, dims), np.array([10.0, 8.0]), 0.02)
 
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from classical import bilateral, classical, local_plane, moving_least_squares
-from meshes import Mesh, apart, bricks, even_sample, icosphere, polygon, skin, volume
+from meshes import apart, bricks, even_sample, icosphere, polygon, skin, volume
 from procedural import SHAPES, mesh, procedural
 from protocol import chamfer, rms
 from scipy.spatial.distance import pdist
+
+from deburr.filters._mesh import Mesh
 
 
 def test_volumes_of_known_bodies() -> None:

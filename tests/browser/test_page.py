@@ -13,6 +13,7 @@ import pytest
 from matplotlib.image import imread
 
 from deburr.batch import batch
+from deburr.core.arrays import Dims
 from deburr.core.cloud import PointCloud
 from deburr.pipeline import run
 from deburr.pipeline.view import view
@@ -31,7 +32,7 @@ def scan(count: int = 8000) -> PointCloud:
     random = np.random.default_rng(4)
     plan = random.uniform(0, 10, (count, 2))
     z = 3 - np.abs(plan[:, 0] - 5) + random.normal(0, 0.05, count)
-    dims = {
+    dims: Dims = {
         "Classification": np.where(plan[:, 1] < 5, 2, 6).astype(np.uint8),
         "Intensity": (plan[:, 0] * 1000).astype(np.uint16),
     }

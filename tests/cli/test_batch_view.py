@@ -11,7 +11,8 @@ import pytest
 from click.testing import CliRunner
 
 from deburr.batch.report import totals
-from deburr.cli.batch_view import BatchView, duration
+from deburr.cli.batch_view import BatchView
+from deburr.cli.times import duration
 
 
 class Clock:

@@ -13,6 +13,7 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -50,7 +51,7 @@ def _interrupted(make: Callable[[int], Sequence[str]], count: int, folder: Path)
     subprocess.run(_command(make(-1)), cwd=folder, env=_ENV, check=True, capture_output=True, timeout=600)
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     whole = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-    ends, draw = [], random.Random(count)
+    ends, draw = list[Any](), random.Random(count)
     while len(ends) < count:
         process = subprocess.Popen(
             _command(make(len(ends))),

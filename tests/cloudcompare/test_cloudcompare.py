@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from deburr.core.arrays import Dims
 from deburr.core.cloud import PointCloud
 from deburr.pipeline import run
 from deburr.readers.ply import Ply as Reader
@@ -22,7 +23,7 @@ def scan() -> PointCloud:
     random = np.random.default_rng(2)
     xyz = np.column_stack([random.uniform(0, 5, (COUNT, 2)), random.normal(0, 0.05, COUNT)]).astype(np.float32)
     number = np.arange(COUNT)
-    dims = {
+    dims: Dims = {
         "Classification": np.where(number < 10, 7, np.where(number < 20, 18, 2)).astype(np.uint8),
         "Withheld": ((number >= 20) & (number < 40)).astype(np.uint8),
         "Intensity": (number * 80).astype(np.uint16),

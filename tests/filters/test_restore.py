@@ -108,7 +108,7 @@ def undone(path: Path, kind: str, spd: dict[str, Any] = KEEP) -> tuple[bytes, by
 @pytest.mark.parametrize("number", [1, 6, 8])
 def test_a_las_file_gets_its_bytes_back(tmp_path: Path, kind: str, number: int) -> None:
     rng = np.random.default_rng(2)
-    dims = {
+    dims: dict[str, Any] = {
         "Intensity": rng.integers(0, 65535, 500).astype(np.uint16),
         "GpsTime": rng.uniform(0, 1e9, 500),
         "Classification": np.where(np.arange(500) % 9, 2, 7).astype(np.uint8),

@@ -24,7 +24,7 @@ REMOVE = ("filters.outlier", {"multiplier": 1.5, "mean_k": 5, "action": "remove"
 NOISE = ("filters.noise", {"sigma": 0.01, "seed": 3})
 METRICS = ("filters.metrics", {})
 NORMALIZE = ("filters.normalize", {})
-CHAINS = {
+CHAINS: dict[str, list[tuple[str, dict[str, Any]]]] = {
     "statistical": [STATISTICAL],
     "radius": [RADIUS],
     "remove": [REMOVE],

@@ -373,7 +373,8 @@ def test_what_is_told_of_the_noise_does_not_show_how_the_cloud_was_cut(
     noted = merge([record.sums for one in done for record in one.records[0]])
     maps = [noise_by_place(sums) for sums in (noted, whole.history[-1].sums)]
     for name in ("cells", "counts", "levels"):
-        np.testing.assert_allclose(*(getattr(one, name) for one in maps), rtol=1e-12)
+        tiled, alone = (getattr(one, name) for one in maps)
+        np.testing.assert_allclose(tiled, alone, rtol=1e-12)
 
 
 @pytest.mark.usefixtures("sinking")

@@ -31,6 +31,7 @@ from texts import PTX
 from deburr.batch.ledger import Ledger, key_of
 from deburr.core.errors import DeburrError
 from deburr.formats.e57.records import Field
+from deburr.train.checkpoint import seal
 
 CASES = int(os.environ.get("DEBURR_FUZZ", "2000"))
 #: Cases of a door that are worth as much time as those of others:
@@ -225,7 +226,7 @@ def _mutated_checkpoint(chance: random.Random) -> bytes:
         _change(state, chance)
     if isinstance(state, dict) and chance.random() < 0.7:
         state.pop("digest", None)
-        state = doors.seal(state)
+        state = seal(state)
     return bytes(doors.packed(state))
 
 
@@ -474,7 +475,7 @@ def _keys(stage: Any) -> list[str]:
 
 
 def _sealed(state: dict[str, Any]) -> bytes:
-    return bytes(doors.packed(doors.seal(state)))
+    return bytes(doors.packed(seal(state)))
 
 
 def _placed(base: Any, place: tuple[Any, ...], value: Any) -> bytes:

@@ -26,8 +26,8 @@ def seen() -> tuple[Graph, Thinned]:
 
 def told(seen: tuple[Graph, Thinned], level: object, odds: object, cloud: float, evidence: float = 1.0) -> np.ndarray:
     graph, thinned = seen
-    full = [torch.as_tensor(v, dtype=torch.float64).expand(len(thinned.rows)) for v in (level, odds)]
-    found: np.ndarray = field(graph, thinned, *full, log(cloud), evidence, Blocks(COUNT))[0].exp().numpy()
+    levels, likely = (torch.as_tensor(v, dtype=torch.float64).expand(len(thinned.rows)) for v in (level, odds))
+    found: np.ndarray = field(graph, thinned, levels, likely, log(cloud), evidence, Blocks(COUNT))[0].exp().numpy()
     return found
 
 

@@ -78,6 +78,7 @@ def test_folded_score_network_equals_its_definition(net: SpdNet) -> None:
     given = torch.cat([offsets, features.unsqueeze(1).expand(-1, 4, -1)], dim=-1).view(-1, 63)
     score = net.score
     x: Tensor = score.entry(given)
+    block: Any
     for block in score.blocks:
         inner = block.first(torch.relu(block.norm_first(x)))
         x = x + block.second(torch.relu(block.norm_second(inner))) + block.condition(given)
@@ -153,7 +154,7 @@ def test_patches_do_not_see_each_other() -> None:
 def test_limited_shortens_long_steps_only() -> None:
     step = np.array([[3.0, 4, 0], [0.1, 0, 0], [0, 0, 0]])
     assert limited(step, None) is step
-    np.testing.assert_allclose(limited(step, 1.0), [[0.6, 0.8, 0], [0.1, 0, 0], [0, 0, 0]])
+    np.testing.assert_allclose(limited(step, 1.0), np.array([[0.6, 0.8, 0], [0.1, 0, 0], [0, 0, 0]]))
 
 
 # --- whole clouds ---------------------------------------------------------------------------------------------------

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from deburr.nn.deburr.planes import build_graph
-from deburr.nn.deburr.thinned import ALL_JUDGE, NEAR, POOL, SHARES, look, lots
+from deburr.nn.deburr.planes import SHARES, build_graph
+from deburr.nn.deburr.thinned import ALL_JUDGE, NEAR, POOL, look, lots
 
 Array = np.ndarray
 

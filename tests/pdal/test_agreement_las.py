@@ -15,6 +15,7 @@ import pytest
 from deburr.core.cloud import PointCloud
 from deburr.core.errors import ReadError
 from deburr.core.registry import stage_class
+from deburr.core.stage import Filter
 from deburr.readers.las import LasReader
 from deburr.writers.las import LasWriter
 
@@ -138,7 +139,9 @@ def test_what_we_write_pdal_reads(tmp_path: Path, data_dir: Path, name: str, suf
 
 def test_denoised_points_are_read_where_they_went(tmp_path: Path, data_dir: Path) -> None:
     cloud = ours(data_dir / "data" / "lidar" / "pdal_autzen_trim.laz", count=1500)
-    moved = stage_class("filters.spd")().run(cloud)  # type: ignore[union-attr]  # a filter, by its name
+    spd = stage_class("filters.spd")()
+    assert isinstance(spd, Filter)
+    moved = spd.run(cloud)
     assert moved.moved.any()
     for suffix, options in [(".las", {}), (".laz", {"minor_version": 4, "dataformat_id": 7}), (".laz", {})]:
         out = tmp_path / f"out{suffix}"

@@ -45,7 +45,7 @@ def assert_agree(path: Path, narrow: bool = False) -> PointCloud:
     points, _ = agreement.read("readers.ply", path)
     places = agreement.places(points)
     np.testing.assert_array_equal(cloud.xyz, places.astype(np.float32) if narrow else places)
-    theirs = {FLAGS.get(name, name): points[name] for name in points.dtype.names if name not in "XYZ"}
+    theirs = {FLAGS.get(name, name): points[name] for name in points.dtype.names or () if name not in "XYZ"}
     assert {name: column.dtype for name, column in cloud.dims.items()} == {n: c.dtype for n, c in theirs.items()}
     for name, column in cloud.dims.items():
         assert column.tobytes() == theirs[name].tobytes(), name

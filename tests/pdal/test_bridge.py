@@ -296,7 +296,7 @@ def test_a_pattern_never_becomes_the_name_of_what_is_read(tmp_path: Path, data_d
 def test_coordinates_that_pdal_breaks_are_refused() -> None:
     matrix = {"type": "filters.transformation", "matrix": "1e308 0 0 0  0 1 0 0  0 0 1 0  0 0 0 1"}
     with pytest.raises(RunError, match=r"PDAL has made a coordinate of 1 of 2 points NaN or infinite"):
-        run([matrix], points=[[0, 0, 0], [1e6, 0, 0]])
+        run([matrix], points=np.array([[0, 0, 0], [1e6, 0, 0]]))
 
 
 def test_several_files_are_read_at_once(tmp_path: Path, data_dir: Path) -> None:

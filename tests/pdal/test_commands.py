@@ -94,7 +94,13 @@ def _outputs(folder: Path) -> list[tuple[str, list[Any]]]:
     height = [POINTS, {"type": "filters.outlier"}, {"type": "filters.csf"}, {"type": "filters.hag_nn"}, las]
     raster = [POINTS, {"type": "writers.gdal", "filename": str(folder / "b.tif"), "resolution": 2}]
     split = [POINTS, {"type": "filters.splitter", "length": 10}, {**las, "filename": str(folder / "b_#.las")}]
-    named = [("merged", merged), ("parted", parted), ("ground", ground), ("heights", height), ("raster", raster)]
+    named: list[tuple[str, list[Any]]] = [
+        ("merged", merged),
+        ("parted", parted),
+        ("ground", ground),
+        ("heights", height),
+        ("raster", raster),
+    ]
     return [*named, ("split", split)]
 
 

@@ -151,7 +151,7 @@ def test_a_pipeline_of_pdal_runs_unchanged(name: str, tile: Path, tmp_path: Path
             one, other = ((folder / file).read_text().splitlines() for folder in (ours, theirs))
             assert one[0] == other[0]
             numbers = [np.array([row.split(",") for row in rows[1:]], float) for rows in (one, other)]
-            np.testing.assert_allclose(*numbers, rtol=0, atol=0.0005001)
+            np.testing.assert_allclose(numbers[0], numbers[1], rtol=0, atol=0.0005001)
         else:
             assert (ours / file).read_bytes() == (theirs / file).read_bytes()
 

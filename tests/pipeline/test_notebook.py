@@ -90,7 +90,7 @@ def kernel(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 def test_long_work_shows_a_bar_that_goes_away(kernel: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     clock = iter([0.0, 0.5, 1.5, 1.6, 2.0])
-    monkeypatch.setattr(notebook.time, "monotonic", lambda: next(clock))
+    monkeypatch.setattr("deburr.pipeline.notebook.time.monotonic", lambda: next(clock))
     with notebook.bar():
         for done in (1, 2, 3, 4):
             advance("1/1 <b>", done, 4)

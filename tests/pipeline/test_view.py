@@ -50,7 +50,7 @@ def test_a_box(hill: Floats, save: Save, tmp_path: Path, fewer: bool) -> None:
     """Of the same points those that were in the box, wherever they are now; of others those that are in it."""
     low = hill[:, :2].min(axis=0)
     box = [*(low + 2), *(low + 5)]
-    inside = ((hill[:, :2] >= box[:2]) & (hill[:, :2] < box[2:])).all(axis=1)
+    inside = np.all((hill[:, :2] >= box[:2]) & (hill[:, :2] < box[2:]), axis=1)
     after = hill + np.array([0.2, 0, 0]) if not fewer else hill[:400]
     scene = view(save("a.ply", hill), save("b.ply", after), tmp_path / "v.html", box)
     if fewer:

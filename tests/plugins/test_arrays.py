@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -33,7 +34,11 @@ def points(array: npt.NDArray[np.void]) -> npt.NDArray[np.float64]:
 def test_the_same_as_pipeline_run() -> None:
     array = rough()
     before = array.copy()
-    options = {"where": "Classification == 2", "dimensions": ["Uncertainty", "Displacement"], "noise": 0.1}
+    options: dict[str, Any] = {
+        "where": "Classification == 2",
+        "dimensions": ["Uncertainty", "Displacement"],
+        "noise": 0.1,
+    }
     after = denoise_array(array, **options)
     dims = {"Classification": array["Classification"]}
     cloud = run([{"type": "filters.spd", **options}], points=points(array), dims=dims).cloud
@@ -81,7 +86,7 @@ def test_mistakes() -> None:
     assert len(raised.value.errors) == 2
     assert "denoise_array (filters.spd): unknown option 'nois'; did you mean 'noise'?" in raised.value.errors
     with pytest.raises(RunError, match="was given an array of float64; give a structured array"):
-        denoise_array(np.zeros((3, 3)))
+        denoise_array(np.zeros((3, 3)))  # type: ignore[arg-type]  # what is refused
     with pytest.raises(RunError, match="was given a list"):
         denoise_array([1])  # type: ignore[arg-type]  # what users may do
     with pytest.raises(RunError, match=r"denoise_array \(filters.spd\): the points have no Z"):

@@ -45,7 +45,7 @@ class Machine:
         for name in ("PDAL_DRIVER_PATH", "CONDA_PREFIX", "PYTHONHOME", "FAKE_FAILS"):
             monkeypatch.delenv(name, raising=False)
         self.site = root / "site"
-        monkeypatch.setattr(doctor.sysconfig, "get_path", lambda name: str(self.site))
+        monkeypatch.setattr("sysconfig.get_path", lambda name: str(self.site))
         self.command("python3", "exit 0")
 
     def command(self, name: str, text: str) -> Path:

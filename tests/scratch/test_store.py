@@ -109,7 +109,7 @@ def test_a_box_is_what_lies_in_it(data: st.DataObject, tmp_path_factory: pytest.
 
 def test_boxes_side_by_side_share_no_point(tmp_path: Path) -> None:
     random = np.random.default_rng(5)
-    ref = written(tmp_path / "a.las", PointCloud(random.integers(0, 300, (5000, 3)) * 0.1))
+    ref = written(tmp_path / "a.las", PointCloud(np.array(random.integers(0, 300, (5000, 3)) * 0.1, np.float64)))
     store = Store([ref], tmp_path / "scratch")
     store.unpack(0)
     counts, x, y = store.histogram(0)
@@ -139,10 +139,13 @@ def test_a_store_goes_through_json(tmp_path: Path) -> None:
 
 
 def test_columns_of_several_types_become_one(tmp_path: Path) -> None:
-    columns = {"a.ply": (np.uint8, np.uint64, ">f4"), "b.ply": (np.int16, np.int64, "<f8")}
+    columns: dict[str, tuple[Any, ...]] = {
+        "a.ply": (np.uint8, np.uint64, ">f4"),
+        "b.ply": (np.int16, np.int64, "<f8"),
+    }
     refs = []
-    for number, (name, kinds) in enumerate(columns.items()):
-        dims = {key: np.array([3], kind) for key, kind in zip(("small", "large", "real"), kinds, strict=True)}
+    for number, (name, theirs) in enumerate(columns.items()):
+        dims = {key: np.array([3], one) for key, one in zip(("small", "large", "real"), theirs, strict=True)}
         # The reader's own: whether all these types survive in PLY is not the point here.
         extent = Extent(1, np.zeros(3), np.zeros(3))
         (tmp_path / name).touch()

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from deburr.core.arrays import Floats
+from deburr.core.arrays import Dims, Floats
 from deburr.core.cloud import PointCloud
 from deburr.show.page import facts, page
 from deburr.show.page.pack import Packed, pack
@@ -36,7 +36,7 @@ def unpacked(packed: Packed, count: int) -> dict[str, Floats]:
 def cleaned(hill: Floats) -> PointCloud:
     """A hill of 600 points, each 5 cm lower than it was read but the last hundred."""
     lower = hill - np.where(np.arange(600) < 500, 0.05, 0.0)[:, None] * [0, 0, 1]
-    dims = {
+    dims: Dims = {
         "Classification": np.arange(600, dtype=np.uint8) % 19,
         "Uncertainty": np.where(np.arange(600) % 3, np.linspace(0, 0.03, 600), np.nan).astype(np.float32),
         "GpsTime": 1e8 + np.arange(600) / 16,

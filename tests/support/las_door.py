@@ -76,7 +76,7 @@ def made(minor: int, number: int, sizes: tuple[int, ...] = (), variable: bool = 
     records = [vlr(b"LASF_Projection", 34735, struct.pack("<12H", 1, 1, 0, 2, 1024, 0, 1, 1, 3072, 0, 1, 25832))]
     records += [vlr(b"LASF_Spec", 4, extra_bytes())] if extra else []
     records += [vlr(b"copc", 1, bytes(160))] if variable else []
-    body, begin_of_chunks, laszip = raw, [], b""
+    body, begin_of_chunks, laszip = raw, list[int](), b""
     if sizes:
         body, begin_of_chunks, laszip = compressed(raw, number, 5 if extra else 0, sizes, variable)
         records.append(vlr(b"laszip encoded", 22204, laszip))
@@ -185,8 +185,8 @@ def set_number(random: Random, file: File, data: bytearray) -> None:
     old, top = int.from_bytes(data[at : at + size], "little"), 2 ** (8 * size)
     near = (old + 1, old - 1, old * 2, old // 2, len(data), len(data) - 8, len(data) - at)
     far = (0, 1, top - 1, top // 2, top // 2 - 1, 2**31, 2**24, 50_000, int(random.integers(2**63)))
-    values = (near, far)[random.integers(2)]
-    data[at : at + size] = (values[random.integers(len(values))] % top).to_bytes(size, "little")
+    chosen: tuple[int, ...] = (near, far)[random.integers(2)]
+    data[at : at + size] = (chosen[random.integers(len(chosen))] % top).to_bytes(size, "little")
 
 
 def span(random: Random, data: bytearray) -> slice:
@@ -260,7 +260,7 @@ def check(number: int, all_files: list[File], folder: Path) -> bool:
     Path(path).write_bytes(data)
     options = {"all_points": bool(random.integers(2))}
     os.environ["DEBURR_THREADS"] = "1"
-    reader = LasReader(filename=path, **options)  # type: ignore[arg-type]  # of one option
+    reader = LasReader(filename=path, **options)
     outline = attempt(reader.outline)
     cloud = attempt(reader.read)
     os.environ["DEBURR_THREADS"] = "2"
@@ -275,7 +275,7 @@ def check(number: int, all_files: list[File], folder: Path) -> bool:
     whole = raw(cloud)
     assert whole == raw(other), "two threads read other points than one"
     begin, count = int(random.integers(len(cloud) + 2)), int(random.integers(len(cloud) + 2))
-    some = LasReader(filename=path, start=begin, count=count, **options).read()  # type: ignore[arg-type]
+    some = LasReader(filename=path, start=begin, count=count, **options).read()
     size = cloud.source.layout.dtype.itemsize
     assert raw(some) == whole[begin * size :][: count * size], f"start {begin}, count {count} are other points"
     parts = b"".join(raw(part) for part in reader.parts(int(random.integers(1, 100))))

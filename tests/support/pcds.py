@@ -71,5 +71,5 @@ def pcds(draw: st.DrawFn) -> tuple[bytes, Columns]:
         columns.append(("rgb", rgb if kind == "ascii" or draw(st.booleans()) else rgb.view("<f4")))
     columns = draw(st.permutations(columns))
     if n and draw(st.booleans()):
-        dict(columns)["x"][0] = np.nan  # type: ignore[index]
+        dict(columns)["x"][0] = np.nan
     return pcd(columns, kind, (1, n) if draw(st.booleans()) else None), dict(columns)

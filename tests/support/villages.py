@@ -28,7 +28,10 @@ def write(path: Path, xyz: Floats, **dims: Any) -> None:
     options = {} if path.suffix == ".ply" else lattice
     writer = stage_class(kind).model_validate({"filename": str(path), **options})
     assert isinstance(writer, Writer)
-    columns = {"Intensity": np.arange(len(xyz), dtype=np.uint16), "Classification": np.full(len(xyz), 2, np.uint8)}
+    columns: dict[str, Any] = {
+        "Intensity": np.arange(len(xyz), dtype=np.uint16),
+        "Classification": np.full(len(xyz), 2, np.uint8),
+    }
     writer.write(PointCloud(xyz, columns | dims))
 
 

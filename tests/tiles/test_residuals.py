@@ -84,6 +84,7 @@ def test_two_passes_are_judged_together() -> None:
     half = Spd(noise=0.03, strength=0.5)
     after, then, now = told([half, half], noisy(clean, 0.03))
     assert then == pytest.approx(0.03)
+    assert now is not None
     # They find some of what they left before, and so it is told too high.
     assert off(after, clean, normals) < now == pytest.approx(off(after, clean, normals), rel=0.2)
 

@@ -47,8 +47,8 @@ def test_it_agrees_with_the_plain_network_and_its_gradients(sizes: Sizes) -> Non
     torch.autograd.backward(out, pulls)
     torch.autograd.backward(found, pulls)
     for name, module in plain.named_modules():
-        other = fast.get_submodule(name)
-        ours = [(p.grad, q.grad) for p, q in zip(module.parameters(False), other.parameters(False), strict=True)]
+        its = fast.get_submodule(name)
+        ours = [(p.grad, q.grad) for p, q in zip(module.parameters(False), its.parameters(False), strict=True)]
         # Weights and biases together: a bias that all edges share changes little, and is a sum of what cancels.
         largest = max((one.abs().max() for one, _ in ours if one is not None), default=torch.tensor(1.0))
         for one, again in ours:

@@ -7,6 +7,7 @@ import math
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -141,7 +142,13 @@ def test_bad_recipes_are_refused_in_words(tmp_path: Path, text: str, said: str) 
 
 @pytest.mark.slow
 def test_a_short_run_writes_weights_and_goes_on(tmp_path: Path) -> None:
-    recipe = {"output": str(tmp_path / "w.safetensors"), "steps": 3, "solids": 1, "channels": 16, "seed": 5}
+    recipe: dict[str, Any] = {
+        "output": str(tmp_path / "w.safetensors"),
+        "steps": 3,
+        "solids": 1,
+        "channels": 16,
+        "seed": 5,
+    }
     recipe |= {"landscape_share": 0.8, "layers": 2, "heads": 2, "batch": 1}
     path = tmp_path / "train.json"
     path.write_text(json.dumps(recipe))
@@ -179,7 +186,15 @@ def test_a_resumed_run_ends_as_one_that_was_not_interrupted(
     if kernels == "compiled" and shutil.which("cc") is None:
         pytest.skip("no C compiler")
     monkeypatch.setattr("deburr.train.validate.validate", lambda model: [])
-    small = {"steps": 6, "channels": 16, "layers": 1, "heads": 2, "threads": 1, "landscape_share": 1, "second_pass": 1}
+    small: dict[str, Any] = {
+        "steps": 6,
+        "channels": 16,
+        "layers": 1,
+        "heads": 2,
+        "threads": 1,
+        "landscape_share": 1,
+        "second_pass": 1,
+    }
     small |= {"landscape_noise": [0.3, 0.5], "validate_every": 2, "kernels": kernels}
     for name in ("whole", "parts"):
         path = tmp_path / f"{name}.json"
@@ -211,7 +226,13 @@ def test_a_resumed_run_ends_as_one_that_was_not_interrupted(
 @pytest.mark.slow
 def test_scenes_are_prepared_and_learnt_from(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("deburr.train.validate.validate", lambda model: [])
-    recipe = {"output": str(tmp_path / "w.safetensors"), "steps": 2, "channels": 16, "layers": 1, "heads": 2}
+    recipe: dict[str, Any] = {
+        "output": str(tmp_path / "w.safetensors"),
+        "steps": 2,
+        "channels": 16,
+        "layers": 1,
+        "heads": 2,
+    }
     recipe |= {"landscape_share": 1, "threads": 1}
     path = tmp_path / "train.json"
     path.write_text(json.dumps(recipe))

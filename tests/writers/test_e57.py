@@ -13,6 +13,7 @@ from e57_files import apart, integer, made
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from deburr.core.arrays import Dims
 from deburr.core.cloud import PointCloud
 from deburr.core.errors import WriteError
 from deburr.formats.e57.file import E57Source
@@ -162,7 +163,7 @@ def test_values_that_a_stage_changed(tmp_path: Path) -> None:
     changed = {name: cloud.dims[name].copy() for name in ("Intensity", "ReturnNumber", "Withheld")}
     for column in changed.values():
         column[30] = 1
-    added = {"Classification": np.full(40, 7, np.uint8), "Uncertainty": np.full(40, np.nan, np.float32)}
+    added: Dims = {"Classification": np.full(40, 7, np.uint8), "Uncertainty": np.full(40, np.nan, np.float32)}
     written = cloud.with_dims({**changed, **added, "two": np.arange(80.0).reshape(40, 2)})
     Writer(filename=str(after)).write(written)
     again = Reader(filename=str(after)).read()
@@ -263,7 +264,7 @@ def test_libe57_reads_what_is_written(tmp_path: Path) -> None:
     pye57 = pytest.importorskip("pye57")
     path, count = tmp_path / "out.e57", 30_001
     random = np.random.default_rng(0)
-    dims = {
+    dims: Dims = {
         "Intensity": random.integers(0, 256, count).astype(np.uint8),
         "Red": random.integers(0, 256, count).astype(np.uint8),
         "Withheld": random.integers(0, 2, count).astype(np.uint8),

@@ -387,7 +387,10 @@ def test_scale_and_offset_options(tmp_path: Path) -> None:
 def test_clouds_from_elsewhere(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     xyz = rng.random((100, 3)) * [1000, 1000, 50] + [500_000, 5_400_000, 100]
-    dims = {"Red": rng.integers(0, 65536, 100).astype(np.uint16), "quality": rng.random(100).astype(np.float32)}
+    dims: dict[str, Any] = {
+        "Red": rng.integers(0, 65536, 100).astype(np.uint16),
+        "quality": rng.random(100).astype(np.float32),
+    }
     dims |= {"Intensity": np.arange(100, dtype=np.uint8), "label": np.arange(100) - 50}
     out = tmp_path / "out.laz"
     LasWriter(filename=str(out), a_srs="EPSG:25832", minor_version=2, dataformat_id=3).write(PointCloud(xyz, dims))

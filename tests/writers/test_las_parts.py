@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import laspy
 import numpy as np
@@ -94,7 +95,7 @@ def test_all_real_files(tmp_path: Path, data_dir: Path, suffix: str) -> None:
 def test_a_cloud_from_elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, threads: str) -> None:
     monkeypatch.setenv("DEBURR_THREADS", threads)
     random = np.random.default_rng(0)
-    dims = {"Red": random.integers(0, 9, 130_000).astype(np.uint16), "quality": random.random(130_000)}
+    dims: dict[str, Any] = {"Red": random.integers(0, 9, 130_000).astype(np.uint16), "quality": random.random(130_000)}
     cloud = PointCloud(random.random((130_000, 3)) * [900, 900, 50] + [5e5, 5.4e6, 0], dims)
     writer = LasWriter(filename=str(tmp_path / "out.laz"), a_srs="EPSG:25832")
     writer.write(cloud)
@@ -131,7 +132,7 @@ def test_parts_of_two_files_come_onto_one_lattice(tmp_path: Path) -> None:
     clouds = [one.read(), other.read()]
     shift = clouds[1].with_xyz(clouds[1].xyz + (clouds[1].rows == 7)[:, None] * 0.03)
     # As in a retiled file: some of the one, some of the other, some of the one again.
-    parts = [clouds[0].select(np.arange(100, 200)), shift.select(np.arange(5, 250)), clouds[0].select([3, 1])]
+    parts = [clouds[0].select(np.arange(100, 200)), shift.select(np.arange(5, 250)), clouds[0].select(np.array([3, 1]))]
     out = tmp_path / "out.las"
     extent = Extent(347, np.zeros(3), np.full(3, 60.0))
     LasWriter(filename=str(out)).write_parts(parts, extent)

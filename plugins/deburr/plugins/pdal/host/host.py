@@ -8,7 +8,7 @@ import re
 import subprocess
 from collections.abc import Mapping, Sequence
 from functools import cache, cached_property
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
 from pydantic import ConfigDict, Field, create_model
 
@@ -217,9 +217,7 @@ def _class_of(type_name: str, options: tuple[tuple[str, str], ...]) -> type[Stag
     }
     if not options:
         base = type(base.__name__, (base,), {"model_config": ConfigDict(extra="allow"), "__module__": __name__})
-    # As whatever it is: mypy's plugin of pydantic takes a class that is made here for one of its own.
-    create: Any = create_model
-    made: type[Stage] = create(f"Pdal_{type_name.replace('.', '_')}", __base__=base, **fields)
+    made = cast("type[Stage]", create_model(f"Pdal_{type_name.replace('.', '_')}", __base__=base, **fields))
     made.type_name = type_name
     made.__doc__ = f"{type_name} of PDAL, which runs it; see https://pdal.io/stages/{type_name}.html"
     return made
