@@ -141,7 +141,7 @@ def test_python_values_are_taken() -> None:
             "(writers.ply): a writer must come last",
         ),
         (["a.ply", NOISE, NOISE, "b.ply"], "stage 3 (filters.noise): tag 'n' is already that of stage 2"),
-        (["a.nnn", "b.ply"], "'a.nnn' has no extension that is known (las, laz, ply)"),
+        (["a.nnn", "b.ply"], "'a.nnn' has no extension that is known (e57, las, laz, ply)"),
         (["a.ply", {"tag": "x"}, "b.ply"], "stage 2: has no 'type'"),
         (["a.ply", "filters.spdd", "b.ply"], "unknown stage type 'filters.spdd'; did you mean 'filters.spd'?"),
         (
