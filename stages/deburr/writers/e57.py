@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import ClassVar
 
 import numpy as np
@@ -11,6 +11,7 @@ from deburr.core.cloud import Extent, PointCloud
 from deburr.core.crs import words as crs
 from deburr.core.errors import WriteError
 from deburr.core.files import replacing
+from deburr.core.kept import Kept
 from deburr.core.stage import Writer
 from deburr.writers._parts import beside_points, checked
 
@@ -26,6 +27,12 @@ class E57(Writer):
 
     type_name: ClassVar[str] = "writers.e57"
     extensions: ClassVar[tuple[str, ...]] = ("e57",)
+    kept: ClassVar[Mapping[str, Kept]] = {
+        "e57": Kept(
+            "the same raw values and tree", "as read (steps, single or double precision); else double",
+            "poses, what is told of scans and sensors, extensions", "as read; else one", "yes", exact=True, crs=True,
+        )
+    }  # fmt: skip
 
     def write(self, cloud: PointCloud) -> PointCloud:
         """Write ``filename``. Raises `deburr.core.errors.WriteError` and leaves an existing file intact."""

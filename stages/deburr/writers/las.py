@@ -16,6 +16,7 @@ from deburr.core.cloud import Extent, PointCloud, Record
 from deburr.core.errors import WriteError
 from deburr.core.figure import Reports, Same
 from deburr.core.files import check_folder, replacing
+from deburr.core.kept import Kept
 from deburr.core.stage import Stage, Writer
 from deburr.formats.las.crs import given_crs, unfit_crs
 from deburr.formats.las.options import HIGHEST_FORMAT, parse_extra_dims, unknown_forward
@@ -55,6 +56,12 @@ class LasWriter(Writer):
 
     type_name: ClassVar[str] = "writers.las"
     extensions: ClassVar[tuple[str, ...]] = ("las", "laz")
+    kept: ClassVar[Mapping[str, Kept]] = {
+        "las, laz": Kept(
+            "the same records, bit by bit", "steps as read; else fine ones, chosen for the cloud",
+            "records of the head and behind the points, waveforms", "as PointSourceId", crs=True,
+        )
+    }  # fmt: skip
     reports: ClassVar[Reports] = dict.fromkeys(("scale", "offset"), Same(unit="exact"))
     synonyms: ClassVar[Mapping[str, str]] = {"format": "dataformat_id"}
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import ClassVar, Literal
 
 import numpy as np
@@ -11,6 +11,7 @@ from pydantic import Field as Option
 
 from deburr.core.cloud import Extent, PointCloud
 from deburr.core.files import replacing
+from deburr.core.kept import Kept
 from deburr.core.progress import advance
 from deburr.core.stage import Stage, Writer
 from deburr.formats.ply.header import FORMATS, PlySource
@@ -33,6 +34,12 @@ class Ply(Writer):
 
     type_name: ClassVar[str] = "writers.ply"
     extensions: ClassVar[tuple[str, ...]] = ("ply",)
+    kept: ClassVar[Mapping[str, Kept]] = {
+        "ply": Kept(
+            "the same bytes, spellings of some numbers in text aside", "type of the property; else double",
+            "comments, faces and other elements, lists", "no", exact=True,
+        )
+    }  # fmt: skip
 
     storage_mode: Literal["default", "ascii", "little endian", "big endian"] = Option(
         "default", description="how numbers are stored; default: as in the PLY that was read, otherwise binary"
