@@ -13,6 +13,7 @@ from click.testing import CliRunner, Result
 
 from deburr.cli.main import cli
 from deburr.core.cloud import PointCloud
+from deburr.core.registry import _own
 from deburr.filters.spd import Spd
 from deburr.pipeline import load, run
 from deburr.pipeline.describe import markdown, stages
@@ -52,7 +53,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_the_stage_table_is_the_codes() -> None:
     between = README.split("<!-- stages: begin -->\n")[1].split("<!-- stages: end -->")[0]
-    made = markdown(stages(), options=False)
+    made = markdown([one for one in stages() if one.name in _own()], options=False)
     assert between.strip() == made.strip(), "put the output of 'pipeline stages --markdown' between the markers"
 
 
