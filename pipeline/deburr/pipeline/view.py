@@ -80,6 +80,8 @@ def _facts(clouds: Sequence[PointCloud], scene: Scene, names: Sequence[str]) -> 
         last = PointCloud(last.xyz, last.dims, original=clouds[0].xyz, crs=last.crs or clouds[0].crs)
     found = facts.of_cloud(last)
     unit = crs.length_unit(last)
-    if len(clouds) == 2 and not scene.paired:
+    if len(clouds) == 1:
+        found["headline"] = f"{len(last):,} points"
+    elif not scene.paired:
         found["headline"] = f"{len(clouds[0]):,} points before, {len(last):,} after"
     return {"stages": [{"name": "files", "lines": told, "warnings": []}], "unit": unit, **found}

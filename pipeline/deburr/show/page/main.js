@@ -1,6 +1,7 @@
 // Puts it together: the view, its controls, and what a key or a click does.
 
-const KEYS = 'space: before or after · 1 to 3: slider, wiper, section · f: all · t: from above · e: shading · + −: size of points';
+const KEYS = 'f: all · t: from above · e: shading · + −: size of points · 3: section';
+const BOTH = 'space: before or after · 2: wiper · ';
 
 function control(kind, id, text, options = {}) {
   const made = element(kind, {id, ...options});
@@ -176,7 +177,7 @@ async function view(stage, facts) {
   colour(first);
   say();
   stage.append(element('div', {id: 'foot'}, element('p', {id: 'count', textContent: counted(cloud)}),
-    element('p', {id: 'keys', textContent: KEYS})));
+    element('p', {id: 'keys', textContent: (both ? BOTH : '') + KEYS})));
   return {cloud, camera, look, render};
 }
 
