@@ -23,6 +23,7 @@ OWN = {
     "stages": ("deburr.cli.stages", "The stages there are, and their options."),
     "schema": ("deburr.cli.stages", "JSON Schema of pipelines, for editors."),
     "weights": ("deburr.cli.weights", "Import and show network weights."),
+    "evaluate": ("deburr.cli.evaluate", "Measure a denoiser where the truth is known."),
     "train": ("deburr.cli.train", "Train a denoising network."),
 }
 

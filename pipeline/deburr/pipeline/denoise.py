@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ import numpy as np
 from deburr.core.arrays import Floats
 from deburr.core.cloud import PointCloud
 from deburr.core.errors import DeburrWarning, SpecError
+from deburr.core.stage import Filter
 from deburr.pipeline.execute import execute
 from deburr.pipeline.notebook import bar
 from deburr.pipeline.plan import load
@@ -72,6 +73,13 @@ def denoise(points: Any, output: str | os.PathLike[str] | None = None, **options
         result = execute(plan, cloud)
     _warn(result.report)
     return back(result.cloud)
+
+
+def denoiser(options: Mapping[str, Any]) -> Filter:
+    """The filter that `denoise` runs, with ``options``. Raises `SpecError`."""
+    stage = load([{"type": _FILTER, **options}], reads=False).stages[0]
+    assert isinstance(stage, Filter)
+    return stage
 
 
 def _file(path: str, output: str | os.PathLike[str] | None, options: dict[str, Any]) -> Path:
