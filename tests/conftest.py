@@ -17,10 +17,13 @@ from deburr.core.arrays import Floats
 from deburr.core.cloud import PointCloud
 from deburr.pipeline import report_schema
 
-# A shell starts what it puts into the background with interrupts ignored, and every process that a test starts would
-# inherit that; some tests interrupt theirs.
+# A shell starts what it puts into the background with interrupts ignored (nohup: hangups), and every process that a
+# test starts would inherit that; some tests interrupt theirs.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+for _signal in ("SIGQUIT", "SIGHUP"):
+    if hasattr(signal, _signal) and signal.getsignal(getattr(signal, _signal)) is signal.SIG_IGN:
+        signal.signal(getattr(signal, _signal), signal.SIG_DFL)
 
 DATA = Path(os.environ.get("DEBURR_DATA", Path(__file__).parent.parent.parent / "shared"))
 _REPORTS = Draft202012Validator(report_schema.schema())

@@ -32,7 +32,7 @@ SPEC = json.dumps([NOISE, "filters.outlier"])
 NEAR = json.dumps([{"type": "filters.outlier", "method": "radius", "radius": 0.6, "min_k": 3}])
 STRIPS, WIDTH = 8, 3.0
 NAMES = [f"t{number}.laz" for number in range(STRIPS)]
-KEPT = {"ledger.jsonl", "report.json", "tiles.csv", "tiles.png"}
+KEPT = {"ledger.jsonl", "report.json", "report.html", "tiles.csv", "tiles.png"}
 #: A file of more points is run in tiles.
 MEMORY = str(memory.BASE + memory.PER_POINT * 60_000)
 #: In tiles of 12 m each strip is one of two or more, and is put together of these.

@@ -70,7 +70,7 @@ def test_what_is_told_is_of_all_files(objects: Path, cli: Cli) -> None:
     out = objects / "out"
     # Maps would show all of them in one place.
     assert {path.name for path in out.iterdir()} == {
-        "a.las", "b.las", "c.las", "ledger.jsonl", "report.json", "tiles.csv"
+        "a.las", "b.las", "c.las", "ledger.jsonl", "report.html", "report.json", "tiles.csv"
     }  # fmt: skip
     with open(out / "tiles.csv", newline="") as file:
         rows = list(csv.DictReader(file))

@@ -339,7 +339,7 @@ def test_a_pipe_or_a_link_in_the_place_of_the_ledger(name: str, kind: str, place
 def test_links_that_are_planted_in_the_output_folder(place: Path, cli: Cli) -> None:
     (place / "out").mkdir()
     (place / "victim").write_text("kept")
-    planted = ["t0.las", "report.json", "tiles.csv", "tiles.png", "out.vpc"]
+    planted = ["t0.las", "report.json", "report.html", "tiles.csv", "tiles.png", "out.vpc"]
     for name in planted:
         (place / "out" / name).symlink_to(place / "victim")
     assert cli("batch", "near.json", "in", "--out", "out", "--vpc").exit_code == 0

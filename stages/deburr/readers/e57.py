@@ -59,7 +59,7 @@ class E57(Reader):
             kind = np.uint16 if len(source.scans) < 65536 else np.uint32
             dims[SCAN] = np.repeat(np.arange(1, len(source.scans) + 1, dtype=kind), [len(s) for s in source.scans])
         xyz = np.concatenate([np.zeros((0, 3)), *(scan.xyz() for scan in source.scans if len(scan))])
-        cloud = PointCloud(xyz, dims, crs=crs_of(source.root), source=source)
+        cloud = PointCloud(xyz, dims, crs=crs_of(source.root), source=source, units="metre")
         there = cloud.located & (np.asarray(dims.get("Withheld", 0)) == 0)
         warnings = []
         if not there.all():
