@@ -39,7 +39,7 @@ house: $(VENV)/.installed-dev
 	@PYTHONPATH=build/house $(BIN)/lint-imports --no-cache
 
 # The quick tests of all that computes once more on the oldest numpy that is supported, in an environment of its own.
-ON_OLD_NUMPY := core nn train readers filters writers show tiles scratch pipeline plugins batch/test_batch.py batch/test_vpc.py
+ON_OLD_NUMPY := core nn train formats readers filters writers show tiles scratch pipeline plugins batch/test_batch.py batch/test_vpc.py
 test-numpy1: .venv-numpy1/.installed
 	.venv-numpy1/bin/python $(PYTEST) -m "not slow and not alldata" $(ON_OLD_NUMPY:%=tests/%) $(PYTEST_ARGS)
 
