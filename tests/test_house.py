@@ -101,7 +101,7 @@ OF_STAGES = ("readers", "filters", "writers", "nn", "formats", "train", "plugins
 SHARED = ("deburr.core.noise", "deburr.core.stored", "deburr.core.horizon", "deburr.core.host")
 #: Names that reports, plans and clouds have for things of their own as well.
 ORDINARY = {"points", "kind", "size", "units", "scale", "offset", "method", "model", "classes", "noise", "spacing",
-            "points_left_out", "displacement_median", "displacement_max", "columns", "crs"}  # fmt: skip
+            "points_left_out", "displacement_median", "displacement_max", "columns", "crs", "width"}  # fmt: skip
 
 
 def test_no_figure_of_a_stage_is_known_by_name() -> None:
