@@ -207,9 +207,11 @@ function pick(cloud, look, canvas, [x, y], box) {
   }
   box.hidden = best < 0;
   if (best < 0) return;
-  const at = (values, i) => [0, 1, 2].map((axis) => (values[3 * i + axis] + cloud.middle[axis]).toFixed(3)).join('  ');
-  const now = cloud.before.map((value, k) => value + cloud.move[k]);
-  const rows = [['before', at(cloud.before, best)], ['after', at(now, best)], ['moved', length(cloud.moved[best])]];
+  const at = (then) => [0, 1, 2].map((axis) => {
+    const k = 3 * best + axis;
+    return (cloud.middle[axis] + cloud.before[k] + then * cloud.move[k]).toFixed(3);
+  }).join('  ');
+  const rows = [['before', at(0)], ['after', at(1)], ['moved', length(cloud.moved[best])]];
   for (const [name, column] of cloud.columns) if (column.quantity) rows.push([name, short(column.values[best])]);
   if (cloud.state[best]) rows.unshift(['', STATES[cloud.state[best]][0]]);
   box.replaceChildren(element('table', {}, ...rows.map(([name, value]) => element('tr', {},
