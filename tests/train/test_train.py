@@ -140,7 +140,16 @@ def test_bad_recipes_are_refused_in_words(tmp_path: Path, text: str, said: str) 
         read_recipe(str(path))
 
 
+@pytest.fixture
+def few_frozen_scenes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Validation on one scene of each kind."""
+    monkeypatch.setattr("deburr.train.validate.SCENES", 1)
+    monkeypatch.setattr("deburr.train.validate.SCANS", 2)
+    monkeypatch.setattr("deburr.train.validate.FIRST_SEED", 2**40 + 1)
+
+
 @pytest.mark.slow
+@pytest.mark.usefixtures("few_frozen_scenes")
 def test_a_short_run_writes_weights_and_goes_on(tmp_path: Path) -> None:
     recipe: dict[str, Any] = {
         "output": str(tmp_path / "w.safetensors"),
@@ -149,7 +158,7 @@ def test_a_short_run_writes_weights_and_goes_on(tmp_path: Path) -> None:
         "channels": 16,
         "seed": 5,
     }
-    recipe |= {"landscape_share": 0.8, "layers": 2, "heads": 2, "batch": 1}
+    recipe |= {"landscape_share": 0.8, "layers": 2, "heads": 2, "batch": 1, "most": 3000}
     path = tmp_path / "train.json"
     path.write_text(json.dumps(recipe))
     first = deburr.train.run(str(path))
@@ -195,7 +204,7 @@ def test_a_resumed_run_ends_as_one_that_was_not_interrupted(
         "landscape_share": 1,
         "second_pass": 1,
     }
-    small |= {"landscape_noise": [0.3, 0.5], "validate_every": 2, "kernels": kernels}
+    small |= {"landscape_noise": [0.3, 0.5], "validate_every": 2, "kernels": kernels, "most": 2000}
     for name in ("whole", "parts"):
         path = tmp_path / f"{name}.json"
         path.write_text(json.dumps({"output": str(tmp_path / f"{name}.safetensors"), **small}))

@@ -41,7 +41,7 @@ def files(draw: st.DrawFn) -> bytes:
     """Scans of every kind of coordinates, with and without pose, and fields of every kind."""
     random = np.random.default_rng(draw(st.integers(0, 999)))
     scans, poses = [], []
-    for _ in range(draw(st.integers(1, 3))):
+    for _ in range(draw(st.integers(0, 3))):
         count = draw(st.integers(0, 80))
         local = random.uniform(-20, 20, (3, count))
         kind = draw(st.sampled_from(["single", "double", "steps", "spherical"]))

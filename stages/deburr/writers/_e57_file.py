@@ -148,4 +148,6 @@ def parts(source: E57Source, cloud: PointCloud) -> Iterator[Ints]:
     """The rows of ``cloud`` that are of each scan, in their order."""
     scan = np.searchsorted(source.ends, cloud.rows, side="right")
     order = np.argsort(scan, kind="stable")
-    yield from np.split(order, np.searchsorted(scan[order], np.arange(1, len(source.scans))))
+    for number in range(len(source.scans)):
+        begin, end = np.searchsorted(scan[order], (number, number + 1))
+        yield order[begin:end]
