@@ -10,7 +10,7 @@ JOBS ?= auto
 SPREAD := -n $(JOBS) --maxprocesses 4 --dist loadfile
 PYTEST := -m pytest $(SPREAD)
 
-.PHONY: demo test check house test-numpy1 test-pdal test-browser test-cloudcompare fuzz clean
+.PHONY: demo test check house test-numpy1 test-long test-pdal test-browser test-cloudcompare fuzz clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/.installed
@@ -24,13 +24,17 @@ test: $(VENV)/.installed-dev
 	@$(MAKE) --no-print-directory house
 	$(BIN)/python $(PYTEST) $(PYTEST_ARGS)
 
+# The tests that take a minute or more and try more of what shorter ones try: many tilings, many interrupts, large files.
+test-long: $(VENV)/.installed-dev
+	$(BIN)/python $(PYTEST) -m long $(PYTEST_ARGS)
+
 # What is soon said: style, types, imports, and the tests of the core.
 check: $(VENV)/.installed-dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy stages pipeline plugins tests benchmarks
 	@$(MAKE) --no-print-directory house
-	$(BIN)/python $(PYTEST) -m "not slow and not alldata" tests/core tests/show tests/test_house.py tests/test_imports.py \
+	$(BIN)/python $(PYTEST) -m "not slow and not long and not alldata" tests/core tests/show tests/test_house.py tests/test_imports.py \
 		tests/pipeline/test_spec.py tests/pipeline/test_plan.py tests/test_contract.py $(PYTEST_ARGS)
 
 # Who may import whom. The source roots are merged as they are where deburr is installed: import-linter wants one package.
@@ -41,7 +45,7 @@ house: $(VENV)/.installed-dev
 # The quick tests of all that computes once more on the oldest numpy that is supported, in an environment of its own.
 ON_OLD_NUMPY := core nn train formats readers filters writers show tiles scratch pipeline plugins batch/test_batch.py batch/test_vpc.py
 test-numpy1: .venv-numpy1/.installed
-	.venv-numpy1/bin/python $(PYTEST) -m "not slow and not alldata" $(ON_OLD_NUMPY:%=tests/%) $(PYTEST_ARGS)
+	.venv-numpy1/bin/python $(PYTEST) -m "not slow and not long and not alldata" $(ON_OLD_NUMPY:%=tests/%) $(PYTEST_ARGS)
 
 # The tests on real PDAL, Debian 11's, which is fetched once into .pdal; skipped, loudly, where it is not to be had.
 test-pdal: .venv-numpy1/.installed

@@ -88,7 +88,7 @@ def test_small_files(data_dir: Path, tmp_path: Path, name: str) -> None:
     check(data_dir, name, tmp_path)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.alldata
 @pytest.mark.parametrize("name", LARGE)
 def test_large_files(data_dir: Path, tmp_path: Path, name: str) -> None:

@@ -190,7 +190,7 @@ def test_a_worker_that_is_killed_costs_a_try(place: Place, undisturbed: Place) -
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("seed", [1])
+@pytest.mark.parametrize("seed", [1, *(pytest.param(seed, marks=pytest.mark.long) for seed in (2, 3, 4))])
 def test_killed_at_ten_random_moments_and_run_again(place: Place, undisturbed: Place, seed: int) -> None:
     moments = random.Random(seed)
     ledger = place.folder / "out" / "ledger.jsonl"
@@ -377,7 +377,7 @@ def garbage(path: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("more", [(), CUT], ids=["files", "tiles"])
+@pytest.mark.parametrize("more", [(), pytest.param(CUT, marks=pytest.mark.long)], ids=["files", "tiles"])
 def test_a_file_that_is_cut_off_fails_alone(place: Place, undisturbed: Place, more: tuple[str, ...]) -> None:
     bad = place.folder / "in" / "t3.laz"
     good = bad.read_bytes()
@@ -470,7 +470,7 @@ def test_two_runs_into_one_folder(place: Place, undisturbed: Place) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("more", [(), CUT], ids=["files", "tiles"])
+@pytest.mark.parametrize("more", [(), pytest.param(CUT, marks=pytest.mark.long)], ids=["files", "tiles"])
 def test_only_what_must_be_done_again_is(place: Place, more: tuple[str, ...]) -> None:
     def again(*words: str) -> list[str]:
         """What is done in another run, without the surveys."""

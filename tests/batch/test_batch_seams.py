@@ -177,8 +177,8 @@ def stages_of(result: Any) -> list[dict[str, Any]]:
 
 @pytest.mark.parametrize(
     ("many", "side"),
-    [(True, None), (True, 31.37), (False, None), (False, 17.9), pytest.param(True, 3.9, marks=pytest.mark.slow),
-     pytest.param(False, 1.93, marks=pytest.mark.slow)],
+    [(True, None), (True, 31.37), (False, None), (False, 17.9), pytest.param(True, 3.9, marks=pytest.mark.long),
+     pytest.param(False, 1.93, marks=pytest.mark.long)],
 )  # fmt: skip
 def test_no_seams(many: bool, side: float | None, road: Road, one_file: Road, tmp_path: Path) -> None:
     from deburr.batch.outputs import stages_of as merged_stages
@@ -272,8 +272,6 @@ def test_what_a_batch_did_a_batch_undoes(road: Road, tmp_path: Path) -> None:
         assert (tmp_path / "back" / path.name).read_bytes() == path.read_bytes()
 
 
-@pytest.mark.alldata
-@pytest.mark.slow
 def beside_the_border(path: Path, folder: Path) -> Path:
     """The part of a file of AHN3 that lies within 40 m of the border between the two, 90 m of it."""
     import laspy
@@ -285,6 +283,8 @@ def beside_the_border(path: Path, folder: Path) -> Path:
     return folder / path.name
 
 
+@pytest.mark.alldata
+@pytest.mark.long
 def test_two_airborne_files_are_cleaned_as_one(data_dir: Path, cli: Cli, tmp_path: Path) -> None:
     folder = data_dir / "data" / "lidar"
     files = [beside_the_border(folder / f"3dfier_ahn3_cropped_{number}.laz", tmp_path) for number in (1, 2)]
@@ -433,7 +433,7 @@ def test_nothing_is_lost(small_tiles: None, tmp_path: Path) -> None:
         check_nothing_lost(seed, tmp_path / str(seed))
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("part", range(8))
 def test_nothing_is_lost_in_a_thousand_tilings(part: int, small_tiles: None, tmp_path: Path) -> None:
     for seed in range(1000 + 25 * part, 1025 + 25 * part):

@@ -119,7 +119,7 @@ def table(capsys: pytest.CaptureFixture[str], *arguments: str) -> dict[str, Any]
     return found
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_memory(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     found = table(
         capsys, "memory", "--points", "60000", "--small", "3000", "--memory", "800MB", "--folder", str(tmp_path)
@@ -130,7 +130,7 @@ def test_memory(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_scaling(capsys: pytest.CaptureFixture[str]) -> None:
     found = table(capsys, "scaling", "--files", "2", "--points", "1500", "--rounds", "1")
     runs = [run for each in found["runs"].values() for run in each]
@@ -140,7 +140,7 @@ def test_scaling(capsys: pytest.CaptureFixture[str]) -> None:
     assert found["ratios"]["1 worker, 1 thread"] == 1
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_tiles(capsys: pytest.CaptureFixture[str]) -> None:
     sizes = ("--counts", "2", "3", "--points", "300", "--most-spd", "2", "--large", "2", "--large-points", "500")
     found = table(capsys, "tiles", *sizes, "--engines", "dask")["rows"]
@@ -159,7 +159,7 @@ def test_tiles(capsys: pytest.CaptureFixture[str]) -> None:
     assert found[0]["points"] == found[2]["points"]
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_halo(capsys: pytest.CaptureFixture[str]) -> None:
     found = table(capsys, "halo", "--points", "6000", "--sizes", "1500", "6000")
     for row in found["sizes"]:

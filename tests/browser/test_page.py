@@ -161,6 +161,30 @@ def test_a_section_can_be_drawn(opened: Open, report: Path) -> None:
     assert heights[1] < min(heights[0], heights[2]) - 20
 
 
+def test_what_is_up_can_be_chosen(opened: Open, tmp_path: Path) -> None:
+    """Of a camera, y leads down: its floor is below, and above where y is said to lead up."""
+    random = np.random.default_rng(3)
+    floor = np.column_stack([random.uniform(-1, 1, 3000), np.full(3000, 0.4), random.uniform(1.2, 3, 3000)])
+    ball = random.normal(0, 0.03, (100, 3)) + [0, -0.4, 2]
+    cloud = PointCloud(np.concatenate([floor, ball]), {})
+    page.write(tmp_path / "page.html", "camera", of_run(cloud), facts.of_cloud(cloud))
+    driver = opened(tmp_path / "page.html")
+    choice = driver.find_element("id", "up")
+    assert choice.get_property("value") == "-y"
+
+    def below() -> float:
+        """The share of what is drawn in a section that lies in the lower half."""
+        rows = drawn(press(driver, "3"))[60:-60].sum(axis=1)
+        return float(rows[len(rows) // 2 :].sum() / rows.sum())
+
+    assert below() > 0.7
+    driver.execute_script("arguments[0].value = 'y'; arguments[0].dispatchEvent(new Event('change'))", choice)
+    assert below() < 0.3
+    press(driver, "u")
+    assert choice.get_property("value") == "-y"
+    assert not [line for line in driver.get_log("browser") if line["level"] == "SEVERE"]
+
+
 def test_what_stands_beside(opened: Open, report: Path) -> None:
     driver = opened(report)
     panel = driver.find_element("id", "panel").text

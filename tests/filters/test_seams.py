@@ -300,7 +300,7 @@ def test_settled_only_in_part_by_the_stage_before() -> None:
     check_seams([Doubt(), *chain("removed, then measured")], cloud, boxes_of(cloud, (0.0, 0.0), 3), 0.5)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("side", [90.0])
 def test_two_neighbouring_airborne_tiles_are_as_if_they_were_one(data_dir: Path, side: float) -> None:
     parts = [load([str(data_dir / "data" / "lidar" / f"3dfier_ahn3_cropped_{i}.laz")]).reader for i in (1, 2)]

@@ -48,7 +48,7 @@ def check(filters: list[Filter], cloud: PointCloud, boxes: Any, halo: float, spa
     return whole, figures, done
 
 
-@pytest.mark.parametrize("tiles", [1, 2, 4, 8])
+@pytest.mark.parametrize("tiles", [1, 2, 4, pytest.param(8, marks=pytest.mark.long)])
 @pytest.mark.parametrize("noise", [0.02, 0.15], ids=["one step", "two steps"])
 def test_tiles_leave_no_seam(tiles: int, noise: float) -> None:
     # Of many small tiles each reads nearly all.

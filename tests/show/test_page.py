@@ -7,6 +7,7 @@ import json
 import re
 import zlib
 from html.parser import HTMLParser
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ import pytest
 
 from deburr.core.arrays import Dims, Floats
 from deburr.core.cloud import PointCloud
+from deburr.pipeline import run
 from deburr.show.page import facts, page
 from deburr.show.page.pack import Packed, pack
 from deburr.show.page.scene import BOTH, GONE, NEW, chosen, of_run, of_two
@@ -97,6 +99,21 @@ def test_small_things_survive() -> None:
     # And no part of the ground is bare: 100 cells of 200 points or so.
     cells = np.floor(ground[rows[rows < 1_000_000], :2] / 10).astype(int)
     assert np.bincount(10 * cells[:, 0] + cells[:, 1], minlength=100).min() > 150
+
+
+@pytest.mark.parametrize(
+    ("place", "up"), [((0, 0, 2), "-y"), ((0, 0, -2), "z"), ((500_000, 5_400_000, 2), "z"), ((9, 0, 2), "z")]
+)
+def test_what_a_camera_sees_stands_upright(place: tuple[float, float, float], up: str) -> None:
+    """What lies in front of the origin, on both sides of z, is in a camera's frame, whose y leads down."""
+    xyz = np.random.default_rng(0).uniform(-1, 1, (500, 3)) + place
+    assert of_run(PointCloud(xyz, {})).up == up
+
+
+@pytest.mark.parametrize(("name", "up"), [("pcl_kinect_table.pcd", "-y"), ("stanford_bunny_scan.pts", "z")])
+def test_what_is_up_in_real_clouds(data_dir: Path, name: str, up: str) -> None:
+    cloud = run([str(data_dir / "data" / "real" / name)]).cloud
+    assert of_run(cloud).up == up
 
 
 def test_few_points_are_all_shown() -> None:

@@ -189,8 +189,8 @@ def test_it_needs_weights_to_start_from_and_files(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_a_short_run_tunes_and_tells_no_file_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("deburr.train.validate.validate", lambda model: [])
+@pytest.mark.usefixtures("few_frozen_scenes")
+def test_a_short_run_tunes_and_tells_no_file_name(tmp_path: Path) -> None:
     LasWriter(filename=str(tmp_path / "secret.laz")).write(PointCloud(slope()))
     path = written(tmp_path, networks=["score"], learning_rate=2e-4, solids=1, landscape_share=1)
     card = deburr.train.run(str(path), init="bundled")

@@ -140,14 +140,6 @@ def test_bad_recipes_are_refused_in_words(tmp_path: Path, text: str, said: str) 
         read_recipe(str(path))
 
 
-@pytest.fixture
-def few_frozen_scenes(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Validation on one scene of each kind."""
-    monkeypatch.setattr("deburr.train.validate.SCENES", 1)
-    monkeypatch.setattr("deburr.train.validate.SCANS", 2)
-    monkeypatch.setattr("deburr.train.validate.FIRST_SEED", 2**40 + 1)
-
-
 @pytest.mark.slow
 @pytest.mark.usefixtures("few_frozen_scenes")
 def test_a_short_run_writes_weights_and_goes_on(tmp_path: Path) -> None:
@@ -188,13 +180,13 @@ def test_a_short_run_writes_weights_and_goes_on(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("few_frozen_scenes")
 @pytest.mark.parametrize("kernels", ["torch", "compiled"])
 def test_a_resumed_run_ends_as_one_that_was_not_interrupted(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kernels: str
 ) -> None:
     if kernels == "compiled" and shutil.which("cc") is None:
         pytest.skip("no C compiler")
-    monkeypatch.setattr("deburr.train.validate.validate", lambda model: [])
     small: dict[str, Any] = {
         "steps": 6,
         "channels": 16,
@@ -233,8 +225,8 @@ def test_a_resumed_run_ends_as_one_that_was_not_interrupted(
 
 
 @pytest.mark.slow
-def test_scenes_are_prepared_and_learnt_from(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("deburr.train.validate.validate", lambda model: [])
+@pytest.mark.usefixtures("few_frozen_scenes")
+def test_scenes_are_prepared_and_learnt_from(tmp_path: Path) -> None:
     recipe: dict[str, Any] = {
         "output": str(tmp_path / "w.safetensors"),
         "steps": 2,

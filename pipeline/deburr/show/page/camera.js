@@ -2,9 +2,22 @@
 
 const ANGLE = Math.PI / 4;
 
+// What is up in the file -> the axes of the frame in which one looks around: to the right, ahead, up.
+const UPS = {
+  z: [[1, 0, 0], [0, 1, 0], [0, 0, 1]], '-z': [[1, 0, 0], [0, -1, 0], [0, 0, -1]],
+  y: [[1, 0, 0], [0, 0, -1], [0, 1, 0]], '-y': [[1, 0, 0], [0, 0, 1], [0, -1, 0]],
+  x: [[0, 1, 0], [0, 0, 1], [1, 0, 0]], '-x': [[0, -1, 0], [0, 0, 1], [-1, 0, 0]],
+};
+
 class Camera {
-  constructor(size) {
+  constructor(size, up) {
     this.size = size;
+    this.stand(up);
+  }
+
+  // With `up` (a name of UPS) upwards, and all in view.
+  stand(up) {
+    this.frame = UPS[up];
     this.fit();
   }
 
@@ -24,9 +37,14 @@ class Camera {
 
   axes() {
     const [cy, sy, cp, sp] = [Math.cos(this.yaw), Math.sin(this.yaw), Math.cos(this.pitch), Math.sin(this.pitch)];
-    const ahead = [-sy * cp, cy * cp, -sp];
-    const right = [cy, sy, 0];
+    const ahead = this.world([-sy * cp, cy * cp, -sp]);
+    const right = this.world([cy, sy, 0]);
     return {ahead, right, up: cross(right, ahead)};
+  }
+
+  // A direction of the frame, in the file.
+  world(direction) {
+    return this.frame.map((axis, i) => times(axis, direction[i])).reduce(plus);
   }
 
   // Half of what is seen in height, at the target.

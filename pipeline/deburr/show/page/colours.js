@@ -32,7 +32,7 @@ function table(stops) {
 function waysToColour(cloud) {
   const ways = new Map();
   if (cloud.columns.has('red')) ways.set('colour (RGB)', (bytes) => byColour(cloud, bytes));
-  ways.set('height', (bytes) => byValue(heights(cloud), bytes, RAMP, unit, false));
+  ways.set('height', (bytes) => byValue(heights(cloud, UPS[cloud.up][2]), bytes, RAMP, unit, false));
   if (cloud.moved.some((value) => value > 0)) {
     ways.set('movement', (bytes) => byValue(cloud.moved, bytes, HEAT, unit, true));
   }
@@ -48,9 +48,9 @@ function waysToColour(cloud) {
   return ways;
 }
 
-function heights(cloud) {
+function heights(cloud, up) {
   const found = new Float64Array(cloud.n);
-  for (let i = 0; i < cloud.n; i++) found[i] = cloud.before[3 * i + 2] + cloud.middle[2];
+  for (let i = 0; i < cloud.n; i++) found[i] = dot(up, [0, 1, 2].map((axis) => cloud.before[3 * i + axis] + cloud.middle[axis]));
   return found;
 }
 

@@ -60,5 +60,5 @@ function points(n, scene, columns) {
   }
   const size = Math.max(...low.map((value, axis) => high[axis] - value), 1e-9);
   const state = Uint8Array.from(columns.get('state').values);
-  return {n, scene, columns, before, move, moved, state, middle, low, high, size: n ? size : 1};
+  return {n, scene, columns, before, move, moved, state, middle, low, high, size: n ? size : 1, up: scene.up};
 }

@@ -1,6 +1,6 @@
 // Puts it together: the view, its controls, and what a key or a click does.
 
-const KEYS = 'f: all · t: from above · e: shading · + −: size of points · 3: section';
+const KEYS = 'f: all · u: what is up · t: from above · e: shading · + −: size of points · 3: section';
 const BOTH = 'space: before or after · 2: wiper · ';
 
 function control(kind, id, text, options = {}) {
@@ -16,7 +16,7 @@ async function view(stage, facts) {
   const cloud = await unpack(told.scene);
   const canvas = stage.appendChild(element('canvas', {id: 'view', tabIndex: 0}));
   canvas.setAttribute('aria-label', `${short(cloud.n)} points in three dimensions`);
-  const camera = new Camera(cloud.size);
+  const camera = new Camera(cloud.size, cloud.up);
   const drawing = new Drawing(canvas, cloud);
   const look = {camera, share: 1, wiper: null, size: cloud.n > 150000 ? 2 : 3, lighting: 1.2, slab: null, ground: [255, 255, 255]};
   const bar = stage.appendChild(element('div', {className: 'scale'}, element('i'), element('span')));
@@ -49,7 +49,7 @@ async function view(stage, facts) {
       control('button', 'wiper', 'wiper')) : null,
     element('span', {className: 'group'}, control('select', 'colour', 'colour by'), range('size', 'points', 1, 12, look.size),
       control('button', 'lighting', 'shading')),
-    element('span', {className: 'group'}, control('button', 'fit', 'all'), control('button', 'top', 'from above'),
+    element('span', {className: 'group'}, control('button', 'fit', 'all'), control('select', 'up', 'up'), control('button', 'top', 'from above'),
       control('button', 'section', 'section'), control('button', 'draw', 'draw a section')),
     element('span', {className: 'group', id: 'slab', hidden: true}, range('thickness', 'thickness', 0, 1, 0.5),
       range('across', 'move', -1, 1, 0), element('span', {id: 'slab-said', className: 'word'}), control('button', 'leave', 'leave')));
@@ -115,7 +115,16 @@ async function view(stage, facts) {
     camera.fit();
     render();
   };
-  const section = () => setSlab(bestSlab(cloud, facts.section));
+  const section = () => setSlab(bestSlab(cloud, facts.section, camera.frame));
+  const stand = (up) => {
+    cloud.up = up;
+    byId('up').value = up;
+    camera.stand(up);
+    setSlab(null);
+    colour(byId('colour').value);
+  };
+  const names = Object.keys(UPS);
+  const next = () => stand(names[(names.indexOf(cloud.up) + 1) % names.length]);
   let stop = null;
   const draw = () => {
     if (stop) stop();
@@ -138,6 +147,7 @@ async function view(stage, facts) {
   on('size', 'input', (event) => resize(Number(event.target.value)));
   on('lighting', 'click', shade);
   on('fit', 'click', all);
+  on('up', 'change', (event) => stand(event.target.value));
   on('top', 'click', above);
   on('section', 'click', section);
   on('draw', 'click', draw);
@@ -159,10 +169,12 @@ async function view(stage, facts) {
     say();
   });
   byId('section').disabled = !facts.section;
+  byId('up').append(...names.map((name) => element('option', {value: name, textContent: name})));
+  byId('up').value = cloud.up;
   byId('colour').append(...[...ways.keys()].map((name) => element('option', {value: name, textContent: name})));
   document.addEventListener('keydown', (event) => {
     if (['INPUT', 'SELECT'].includes(event.target.tagName) && event.key !== ' ') return;
-    const acts = {' ': both && toggle, 1: both && toggle, 2: both && wipe, 3: facts.section && section, f: all, t: above, e: shade,
+    const acts = {' ': both && toggle, 1: both && toggle, 2: both && wipe, 3: facts.section && section, f: all, u: next, t: above, e: shade,
       '+': () => resize(1.25 * look.size), '-': () => resize(0.8 * look.size)};
     if (!acts[event.key]) return;
     event.preventDefault();

@@ -43,7 +43,7 @@ def html(title: str, scene: Scene | None, facts: Mapping[str, Any]) -> str:
     told: dict[str, Any] = {"title": title, "facts": dict(facts), "scene": None}
     if scene is not None:
         packed = pack(scene)
-        told["scene"] = {"points": len(scene.before), "total": scene.total, "paired": scene.paired,
+        told["scene"] = {"points": len(scene.before), "total": scene.total, "paired": scene.paired, "up": scene.up,
                          "columns": packed.columns, "data": packed.data}  # fmt: skip
     assets = files(__package__)
     style = assets.joinpath(_STYLE).read_text(encoding="utf-8")

@@ -29,6 +29,9 @@ _OFFERED = 12
 _COLOURS = ("Red", "Green", "Blue")
 _NOT_OFFERED = (*_COLOURS, "OriginalX", "OriginalY", "OriginalZ")
 
+#: A camera sees no further aside than so many times ahead.
+_SIGHT = 1.5
+
 #: What became of a point: it is in both, was removed, or is new.
 BOTH, GONE, NEW = 0, 1, 2
 
@@ -52,6 +55,14 @@ class Scene:
     colours: npt.NDArray[np.uint8] | None = None
     total: int = 0
     paired: bool = True
+
+    @property
+    def up(self) -> str:
+        """Which way is up: z, or -y of a camera at the origin that looks along z, in whose frame y leads down."""
+        away = np.abs(self.before[:, :2]).max(axis=1, initial=0.0)
+        ahead = float(np.mean(away < _SIGHT * self.before[:, 2])) if len(self.before) else 0.0
+        both = (self.before.min(axis=0, initial=0.0) < 0) & (self.before.max(axis=0, initial=0.0) > 0)
+        return "-y" if ahead > 0.99 and both[:2].all() else "z"
 
 
 def of_run(cloud: PointCloud, read: PointCloud | None = None, most: int = MOST) -> Scene:

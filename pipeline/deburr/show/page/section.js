@@ -1,9 +1,9 @@
-// A slab through the cloud, seen from its side; drawn as a line in plan, moved across itself.
+// An upright slab through the cloud, seen from its side; drawn as a line in plan, moved across itself.
 
 class Slab {
-  constructor(middle, along, width, thickness) {
-    this.along = unitOf([along[0], along[1], 0]);
-    this.normal = [-this.along[1], this.along[0], 0];
+  constructor(up, middle, along, width, thickness) {
+    this.along = unitOf(minus(along, times(up, dot(along, up))));
+    this.normal = cross(up, this.along);
     Object.assign(this, {middle, width, thickness});
   }
 
@@ -12,14 +12,22 @@ class Slab {
   }
 
   face(camera) {
-    camera.face(Math.atan2(this.along[1], this.along[0]), 0, this.width, this.middle);
+    const [right, ahead] = camera.frame;
+    camera.face(Math.atan2(dot(this.along, ahead), dot(this.along, right)), 0, this.width, this.middle);
   }
 }
 
-// The slab that shows the most, as it was found when the page was made.
-function bestSlab(cloud, found) {
+// The slab that shows the most, as it was found when the page was made, for z upwards; else one through the middle,
+// along the wider side.
+function bestSlab(cloud, found, frame) {
   if (!found) return null;
-  return new Slab(minus(found.center, cloud.middle), found.along, found.width, found.thickness);
+  const [right, ahead, up] = frame;
+  if (Math.abs(up[2]) === 1) {
+    return new Slab(up, minus(found.center, cloud.middle), [found.along[0], found.along[1], 0], found.width, found.thickness);
+  }
+  const width = (axis) => Math.abs(dot(axis, minus(cloud.high, cloud.low)));
+  const along = width(right) < width(ahead) ? ahead : right;
+  return new Slab(up, [0, 0, 0], along, 1.05 * width(along), found.thickness);
 }
 
 // Lets the user draw a line over a view from above; calls `done` with a slab, or null where there was no line.
@@ -30,7 +38,9 @@ function drawSlab(stage, camera, cloud, thickness, done) {
   line.className = 'cut';
   const place = ([x, y]) => {
     const step = (2 * camera.half) / sheet.clientHeight;
-    return [camera.target[0] + (x - sheet.clientWidth / 2) * step, camera.target[1] - (y - sheet.clientHeight / 2) * step];
+    const {right, up} = camera.axes();
+    const aside = plus(times(right, (x - sheet.clientWidth / 2) * step), times(up, (sheet.clientHeight / 2 - y) * step));
+    return plus(camera.target, aside);
   };
   let start = null;
   sheet.addEventListener('pointerdown', (event) => {
@@ -48,8 +58,7 @@ function drawSlab(stage, camera, cloud, thickness, done) {
     const width = Math.hypot(...minus(b, a));
     sheet.remove();
     if (!start || width < 1e-3 * cloud.size) return done(null);
-    const middle = [...times(plus(a, b), 0.5), camera.target[2]];
-    return done(new Slab(middle, minus(b, a), width, thickness || 0.02 * width));
+    return done(new Slab(camera.frame[2], times(plus(a, b), 0.5), minus(b, a), width, thickness || 0.02 * width));
   });
   return () => sheet.remove();
 }
