@@ -165,7 +165,7 @@ def test_what_is_up_can_be_chosen(opened: Open, tmp_path: Path) -> None:
     """Of a camera, y leads down: its floor is below, and above where y is said to lead up."""
     random = np.random.default_rng(3)
     floor = np.column_stack([random.uniform(-1, 1, 3000), np.full(3000, 0.4), random.uniform(1.2, 3, 3000)])
-    ball = random.normal(0, 0.03, (100, 3)) + [0, -0.4, 2]
+    ball = random.normal([0, -0.4, 2], 0.03, (100, 3))
     cloud = PointCloud(np.concatenate([floor, ball]), {})
     page.write(tmp_path / "page.html", "camera", of_run(cloud), facts.of_cloud(cloud))
     driver = opened(tmp_path / "page.html")
