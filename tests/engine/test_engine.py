@@ -224,13 +224,14 @@ def test_another_death_is_told_by_its_name(how: dict[str, int], cause: str, tmp_
 
 
 @pytest.mark.parametrize(
-    ("sent", "cause"),
+    ("task", "sent", "cause"),
     [
-        (signal.SIGXCPU, "(signal SIGXCPU: its processor time is used up); raise the limit (ulimit -t)"),
-        (signal.SIGHUP, "(signal 1, SIGHUP: it was told to end)"),
+        ("tidy", signal.SIGXCPU, "(signal SIGXCPU: its processor time is used up); raise the limit (ulimit -t)"),
+        ("tidy", signal.SIGHUP, "(signal 1, SIGHUP: it was told to end)"),
+        ("absorbed", signal.SIGTERM, "(exit code 1)"),
     ],
 )
-def test_a_worker_that_is_told_to_end_clears_away(sent: signal.Signals, cause: str, tmp_path: Path) -> None:
+def test_a_worker_that_is_told_to_end_clears_away(task: str, sent: signal.Signals, cause: str, tmp_path: Path) -> None:
     def send() -> None:
         for _ in range(3):
             half = _wait(lambda: (tmp_path / "a.half").exists() and (tmp_path / "a.half").read_text())
@@ -239,7 +240,7 @@ def test_a_worker_that_is_told_to_end_clears_away(sent: signal.Signals, cause: s
 
     sender = Thread(target=send)
     sender.start()
-    (one,) = run([{"id": "a", "folder": str(tmp_path)}], "chores:tidy", workers=2)
+    (one,) = run([{"id": "a", "folder": str(tmp_path)}], f"chores:{task}", workers=2)
     sender.join()
     assert one.error is not None
     assert cause in one.error

@@ -24,6 +24,7 @@ from deburr.cli import commands
 from deburr.cli import streams as _streams
 from deburr.cli.shared import asks_for_json
 from deburr.core.errors import DeburrError
+from deburr.core.interrupts import ask, repeated
 
 #: The exit code of what was interrupted.
 _INTERRUPTED = 130
@@ -167,8 +168,10 @@ class _interruptible:
     def __init__(self) -> None:
         self._before: dict[int, Any] = {}
         self._last = -inf
+        self._repeated = repeated(KeyboardInterrupt, self._again)
 
     def __enter__(self) -> None:
+        self._repeated.__enter__()
         for name in _ENDING:
             number = getattr(signal, name, None)
             if number is not None and signal.getsignal(number) in (signal.SIG_DFL, signal.default_int_handler):
@@ -176,6 +179,7 @@ class _interruptible:
                     self._before[number] = signal.signal(number, self._interrupt)
 
     def __exit__(self, *_: object) -> None:
+        self._repeated.__exit__(None, None, None)
         for number, handler in self._before.items():
             signal.signal(number, handler)
 
@@ -184,6 +188,10 @@ class _interruptible:
         same, self._last = now - self._last < _SAME, now
         if not same:
             raise KeyboardInterrupt
+
+    def _again(self) -> None:
+        self._last = -inf
+        ask(signal.SIGINT)
 
 
 def _as_pdal(ctx: click.Context, option: click.Parameter, value: Any) -> None:

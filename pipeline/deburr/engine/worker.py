@@ -14,12 +14,14 @@ import traceback
 from _thread import interrupt_main
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from functools import partial
 from importlib import import_module
 from queue import SimpleQueue
 from threading import Thread
 from typing import Any
 
 from deburr.core.errors import DeburrError
+from deburr.core.interrupts import ask, repeated
 from deburr.engine.channel import Channel, of_worker, wait
 
 Function = Callable[[dict[str, Any]], Mapping[str, Any]]
@@ -72,7 +74,7 @@ def main(parent: int) -> None:
             signal.signal(getattr(signal, name), lambda number, _: sys.exit(128 + number))
     pipe = of_worker()
     # Nobody waits for an answer any more: nothing to make words about.
-    with suppress(OSError):
+    with repeated(SystemExit, partial(ask, signal.SIGTERM)), suppress(OSError):
         _serve(pipe, parent)
 
 

@@ -1,13 +1,14 @@
-"""Work that an interrupt must not tear apart: it is held back until the work is done, and comes then."""
+"""Work that an interrupt must not tear apart, and interrupts that must not get lost."""
 
 from __future__ import annotations
 
 import signal
 import sys
-from collections.abc import Iterator
+from _thread import interrupt_main
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from importlib import import_module
-from threading import current_thread, main_thread
+from threading import Timer, current_thread, main_thread
 from types import ModuleType
 from typing import Any
 
@@ -41,6 +42,42 @@ def held() -> Iterator[None]:
             signal.signal(number, handler)
         for early, frame in came[:1]:
             before[signal.Signals(early)](early, frame)
+
+
+#: Seconds after which an interrupt that was lost comes again: who lost it has gone on by then.
+_SOON = 0.02
+
+
+@contextmanager
+def repeated(kind: type[BaseException], again: Callable[[], None]) -> Iterator[None]:
+    """Within the block, ``again`` is called (in a thread) soon after an exception ``kind`` got lost.
+
+    What a signal handler raises while a library in C calls back into Python is told and dropped there, and the work
+    goes on as if nobody had asked it to end.
+    """
+    before = sys.unraisablehook
+
+    def hook(lost: sys.UnraisableHookArgs) -> None:
+        if not issubclass(lost.exc_type, kind):
+            before(lost)
+            return
+        timer = Timer(_SOON, again)
+        timer.daemon = True
+        timer.start()
+
+    sys.unraisablehook = hook
+    try:
+        yield
+    finally:
+        sys.unraisablehook = before
+
+
+def ask(number: signal.Signals) -> None:
+    """Have the main thread run the handler of signal ``number``; where the system can, out of whatever it waits for."""
+    if hasattr(signal, "pthread_kill"):  # not on Windows
+        signal.pthread_kill(main_thread().ident or 0, number)
+    else:
+        interrupt_main(number)
 
 
 def whole_import(name: str) -> ModuleType:

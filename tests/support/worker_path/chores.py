@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import signal
 import sys
@@ -78,3 +79,15 @@ def deaf(task: Values) -> Values:
 def loud(task: Values) -> Values:
     sys.stdout.write("x" * 100_000)
     return {"text": "y" * 3_000_000}
+
+
+def absorbed(task: Values) -> Values:
+    """`tidy`, but what a signal handler raises in the first half second is dropped by a library in C."""
+    path = Path(task["folder"]) / f"{task['id']}.half"
+    path.write_text(str(os.getpid()))
+    try:
+        ctypes.CFUNCTYPE(None)(lambda: time.sleep(0.5))()
+        time.sleep(60)
+    finally:
+        path.unlink()
+    return {}
