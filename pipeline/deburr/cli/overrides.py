@@ -7,6 +7,11 @@ from typing import Any
 
 import click
 
+#: What overrides look like, for help and manuals.
+OVERRIDES = (
+    ("--TYPE.OPTION=VALUE", "Set an option of all stages of a type: --filters.spd.noise=0.03"),
+    ("--stage.TAG.OPTION=VALUE", "Set an option of the stage with that tag."),
+)
 _OVERRIDE = re.compile(r"--([A-Za-z_]\w*\.[\w.\-]+)(?:=(.*))?", re.DOTALL)
 
 
@@ -38,9 +43,4 @@ class OverridesCommand(click.Command):
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         super().format_options(ctx, formatter)
         with formatter.section("Overrides"):
-            formatter.write_dl(
-                [
-                    ("--TYPE.OPTION=VALUE", "Set an option of all stages of a type: --filters.spd.noise=0.03"),
-                    ("--stage.TAG.OPTION=VALUE", "Set an option of the stage with that tag."),
-                ]
-            )
+            formatter.write_dl(OVERRIDES)
