@@ -42,7 +42,7 @@ def names() -> tuple[str, ...]:
 
 def own() -> tuple[str, ...]:
     """The commands that deburr brings, those of its plugins last."""
-    return (*OWN, *(point.name for point in points("deburr.commands") if point.package == "deburr"))
+    return (*OWN, *sorted(point.name for point in points("deburr.commands") if point.package == "deburr"))
 
 
 def lines() -> list[tuple[str, str]]:
