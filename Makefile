@@ -10,7 +10,7 @@ JOBS ?= auto
 SPREAD := -n $(JOBS) --maxprocesses 4 --dist loadfile
 PYTEST := -m pytest $(SPREAD)
 
-.PHONY: demo test check house docs pictures test-numpy1 test-pdal test-browser test-cloudcompare fuzz clean
+.PHONY: demo test check house docs pictures man test-numpy1 test-pdal test-browser test-cloudcompare fuzz clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/.installed
@@ -60,6 +60,10 @@ docs: .venv-docs/.installed
 	rm -rf build/docs
 	.venv-docs/bin/python -m sphinx -W --keep-going -q -d build/docs/read docs build/docs/html
 	DEBURR_REQUIRE_DOCS=1 .venv-docs/bin/python -m pytest tests/docs $(PYTEST_ARGS)
+
+# The manual page, from the commands' help.
+man: $(VENV)/.installed-dev
+	$(BIN)/python docs/manual.py
 
 # The pictures of the documentation, drawn anew in Chromium.
 pictures: $(VENV)/.installed-dev
