@@ -22,6 +22,9 @@ nitpicky = True
 nitpick_ignore_regex = [("py:.*", ".*")]
 highlight_language = "text"
 
+# Quotes around values are to be typed as they stand.
+smartquotes = False
+
 html_theme = "furo"
 html_title = f"deburr {release}"
 html_copy_source = False

@@ -91,8 +91,12 @@ def _stage_page(one: describe.Described) -> str:
         rows = [(f"`{o.name}`", plain(o.allowed), code(o.default), o.unit, plain(o.description)) for o in one.options]
         parts.append("## Options\n\n" + table(("option", "takes", "default", "unit", "what it is"), rows))
     if cls.reports:
-        told = [(f"`{name}`", _UNITS[figure.unit], _MERGED[type(figure)]) for name, figure in cls.reports.items()]
-        parts.append("## Figures in the report\n\n" + table(("figure", "unit", "of tiles"), told))
+        told = [
+            (f"`{name}`", _UNITS[figure.unit], plain(figure.words or ""), _MERGED[type(figure)])
+            for name, figure in cls.reports.items()
+        ]
+        header = ("figure", "unit", "called", "of tiles")
+        parts.append("## Figures in the report\n\n" + table(header, told))
     return "\n\n".join(parts) + "\n"
 
 
