@@ -66,7 +66,7 @@ man: $(VENV)/.installed-dev
 	$(BIN)/python docs/manual.py
 
 # The pictures of the documentation, drawn anew in Chromium.
-pictures: $(VENV)/.installed-dev
+pictures: $(VENV)/.installed-dev docs
 	PYTHONPATH=tests/support $(BIN)/python docs/pictures.py
 
 # Every door through which foreign text and files enter, with 100,000 damaged inputs each; hours.

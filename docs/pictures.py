@@ -13,13 +13,14 @@ from typing import Any
 
 import chromium
 from PIL import Image
+from selenium.webdriver.support.ui import Select, WebDriverWait
 
 from deburr.pipeline import run
 
 ROOT = Path(__file__).parent.parent
 
 #: Pixels of the window, and how many colours a picture has: so that none is larger than 150 kB.
-_WIDE, _HIGH, _COLOURS = 1180, 720, 40
+_WIDE, _HIGH, _COLOURS = 1180, 720, 96
 
 
 def main() -> None:
@@ -37,8 +38,21 @@ def main() -> None:
             _take(browser, "page")
             _press(browser, "3")
             _take(browser, "section")
+            _notebook(browser)
         finally:
             browser.quit()
+
+
+def _notebook(browser: Any) -> None:
+    """The result in the notebook, as the built site shows it."""
+    browser.get((ROOT / "build" / "docs" / "html" / "tutorials" / "python.html").as_uri())
+    frame = browser.find_element("css selector", "iframe[srcdoc]")
+    browser.execute_script("arguments[0].scrollIntoView({block: 'end'})", frame)
+    browser.switch_to.frame(frame)
+    WebDriverWait(browser, 60).until(lambda one: one.execute_script("return document.body.dataset.ready"))
+    _settle(browser)
+    browser.switch_to.default_content()
+    _save(browser, "notebook")
 
 
 def _press(browser: Any, key: str) -> None:
@@ -46,17 +60,23 @@ def _press(browser: Any, key: str) -> None:
 
 
 def _colour(browser: Any, way: str) -> None:
-    from selenium.webdriver.support.ui import Select
-
     Select(browser.find_element("id", "colour")).select_by_value(way)
 
 
 def _take(browser: Any, name: str) -> None:
-    """Save what is seen when no frame is due any more."""
+    _settle(browser)
+    _save(browser, name)
+
+
+def _settle(browser: Any) -> None:
+    """Wait until no frame is due any more."""
     frames, before = "return document.getElementById('view').dataset.frames", None
     while (now := browser.execute_script(frames)) != before:
         before = now
         time.sleep(1)
+
+
+def _save(browser: Any, name: str) -> None:
     picture = Image.open(io.BytesIO(browser.get_screenshot_as_png())).convert("RGB")
     path = ROOT / "docs" / "pictures" / f"{name}.png"
     picture.quantize(_COLOURS, dither=Image.Dither.NONE).save(path, optimize=True)

@@ -115,7 +115,8 @@ def read_recipe(path: str) -> Recipe:
 def _sentence(problem: Mapping[str, Any]) -> str:
     name = ".".join(map(str, problem["loc"]))
     if problem["type"] == "extra_forbidden":
-        return f"unknown option '{name}'{did_you_mean(name, Recipe.model_fields)}"
+        known = did_you_mean(name, Recipe.model_fields) or f"; the options are {', '.join(Recipe.model_fields)}"
+        return f"unknown option '{name}'{known}"
     if problem["type"] == "missing":
         return f"option '{name}' is missing; give it"
     if problem["type"] == "value_error":
