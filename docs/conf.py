@@ -29,6 +29,7 @@ html_theme = "furo"
 html_title = f"deburr {release}"
 html_copy_source = False
 html_show_sphinx = False
+html_show_copyright = False
 
 myst_enable_extensions = ["deflist"]
 myst_heading_anchors = 3
