@@ -10,7 +10,7 @@ JOBS ?= auto
 SPREAD := -n $(JOBS) --maxprocesses 4 --dist loadfile
 PYTEST := -m pytest $(SPREAD)
 
-.PHONY: demo test check house test-numpy1 test-long test-pdal test-browser test-cloudcompare fuzz clean
+.PHONY: demo test check house docs pictures man test-long test-numpy1 test-pdal test-browser test-cloudcompare fuzz clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/.installed
@@ -20,7 +20,7 @@ demo: $(VENV)/.installed
 test: $(VENV)/.installed-dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy stages pipeline plugins tests benchmarks
+	$(BIN)/mypy stages pipeline plugins tests benchmarks docs
 	@$(MAKE) --no-print-directory house
 	$(BIN)/python $(PYTEST) $(PYTEST_ARGS)
 
@@ -32,7 +32,7 @@ test-long: $(VENV)/.installed-dev
 check: $(VENV)/.installed-dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy stages pipeline plugins tests benchmarks
+	$(BIN)/mypy stages pipeline plugins tests benchmarks docs
 	@$(MAKE) --no-print-directory house
 	$(BIN)/python $(PYTEST) -m "not slow and not long and not alldata" tests/core tests/show tests/test_house.py tests/test_imports.py \
 		tests/pipeline/test_spec.py tests/pipeline/test_plan.py tests/test_contract.py $(PYTEST_ARGS)
@@ -59,12 +59,26 @@ test-browser: $(VENV)/.installed-dev
 test-cloudcompare: $(VENV)/.installed-dev
 	tests/cloudcompare/run.sh $(BIN)/python $(PYTEST_ARGS)
 
+# The documentation as a site in build/docs/html, without a warning, its links and its notebook tested.
+docs: .venv-docs/.installed
+	rm -rf build/docs
+	.venv-docs/bin/python -m sphinx -W --keep-going -q -d build/docs/read docs build/docs/html
+	DEBURR_REQUIRE_DOCS=1 .venv-docs/bin/python -m pytest tests/docs $(PYTEST_ARGS)
+
+# The manual page, from the commands' help.
+man: $(VENV)/.installed-dev
+	$(BIN)/python docs/manual.py
+
+# The pictures of the documentation, drawn anew in Chromium.
+pictures: $(VENV)/.installed-dev docs
+	PYTHONPATH=tests/support $(BIN)/python docs/pictures.py
+
 # Every door through which foreign text and files enter, with 100,000 damaged inputs each; hours.
 fuzz: $(VENV)/.installed-dev
 	DEBURR_FUZZ=$${DEBURR_FUZZ:-100000} $(BIN)/python -m pytest tests/fuzz $(PYTEST_ARGS)
 
 clean:
-	rm -rf $(VENV) .venv-numpy1 .pdal out build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) .venv-numpy1 .venv-docs .pdal out build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # The stamps say what is installed; they are older than the files that decide it when those have changed.
@@ -79,6 +93,11 @@ $(VENV)/.installed-dev: $(VENV)/.created pyproject.toml constraints.txt
 .venv-numpy1/.installed: $(VENV)/.created pyproject.toml constraints.txt
 	"$(PYTHON)" -m venv .venv-numpy1
 	.venv-numpy1/bin/python -m pip install --disable-pip-version-check -c constraints.txt -e '.[dev]' 'numpy==1.26.*'
+	@touch $@
+
+.venv-docs/.installed: $(VENV)/.created pyproject.toml constraints.txt
+	"$(PYTHON)" -m venv .venv-docs
+	.venv-docs/bin/python -m pip install --disable-pip-version-check -c constraints.txt -e '.[docs]'
 	@touch $@
 
 $(VENV)/.created:

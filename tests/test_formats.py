@@ -1,4 +1,4 @@
-"""docs/formats.md says what writers say of themselves, and what they say is true."""
+"""docs/reference/formats.md says what writers say of themselves, and what they say is true."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from deburr.core.stage import Writer
 from deburr.pipeline import run
 from deburr.testing import contract
 
-DOCS = Path(__file__).parent.parent / "docs" / "formats.md"
+DOCS = Path(__file__).parent.parent / "docs" / "reference" / "formats.md"
 
 
 def kept() -> dict[str, Kept]:

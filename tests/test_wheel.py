@@ -29,7 +29,12 @@ def names(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
 
 def test_the_only_top_level_name_is_deburr(names: list[str]) -> None:
     tops = {name.partition("/")[0] for name in names}
-    assert {top for top in tops if not top.endswith(".dist-info")} == {"deburr"}
+    assert {top for top in tops if not top.endswith((".dist-info", ".data"))} == {"deburr"}
+
+
+def test_beside_it_are_the_manual_pages_and_nothing_else(names: list[str]) -> None:
+    beside = {name.partition(".data/")[2] for name in names if ".data/" in name}
+    assert beside == {f"data/share/man/man1/{name}.1" for name in ("deburr", "pipeline")}
 
 
 def test_it_is_one_package_with_every_module(names: list[str]) -> None:

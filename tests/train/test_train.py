@@ -123,6 +123,7 @@ def test_bundled_weights_come_from_bundled_recipes() -> None:
     ("text", "said"),
     [
         ('{"output": "x", "minuts": 3}', "unknown option 'minuts'; did you mean 'minutes'"),
+        ('{"output": "x", "qqq": 3}', "unknown option 'qqq'; the options are output, seed, steps, minutes,"),
         ('{"steps": 3}', "'output' is missing"),
         ('{"output": "x"}', "give one of the options 'steps' and 'minutes'"),
         ('{"output": "x", "minutes": 1, "steps": 3}', "and not both"),

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from deburr.cli.complete import FILE, FOLDER
 from deburr.cli.overrides import OverridesCommand
 from deburr.cli.say import give, result
 from deburr.cli.shared import hosted
@@ -30,10 +31,12 @@ class _Whole(click.ParamType[int]):
 
 
 @click.command(cls=OverridesCommand)
-@click.argument("spec")
-@click.argument("inputs", nargs=-1, required=True)
-@click.option("--out", metavar="DIR", required=True, help="Folder for the outputs; made if it is missing.")
-@click.option("--context", metavar="FILE", multiple=True, help="Read only for what lies around the inputs; repeatable.")
+@click.argument("spec", type=FILE)
+@click.argument("inputs", nargs=-1, required=True, type=FILE)
+@click.option("--out", metavar="DIR", required=True, type=FOLDER, help="Folder for the outputs; made if it is missing.")
+@click.option(
+    "--context", metavar="FILE", multiple=True, type=FILE, help="Read only for what lies around the inputs; repeatable."
+)
 @click.option("--workers", type=_Whole(), default=1, show_default=True, help="Processes that share the cores.")
 @click.option("--scheduler", metavar="ADDRESS", help="Work on this Dask cluster: tcp://host:8786.")
 @click.option(

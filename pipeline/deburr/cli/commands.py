@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from deburr.cli.say import unmarked
-from deburr.core.entries import Entries, Point
+from deburr.core.entries import Entries, Point, points
 from deburr.core.errors import SpecError
 from deburr.core.interrupts import whole_import
 
@@ -38,6 +38,11 @@ _OTHERS = Entries[click.Command]("deburr.commands", "command", lambda: OWN, _fau
 def names() -> tuple[str, ...]:
     """All commands; those of plugins last."""
     return (*OWN, *_OTHERS.names)
+
+
+def own() -> tuple[str, ...]:
+    """The commands that deburr brings, those of its plugins last."""
+    return (*OWN, *sorted(point.name for point in points("deburr.commands") if point.package == "deburr"))
 
 
 def lines() -> list[tuple[str, str]]:

@@ -6,19 +6,20 @@ from pathlib import Path
 
 import click
 
+from deburr.cli.complete import FILE
 from deburr.cli.say import result
 from deburr.cli.shared import common
 
 
 @click.command()
-@click.argument("clean", metavar="CLEAN")
-@click.argument("noisy", metavar="NOISY...", nargs=-1, required=True)
+@click.argument("clean", metavar="CLEAN", type=FILE)
+@click.argument("noisy", metavar="NOISY...", nargs=-1, required=True, type=FILE)
 @click.option("--model", help="Of the denoiser; default: deburr's own.")
-@click.option("--weights", help="Of the model: a .safetensors file; default: the bundled ones.")
+@click.option("--weights", type=FILE, help="Of the model: a .safetensors file; default: the bundled ones.")
 @click.option("--noise", help="Standard deviation of the noise, in the clouds' units; default: estimated.")
 @click.option("--steps", help="Ascent steps; default: the model's own.")
 @click.option("--device", help="cpu, cuda, or auto; default cpu.")
-@click.option("--csv", "table", metavar="FILE", help="Write the table there as well, for programs.")
+@click.option("--csv", "table", metavar="FILE", type=FILE, help="Write the table there as well, for programs.")
 @common
 def evaluate(clean: str, noisy: tuple[str, ...], table: str | None, quiet: bool, **options: str | None) -> None:
     """Denoise the clouds NOISY (files, folders, globs), and tell how far they are from CLEAN before and after.

@@ -8,13 +8,14 @@ from typing import Any
 
 import click
 
+from deburr.cli.complete import FILE
 from deburr.cli.say import give, result, say, say_all
 from deburr.cli.shared import common
 from deburr.core.errors import RunError
 
 
 @click.command()
-@click.argument("names", metavar="FILE...", nargs=-1, required=True)
+@click.argument("names", metavar="FILE...", nargs=-1, required=True, type=FILE)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON; of several files, a list.")
 @click.option("--summary", is_flag=True, help="Only what the head of the file tells; its points are not read.")
 @common

@@ -22,6 +22,7 @@ import click
 
 from deburr.cli import commands
 from deburr.cli import streams as _streams
+from deburr.cli.complete import STAGE
 from deburr.cli.shared import asks_for_json
 from deburr.core.errors import DeburrError
 from deburr.core.interrupts import ask, repeated
@@ -211,7 +212,13 @@ def _as_pdal(ctx: click.Context, option: click.Parameter, value: Any) -> None:
 @click.version_option(package_name="deburr", prog_name="pipeline")
 @click.option("--drivers", is_flag=True, is_eager=True, expose_value=False, callback=_as_pdal, help="As 'stages'.")
 @click.option(
-    "--options", metavar="STAGE", is_eager=True, expose_value=False, callback=_as_pdal, help="As 'stages STAGE'."
+    "--options",
+    metavar="STAGE",
+    type=STAGE,
+    is_eager=True,
+    expose_value=False,
+    callback=_as_pdal,
+    help="As 'stages STAGE'.",
 )
 def cli() -> None:
     """Clean LiDAR and scan point clouds by declarative JSON pipelines."""

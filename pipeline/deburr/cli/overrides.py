@@ -6,7 +6,15 @@ import re
 from typing import Any
 
 import click
+from click.shell_completion import CompletionItem
 
+from deburr.cli import complete
+
+#: What overrides look like, for help and manuals.
+OVERRIDES = (
+    ("--TYPE.OPTION=VALUE", "Set an option of all stages of a type: --filters.spd.noise=0.03"),
+    ("--stage.TAG.OPTION=VALUE", "Set an option of the stage with that tag."),
+)
 _OVERRIDE = re.compile(r"--([A-Za-z_]\w*\.[\w.\-]+)(?:=(.*))?", re.DOTALL)
 
 
@@ -29,18 +37,18 @@ class OverridesCommand(click.Command):
                 found[match[1]] = match[2]
             elif waiting and not waiting[0].startswith("--"):
                 found[match[1]] = waiting.pop(0)
-            else:
+            elif not ctx.resilient_parsing:  # the shell completes the value
                 raise click.UsageError(f"--{match[1]} needs a value: --{match[1]}=VALUE", ctx)
         remaining = super().parse_args(ctx, rest)
         ctx.params["overrides"] = found
         return remaining
 
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """Overrides too."""
+        found = complete.overrides(ctx.params.get("spec"), incomplete) if incomplete.startswith("--") else []
+        return [*super().shell_complete(ctx, incomplete), *found]
+
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         super().format_options(ctx, formatter)
         with formatter.section("Overrides"):
-            formatter.write_dl(
-                [
-                    ("--TYPE.OPTION=VALUE", "Set an option of all stages of a type: --filters.spd.noise=0.03"),
-                    ("--stage.TAG.OPTION=VALUE", "Set an option of the stage with that tag."),
-                ]
-            )
+            formatter.write_dl(OVERRIDES)

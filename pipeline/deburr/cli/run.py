@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from deburr.cli.complete import FILE, FOLDER
 from deburr.cli.overrides import OverridesCommand
 from deburr.cli.say import give, result
 from deburr.cli.shared import common, hosted
@@ -24,18 +25,19 @@ if TYPE_CHECKING:
 
 
 def _files(command: Callable[..., Any]) -> Callable[..., Any]:
-    command = click.option("--output", metavar="FILE", help="Write this file: replaces the spec's, or adds a writer.")(
-        command
-    )
-    return click.option("--input", metavar="FILE", help="Read this file: replaces the spec's, or adds a reader.")(
-        command
-    )
+    command = click.option(
+        "--output", metavar="FILE", type=FILE, help="Write this file: replaces the spec's, or adds a writer."
+    )(command)
+    return click.option(
+        "--input", metavar="FILE", type=FILE, help="Read this file: replaces the spec's, or adds a reader."
+    )(command)
 
 
 def _report(command: Callable[..., Any]) -> Callable[..., Any]:
     return click.option(
         "--report",
         metavar="DIR",
+        type=FOLDER,
         help="Write report.json and pictures there: report.html (3-D), section.png, noise.png (where).",
     )(command)
 
@@ -55,7 +57,7 @@ def _spec(command: Callable[..., Any]) -> Callable[..., Any]:
     command = click.option("--stdin", "-s", is_flag=True, help="Read SPEC from stdin; so does '-' in its place.")(
         command
     )
-    return click.argument("spec", required=False)(command)
+    return click.argument("spec", required=False, type=FILE)(command)
 
 
 def _read(spec: str | None, stdin: bool) -> Source:
@@ -102,8 +104,8 @@ def run(
 
 
 @click.command()
-@click.argument("inputs", metavar="IN...", nargs=-1, required=True)
-@click.argument("output", metavar="OUT")
+@click.argument("inputs", metavar="IN...", nargs=-1, required=True, type=FILE)
+@click.argument("output", metavar="OUT", type=FILE)
 @click.option("--noise", help="Standard deviation of the noise, in the cloud's units; default: estimated.")
 @click.option("--strength", help="Share of the displacement that is applied, 0 to 1; default 1.")
 @click.option("--max-displacement", help="No point moves further, in the cloud's units.")

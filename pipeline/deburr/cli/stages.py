@@ -9,13 +9,14 @@ from io import StringIO
 
 import click
 
+from deburr.cli.complete import STAGE
 from deburr.cli.say import give, result, unmarked
 from deburr.cli.shared import common
 from deburr.core.text import printable
 
 
 @click.command()
-@click.argument("name", required=False)
+@click.argument("name", required=False, type=STAGE)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.option("--markdown", is_flag=True, help="Print a Markdown table.")
 @common

@@ -6,15 +6,18 @@ import json
 
 import click
 
+from deburr.cli.complete import FILE, FOLDER
 from deburr.cli.say import result
 from deburr.cli.shared import common
 
 
 @click.command()
-@click.argument("recipe", metavar="TRAIN.json")
-@click.option("--init", metavar="WEIGHTS", help="Start from these weights: a file, or bundled.")
+@click.argument("recipe", metavar="TRAIN.json", type=FILE)
+@click.option("--init", metavar="WEIGHTS", type=FILE, help="Start from these weights: a file, or bundled.")
 @click.option("--resume", is_flag=True, help="Go on where an interrupted training of this recipe stopped.")
-@click.option("--prepare", metavar="FOLDER", help="Do not train: write scenes for the recipe's option scenes there.")
+@click.option(
+    "--prepare", metavar="FOLDER", type=FOLDER, help="Do not train: write scenes for the recipe's option scenes there."
+)
 @click.option("--count", type=click.IntRange(1), default=1000, show_default=True, help="How many scenes to prepare.")
 @common
 def train(recipe: str, init: str | None, resume: bool, prepare: str | None, count: int, quiet: bool) -> None:

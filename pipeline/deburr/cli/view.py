@@ -6,15 +6,18 @@ from pathlib import Path
 
 import click
 
+from deburr.cli.complete import FILE
 from deburr.cli.say import give, say
 from deburr.cli.shared import common
 from deburr.core.errors import SpecError
 
 
 @click.command()
-@click.argument("before", metavar="BEFORE")
-@click.argument("after", metavar="[AFTER]", required=False)
-@click.option("-o", "--output", metavar="FILE", help="The page; default: the last file's name and .html, right here.")
+@click.argument("before", metavar="BEFORE", type=FILE)
+@click.argument("after", metavar="[AFTER]", required=False, type=FILE)
+@click.option(
+    "-o", "--output", metavar="FILE", type=FILE, help="The page; default: the last file's name and .html, right here."
+)
 @click.option("--box", metavar="X,Y,X,Y", help="Only what lies between a low and a high corner in plan.")
 @common
 def view(before: str, after: str | None, output: str | None, box: str | None, quiet: bool) -> None:

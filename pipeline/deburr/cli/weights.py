@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from deburr.cli.complete import FILE
 from deburr.cli.say import give, result
 from deburr.cli.shared import common
 
@@ -23,8 +24,8 @@ def weights() -> None:
 
 
 @weights.command("import")
-@click.argument("source", metavar="CKPT")
-@click.argument("target", metavar="OUT")
+@click.argument("source", metavar="CKPT", type=FILE)
+@click.argument("target", metavar="OUT", type=FILE)
 @common
 def import_(source: str, target: str, quiet: bool) -> None:
     """Turn the published checkpoint CKPT (a torch file; nothing in it is executed) into the safetensors file OUT."""
@@ -35,7 +36,7 @@ def import_(source: str, target: str, quiet: bool) -> None:
 
 
 @weights.command()
-@click.argument("file")
+@click.argument("file", type=FILE)
 @common
 def show(file: str, quiet: bool) -> None:
     """Print the card of the weights in FILE, or of the `bundled` ones: what they are and where they come from."""

@@ -48,8 +48,9 @@ def denoise(points: Any, output: str | os.PathLike[str] | None = None, **options
 
     Returns
     -------
-    The same kind as ``points``: arrays of floats keep their type, others become float64; of a file, the path of
-    ``output``. In a LasData, points that moved are rounded to its scale, and others keep every bit.
+    array, LasData, PointCloud or path
+        The same kind as ``points``: arrays of floats keep their type, others become float64; of a file, the path of
+        ``output``. In a LasData, points that moved are rounded to its scale, and others keep every bit.
 
     Raises
     ------

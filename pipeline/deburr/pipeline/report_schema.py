@@ -14,6 +14,10 @@ _TEXTS = {"type": "array", "items": _TEXT}
 _SECONDS = {"type": "number", "minimum": 0}
 
 
+def _said(description: str, form: dict[str, Any]) -> dict[str, Any]:
+    return {"description": description, **form}
+
+
 def _maybe(form: dict[str, Any]) -> dict[str, Any]:
     return {"anyOf": [form, {"type": "null"}]}
 
@@ -28,19 +32,38 @@ def _object(required: dict[str, Any], more: dict[str, Any] | None = None) -> dic
 
 
 _FIGURES = {"description": "by name; lengths in the cloud's units", "type": "object"}
-_DISTANCES = _object({"points": _COUNT, "median": _NUMBER, "p95": _NUMBER, "max": _NUMBER, "units": _TEXT})
+_DISTANCES = _object(
+    {
+        "points": _said("how many moved", _COUNT),
+        "median": _said("how far, cloud units", _NUMBER),
+        "p95": _said("95 % of them moved no further, cloud units", _NUMBER),
+        "max": _said("cloud units", _NUMBER),
+        "units": _said("the cloud's", _TEXT),
+    }
+)
 _FILE = _object(
-    {"role": _TEXT, "path": _TEXT, "sha256": {"type": "string", "pattern": "^[0-9a-f]{64}$"}, "bytes": _COUNT}
+    {
+        "role": _said("input, output, or the option of a stage that names it", _TEXT),
+        "path": _TEXT,
+        "sha256": {"type": "string", "pattern": "^[0-9a-f]{64}$"},
+        "bytes": _COUNT,
+    }
 )
 _COMMON = {
     "version": {"const": VERSION},
-    "spec_file": _maybe(_TEXT),
+    "spec_file": _said("the file of the pipeline; null if it was none", _maybe(_TEXT)),
     "spec": {"description": "the pipeline as it ran, overrides included; itself a spec", "type": ["array", "object"]},
     "began": {"description": "ISO 8601, UTC", "type": "string"},
-    "seconds": _SECONDS,
+    "seconds": _said("how long all of it took", _SECONDS),
     "versions": {"description": "of deburr and of what it uses", "type": "object"},
 }
-_STAGE = {"type": _TEXT, "tag": _maybe(_TEXT), "options": {"type": "object"}, "figures": _FIGURES, "warnings": _TEXTS}
+_STAGE = {
+    "type": _TEXT,
+    "tag": _maybe(_TEXT),
+    "options": _said("all of them, defaults too", {"type": "object"}),
+    "figures": _FIGURES,
+    "warnings": _said("a sentence each", _TEXTS),
+}
 
 _RUN = _object(
     {
@@ -48,9 +71,9 @@ _RUN = _object(
         **_COMMON,
         "input": {"description": "the file that was read; null where there is none, or several", **_maybe(_FILE)},
         "files": {"description": "all files that were read and written", "type": "array", "items": _FILE},
-        "outputs": _TEXTS,
-        "peak_memory_mb": _maybe(_NUMBER),
-        "units": _TEXT,
+        "outputs": _said("the paths of the files that were written", _TEXTS),
+        "peak_memory_mb": _said("of the process, in MB", _maybe(_NUMBER)),
+        "units": _said("of lengths: the cloud's", _TEXT),
         "stages": {
             "type": "array",
             "items": _object(
@@ -58,8 +81,8 @@ _RUN = _object(
                     **_STAGE,
                     "step": {"description": "its place in the spec, from 1", "type": "integer", "minimum": 1},
                     "file": {"description": "of the points, where several go through alone", **_maybe(_TEXT)},
-                    "runs_in": _TEXT,
-                    "seconds": _maybe(_SECONDS),
+                    "runs_in": _said("the program that ran it: deburr or a host", _TEXT),
+                    "seconds": _said("null inside what another program ran as one", _maybe(_SECONDS)),
                     "points_in": _maybe(_COUNT),
                     "points_out": _maybe(_COUNT),
                     "moved": _maybe(_DISTANCES),
@@ -72,18 +95,23 @@ _BATCH = _object(
     {
         "kind": {"const": "batch"},
         **_COMMON,
-        "inputs": _TEXTS,
-        "context": _TEXTS,
+        "inputs": _said("the paths of the files that were cleaned", _TEXTS),
+        "context": _said("of those that were looked at and not written", _TEXTS),
         "outputs": {
+            "description": "of each file: its path, size in bytes, points, bounds, figures and warnings",
             "type": "array",
             "items": {"type": "object", "required": ["path", "size", "count", "bounds", "figures", "warnings"]},
         },
-        "units": _TEXT,
+        "units": _said("of lengths: the clouds'", _TEXT),
         "totals": {"description": "points, noise before and after, movement, time, of all tiles", "type": "object"},
         "stages": {"type": "array", "items": _object(_STAGE)},
-        "failed": {"type": "array", "items": _object({"id": _TEXT, "error": _TEXT})},
-        "tasks_done": _COUNT,
-        "tasks_resumed": _COUNT,
+        "failed": {
+            "description": "what could not be done, and why",
+            "type": "array",
+            "items": _object({"id": _TEXT, "error": _TEXT}),
+        },
+        "tasks_done": _said("in this run", _COUNT),
+        "tasks_resumed": _said("done by runs before", _COUNT),
         "warnings": _TEXTS,
     }
 )

@@ -1,4 +1,4 @@
-"""What a format keeps of a cloud, as its writer says it and tests hold it to: the rows of docs/formats.md."""
+"""What a format keeps of a cloud, as its writer says it and tests hold it to: the rows of docs/reference/formats.md."""
 
 from __future__ import annotations
 

@@ -215,7 +215,8 @@ class Filter(Stage, ABC):
 class Writer(Stage, ABC):
     """A stage that writes the cloud that reaches it; the points go on unchanged, with a note of what was written.
 
-    ``kept``: what a file of each extension, or of several (``xyz, asc``), keeps of a cloud, for docs/formats.md.
+    ``kept``: what a file of each extension, or of several (``xyz, asc``), keeps of a cloud, for
+    docs/reference/formats.md.
     """
 
     kept: ClassVar[Mapping[str, Kept]] = {}

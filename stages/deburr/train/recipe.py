@@ -54,19 +54,19 @@ class Recipe(BaseModel):
     solid_noise: tuple[_Level, _Level] = Field((0.05, 2.8), description="lowest and highest noise on solids, spacings")
     landscape_noise: tuple[_Level, _Level] = Field((0.01, 0.9), description="the same in open country")
     batch: int = Field(2, ge=1, le=10_000, description="scenes a step")
-    learning_rate: float = Field(2e-3, gt=0, le=1)
+    learning_rate: float = Field(2e-3, gt=0, le=1, description="the highest; it rises first, and falls to the end")
     second_pass: float = Field(0.4, ge=0, le=1, description="share of scenes denoised once before they are learnt from")
     networks: tuple[Literal["score", "noise"], ...] = Field(("score", "noise"), description="what is trained")
-    device: Literal["auto", "cpu", "cuda"] = "cpu"
+    device: Literal["auto", "cpu", "cuda"] = Field("cpu", description="where it is trained; auto: a GPU if any")
     kernels: Literal["torch", "compiled"] = Field(
         "torch", description="compiled: the score network's loops by the C compiler (cc), faster, on a processor alone"
     )
     workers: int = Field(1, ge=1, le=1000, description="processes that prepare scenes beside the training")
     validate_every: int = Field(1000, ge=1, le=1_000_000_000, description="steps between two validations")
     threads: int | None = Field(None, ge=1, le=1000, description="processor threads; default: all")
-    channels: int = Field(48, ge=8, le=1024)
-    heads: int = Field(6, ge=1, le=64)
-    layers: int = Field(4, ge=1, le=64)
+    channels: int = Field(48, ge=8, le=1024, description="features of a point in the score network")
+    heads: int = Field(6, ge=1, le=64, description="ways in which a layer weighs neighbours")
+    layers: int = Field(4, ge=1, le=64, description="layers of the score network")
 
     @model_validator(mode="after")
     def _agrees(self) -> Self:
@@ -115,7 +115,8 @@ def read_recipe(path: str) -> Recipe:
 def _sentence(problem: Mapping[str, Any]) -> str:
     name = ".".join(map(str, problem["loc"]))
     if problem["type"] == "extra_forbidden":
-        return f"unknown option '{name}'{did_you_mean(name, Recipe.model_fields)}"
+        known = did_you_mean(name, Recipe.model_fields) or f"; the options are {', '.join(Recipe.model_fields)}"
+        return f"unknown option '{name}'{known}"
     if problem["type"] == "missing":
         return f"option '{name}' is missing; give it"
     if problem["type"] == "value_error":

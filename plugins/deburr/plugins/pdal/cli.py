@@ -8,6 +8,7 @@ from typing import Literal
 
 import click
 
+from deburr.cli.complete import FILE
 from deburr.cli.say import give, result, say
 from deburr.cli.shared import common
 
@@ -31,7 +32,7 @@ def pdal_script(quiet: bool) -> None:
     help="What to do: denoise; mark outliers; remove outliers.",
 )
 @click.option("--module", metavar="NAME", help="The module's name inside PDAL; default: deburr_pdal.")
-@click.option("--output", "-o", metavar="FILE", help="Write FILE instead of stdout.")
+@click.option("--output", "-o", metavar="FILE", type=FILE, help="Write FILE instead of stdout.")
 @common
 def pdal_preset(options: tuple[str, ...], function: str, module: str | None, output: str | None, quiet: bool) -> None:
     """Write options of PDAL's filters.python as a file for its `option_file`.
@@ -58,7 +59,7 @@ def _put(text: str, output: str | None) -> None:
 
 
 @click.command("convert-pdal", short_help="Put the denoiser into a PDAL pipeline.")
-@click.argument("pipeline")
+@click.argument("pipeline", type=FILE)
 @click.argument("options", nargs=-1, metavar="[OPTION=VALUE]...")
 @click.option(
     "--runner",
@@ -67,7 +68,7 @@ def _put(text: str, output: str | None) -> None:
     show_default=True,
     help="What will run the result: 'pdal pipeline' or 'pipeline run'.",
 )
-@click.option("--output", "-o", metavar="FILE", help="Write FILE instead of stdout.")
+@click.option("--output", "-o", metavar="FILE", type=FILE, help="Write FILE instead of stdout.")
 @common
 def convert_pdal(
     pipeline: str, options: tuple[str, ...], runner: Literal["pdal", "deburr"], output: str | None, quiet: bool

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from deburr.core.arrays import Bools, Floats, Ints
-from deburr.core.errors import ReadError
+from deburr.core.errors import ReadError, SpecError
 from deburr.core.horizon import Known
 from deburr.core.neighbors import Indices, threads
 from deburr.core.progress import advance
@@ -29,7 +29,7 @@ from deburr.nn.deburr.reading import Field, Reading, read
 from deburr.nn.deburr.scope import Scope
 from deburr.nn.deburr.uncertainty import Left, Table
 from deburr.nn.device import torch_device
-from deburr.nn.points import limited
+from deburr.nn.points import count_distinct, limited
 
 #: How often estimating the noise walks over the points.
 _ESTIMATE = PLANES + NoiseNetwork.WALKS
@@ -229,6 +229,33 @@ def estimate_noise(xyz: Floats, model: Default | None = None) -> float:
     ``model``: whose noise network to ask; default: the bundled one.
     """
     return float((model or Default.load()).denoise(xyz, Settings(strength=0.0)).figures["noise"])
+
+
+def scores(xyz: Floats, noise: float | None = None, weights: str | None = None) -> Floats:
+    """The score at the points ``xyz`` (N, 3) float64: (N, 3) float64, in 1 / units of the coordinates.
+
+    It is the gradient of the logarithm of the density of which the points are a sample: with the standard deviation s
+    of the noise, ``xyz + s**2 * scores(xyz)`` is where the points most likely came from, as far as the network knows.
+
+    noise : s, in the coordinates' units; default: estimated, place by place.
+    weights : a safetensors file; default: the bundled one.
+
+    Raises `deburr.core.errors.SpecError` for what is no (N, 3) array of finite numbers, 32 different ones at least, and
+    for noise that is not above 0; `deburr.core.errors.ReadError` for weights that cannot be read.
+    """
+    points = np.asarray(xyz, dtype=np.float64)
+    if points.ndim != 2 or points.shape[1] != 3 or not np.isfinite(points).all():
+        raise SpecError(f"xyz: must be an (N, 3) array of finite numbers, not of shape {points.shape}")
+    if count_distinct(points, level.LEAST) < level.LEAST:
+        raise SpecError(f"xyz: has fewer than {level.LEAST} different points; give more")
+    if noise is not None and not 0 < noise < np.inf:
+        raise SpecError(f"noise: must be above 0, not {noise:g}; leave it out to have it estimated")
+    local = points - points.mean(axis=0)
+    # One step, as long as the network says.
+    settings = Settings(noise=noise, steps=1, max_displacement=float(np.finfo(np.float64).max))
+    found = Default.load(weights).denoise(local, settings)
+    assert found.level is not None
+    return np.asarray((found.xyz - local) / found.level[:, None] ** 2)
 
 
 @cache

@@ -1,13 +1,13 @@
-"""What the README says of PDAL is so: its pipelines run, its Python runs."""
+"""What the tutorial says of PDAL is so: its pipelines run, its Python runs."""
 
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import doc_pages
 import numpy as np
 import pytest
 
@@ -16,12 +16,16 @@ from deburr.pipeline import run
 from deburr.plugins.pdal.preset import script
 from deburr.writers.las import LasWriter
 
-README = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
+PAGE = "tutorials/pdal.md"
 
 
 def blocks(language: str, word: str) -> list[str]:
-    found = re.findall(rf"^```{language}\n(.*?)^```", README, re.DOTALL | re.MULTILINE)
-    return [block for block in found if word in block]
+    return [block.text for block in doc_pages.blocks(PAGE, language) if word in block.text]
+
+
+def test_every_block_is_run_here() -> None:
+    of_pdal = [block for page in doc_pages.pages() for block in doc_pages.blocks(doc_pages.name(page)) if block.of_pdal]
+    assert len(of_pdal) == 3
 
 
 @pytest.fixture
@@ -70,7 +74,7 @@ def test_the_snippet_between_two_pipelines_runs(folder: Path) -> None:
     pipeline = pdal.Pipeline(json.dumps(["noisy.laz"]))
     pipeline.execute()
     names: dict[str, Any] = {"pipeline": pipeline}
-    exec(compile(snippet, "README.md", "exec"), names)
+    exec(compile(snippet, PAGE, "exec"), names)
     written = pdal.Pipeline(
         json.dumps([{"type": "filters.sort", "dimension": "Displacement"}]), arrays=[names["clean"]]
     )
