@@ -72,6 +72,7 @@ man: $(VENV)/.installed-dev
 # The pictures of the documentation, drawn anew in Chromium.
 pictures: $(VENV)/.installed-dev docs
 	PYTHONPATH=tests/support $(BIN)/python docs/pictures.py
+	$(BIN)/python docs/failures.py
 
 # Every door through which foreign text and files enter, with 100,000 damaged inputs each; hours.
 fuzz: $(VENV)/.installed-dev
