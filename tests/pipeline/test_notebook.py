@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from deburr.core.arrays import Floats
+from deburr.core.cloud import PointCloud
 from deburr.core.errors import RunError
 from deburr.core.progress import advance
 from deburr.pipeline import load, notebook, run
@@ -26,6 +27,19 @@ def test_a_result_is_the_page_in_a_frame(hill: Floats) -> None:
     page = html.unescape(found[1])
     assert page.startswith("<!doctype html>")
     assert "600 of 600 points moved" in page
+
+
+def test_a_cloud_is_the_page_too(hill: Floats, kernel: list[str]) -> None:
+    """By IPython's own formatter, which is told of clouds where it is there."""
+    formatters: dict[type, Any] = {}
+    shell: Any = sys.modules["IPython"].get_ipython()
+    shell.display_formatter = types.SimpleNamespace(
+        formatters={"text/html": types.SimpleNamespace(for_type=formatters.__setitem__)}
+    )
+    notebook.show_clouds()
+    found = re.fullmatch(r'<iframe srcdoc="([^"]*)" style="[^"]*"></iframe>', formatters[PointCloud](PointCloud(hill)))
+    assert found is not None
+    assert "600 points" in html.unescape(found[1])
 
 
 def test_a_result_of_tiles_is_its_figures() -> None:

@@ -32,6 +32,8 @@ from deburr.pipeline.spec import Source
 from deburr.show import noise_map
 from deburr.show.page import page
 
+notebook.show_clouds()
+
 #: What a run may leave in the folder of its report.
 LEFT = (report.NAME, page.NAME, report.PICTURE, noise_map.NAME)
 

@@ -1,4 +1,4 @@
-"""What a notebook shows of a result and of a plan, and a bar while work is done in one."""
+"""What a notebook shows of a result, of a cloud and of a plan, and a bar while work is done in one."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from deburr.core.cloud import PointCloud
 from deburr.core.progress import listening
 
 if TYPE_CHECKING:
@@ -31,7 +32,18 @@ def of_result(result: Result) -> str:
     if result.points is None:
         return _table([(name, str(told)) for name, told in result.figures.items()])
     title = Path(str((result.report["input"] or {}).get("path", "points"))).name
-    text = page.html(title, of_run(result.points, most=_POINTS), facts.of_run(result.report, result.points))
+    return _frame(page.html(title, of_run(result.points, most=_POINTS), facts.of_run(result.report, result.points)))
+
+
+def of_cloud(cloud: PointCloud) -> str:
+    """The page of a cloud in a frame: as it was read and as it is."""
+    from deburr.show.page import facts, page
+    from deburr.show.page.scene import of_run
+
+    return _frame(page.html(f"{len(cloud):,} points", of_run(cloud, most=_POINTS), facts.of_cloud(cloud)))
+
+
+def _frame(text: str) -> str:
     return f'<iframe srcdoc="{escape(text)}" style="width:100%;height:{_HIGH}px;border:1px solid #ccc"></iframe>'
 
 
@@ -56,6 +68,12 @@ def in_notebook() -> bool:
     shell = sys.modules.get("IPython")
     found: Any = None if shell is None else shell.get_ipython()
     return found is not None and hasattr(found, "kernel")
+
+
+def show_clouds() -> None:
+    """Have a notebook show clouds as their page: they are of a room that knows none, and cannot say so themselves."""
+    if in_notebook():
+        sys.modules["IPython"].get_ipython().display_formatter.formatters["text/html"].for_type(PointCloud, of_cloud)
 
 
 @contextmanager
