@@ -58,7 +58,8 @@ class E57(Reader):
         if SCAN not in dims:
             kind = np.uint16 if len(source.scans) < 65536 else np.uint32
             dims[SCAN] = np.repeat(np.arange(1, len(source.scans) + 1, dtype=kind), [len(s) for s in source.scans])
-        xyz = np.concatenate([np.zeros((0, 3)), *(scan.xyz() for scan in source.scans if len(scan))])
+        places = [scan.xyz() for scan in source.scans if len(scan)] or [np.zeros((0, 3))]
+        xyz = places[0] if len(places) == 1 else np.concatenate(places)
         cloud = PointCloud(xyz, dims, crs=crs_of(source.root), source=source, units="metre")
         there = cloud.located & (np.asarray(dims.get("Withheld", 0)) == 0)
         warnings = []

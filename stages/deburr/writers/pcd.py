@@ -162,7 +162,7 @@ def _rows(fields: Fields, header: Header) -> Rows | None:
     cloud = fields.cloud
     xyz = cloud.xyz.copy()
     for axis, number in enumerate(old.axes):
-        was = source.records[f"f{number}"][cloud.rows].astype(np.float64)
+        was = source.values[number][cloud.rows].astype(np.float64)
         if np.array_equal(was, cloud.original[:, axis], equal_nan=True):
             xyz[:, axis] = np.where(cloud.moved, fields.pairs[number][1], xyz[:, axis])
     made = _Spelt(cloud.with_xyz(xyz) if cloud.moved.any() else cloud, source.text, fields.path)

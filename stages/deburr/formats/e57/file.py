@@ -110,7 +110,7 @@ def columns_of(source: E57Source) -> dict[str, Column]:
         parts = [
             dims[name].astype(common, copy=False) if name in dims else np.zeros(count, common) for count, dims in each
         ]
-        found[name] = np.concatenate(parts)
+        found[name] = parts[0] if len(parts) == 1 else np.concatenate(parts)
     return found
 
 
