@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,7 +14,7 @@ from deburr.core.cloud import PointCloud
 from deburr.core.errors import WriteError
 from deburr.core.progress import advance
 from deburr.formats.text.numbers import MOST_DECIMALS
-from deburr.writers._text_spelling import columns_of, rounding, spelt
+from deburr.writers._text_spelling import Words, columns_of, rounding, spelt, woven
 
 Array = npt.NDArray[Any]
 #: Rows encoded at a time; bounds the memory a copy takes.
@@ -136,10 +136,11 @@ class New:
         for start in range(0, n, CHUNK):
             part = slice(start, start + CHUNK)
             words = [self._words(name, values[part], decimals) for name, values, decimals in self.columns]
-            yield b"".join(mark.join(row) + end for row in zip(*words, strict=True))
+            between = [one for word in words for one in (mark, word)]
+            yield woven([*between[1:], end], min(CHUNK, n - start))
             advance("write points", min(start + CHUNK, n), n)
 
-    def _words(self, name: str, values: Array, decimals: int | None) -> Sequence[bytes]:
+    def _words(self, name: str, values: Array, decimals: int | None) -> Words:
         if name in _XYZ and decimals is not None:
             self.rounding = max(self.rounding, rounding(values, decimals))
         return spelt(values, decimals)

@@ -23,7 +23,7 @@ from deburr.formats.text.source import Scan
 from deburr.writers._parts import beside_points, checked, put_together
 from deburr.writers._pcd_fields import Fields, Pair
 from deburr.writers._text_rows import Rows
-from deburr.writers._text_spelling import spelt
+from deburr.writers._text_spelling import Words, spelt, woven
 
 _ENCODINGS = {"ascii": "ascii", "binary": "binary", "compressed": "binary_compressed"}
 #: Points encoded at a time; bounds the memory that a copy takes.
@@ -121,11 +121,11 @@ class Pcd(Writer):
             advance("write points", stop, header.points)
 
     def _text(self, pairs: list[Pair], start: int, stop: int) -> bytes:
-        columns = []
+        columns: list[Words | bytes] = []
         for field, values in pairs:
             part = values[start:stop].reshape(stop - start, field.count)
-            columns += [spelt(part[:, place], self.precision) for place in range(field.count)]
-        return b"".join(b" ".join(row) + b"\n" for row in zip(*columns, strict=True))
+            columns += [one for place in range(field.count) for one in (b" ", spelt(part[:, place], self.precision))]
+        return woven([*columns[1:], b"\n"], stop - start)
 
 
 def _header(fields: Fields, encoding: str) -> Header:
