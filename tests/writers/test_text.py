@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tracemalloc
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,8 +13,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from texts import PTX, Made, texts
 
-from deburr.core.cloud import PointCloud
+from deburr.core.cloud import Extent, PointCloud
 from deburr.core.errors import SpecError, WriteError
+from deburr.core.merging import merge
 from deburr.pipeline import load, run
 from deburr.readers.text import Text as Reader
 from deburr.testing import contract
@@ -110,6 +112,49 @@ def test_a_row_much_longer_than_the_others_is_kept_within_bounds(tmp_path: Path)
     tracemalloc.stop()
     assert text.decode().splitlines() == [f"{i + 1}.5 1.5 1.5 {'word' if i else long}" for i in range(3000)]
     assert peak < 300e6
+
+
+def _strip(number: int, count: int) -> PointCloud:
+    random = np.random.default_rng(number)
+    dims = {"Intensity": random.integers(0, 999, count).astype(np.uint16), "Red": np.full(count, number, np.uint16)}
+    return PointCloud(random.uniform(0, 100, (count, 3)), dims, crs="EPSG:28992")
+
+
+@pytest.mark.parametrize("name", ["a.csv", "a.xyz", "a.pts", "a.ptx"])
+def test_parts_are_written_as_one_cloud(name: str, tmp_path: Path) -> None:
+    parts = [_strip(number, count) for number, count in enumerate((70_000, 1, 0, 300, 900))]
+    whole, _ = merge(parts)
+    text, warnings, figures = written(tmp_path, whole, name)
+    path = tmp_path / f"parts-{name}"
+    record = Text(filename=str(path)).write_parts(iter(parts), whole.extent).history[-1]
+    assert path.read_bytes() == text
+    assert [said.replace("parts-", "out-") for said in record.warnings] == list(warnings)
+    assert record.figures == figures
+
+
+def test_parts_are_not_held_in_memory(tmp_path: Path) -> None:
+    count = 100_000
+    extent = Extent(20 * count, np.zeros(3), np.full(3, 100.0))
+    tracemalloc.start()
+    Text(filename=str(tmp_path / "a.csv")).write_parts((_strip(number, count) for number in range(20)), extent)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert (tmp_path / "a.csv").read_bytes().count(b"\n") == 20 * count + 1
+    assert peak < 40e6  # all coordinates and dimensions are 56 MB
+
+
+def test_where_a_part_fails_the_file_that_was_there_stays(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    path.write_text("old")
+
+    def parts() -> Iterator[PointCloud]:
+        yield _strip(0, 10)
+        raise OSError("the disk is gone")
+
+    with pytest.raises(OSError, match="the disk is gone"):
+        Text(filename=str(path)).write_parts(parts(), Extent(20, np.zeros(3), np.full(3, 100.0)))
+    assert path.read_text() == "old"
+    assert [one.name for one in tmp_path.iterdir()] == ["a.csv"]
 
 
 @TWICE
