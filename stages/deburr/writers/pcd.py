@@ -20,7 +20,7 @@ from deburr.core.stage import Stage, Writer
 from deburr.formats.pcd.header import Header, PcdSource
 from deburr.formats.pcd.lzf import pack
 from deburr.formats.text.source import Scan
-from deburr.writers._parts import beside_points, checked, put_together
+from deburr.writers._parts import beside_points, checked, written_at_once
 from deburr.writers._pcd_fields import Fields, Pair
 from deburr.writers._text_rows import Rows
 from deburr.writers._text_spelling import Words, spelt, woven
@@ -94,9 +94,7 @@ class Pcd(Writer):
     def write_parts(self, parts: Iterable[PointCloud], extent: Extent) -> PointCloud:
         """Write the points of ``parts`` as one cloud. All are held in memory: types and grid depend on every point."""
         with checked(parts, extent, self.filename) as clouds:
-            cloud = put_together(list(clouds))
-        record = self.write(cloud).history[-1]
-        return PointCloud(np.zeros((0, 3)), extent=extent, history=(record,))
+            return written_at_once(self, clouds, extent)
 
     def _blocks(self, header: Header, pairs: list[Pair], source: PcdSource | None) -> Iterator[bytes]:
         """The whole file, piece by piece."""

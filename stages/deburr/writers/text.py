@@ -19,7 +19,7 @@ from deburr.core.kept import Kept
 from deburr.core.stage import Stage, Writer
 from deburr.formats.text.numbers import MOST_DECIMALS
 from deburr.formats.text.source import TextSource
-from deburr.writers._parts import beside_points, checked, put_together
+from deburr.writers._parts import beside_points, checked, written_at_once
 from deburr.writers._text_new import New, Style, ordered
 from deburr.writers._text_rows import Rows
 
@@ -128,11 +128,10 @@ class Text(Writer):
         with checked(parts, extent, self.filename) as clouds:
             first = next(clouds)
             if self._kind in ("pts", "ptx") or self._source(first) is not None:
-                record = self.write(put_together([first, *clouds])).history[-1]
-            else:
-                points = chain([first], clouds)
-                del first  # gone before the next is made
-                record = self._new(points, extent)
+                return written_at_once(self, chain([first], clouds), extent)
+            points = chain([first], clouds)
+            del first  # gone before the next is made
+            record = self._new(points, extent)
         return PointCloud(np.zeros((0, 3)), extent=extent, history=(record,))
 
     def _new(self, parts: Iterator[PointCloud], extent: Extent) -> Record:

@@ -68,12 +68,14 @@ class Pose:
 
 @dataclass(frozen=True, eq=False)
 class Scan:
-    """A scan: its part of the tree, its fields, their raw values, where it stands (None: in the world).
+    """A scan: its part of the tree, its number in its file, its fields, their raw values, where it stands (None: in the
+    world).
 
     ``limits``: the least and largest value of fields that become whole numbers of 16 bits.
     """
 
     node: Node
+    number: int = 1
     fields: tuple[Field, ...] = ()
     raw: Columns = field(default_factory=dict)
     pose: Pose | None = None
