@@ -64,6 +64,7 @@ class LasWriter(Writer):
     }  # fmt: skip
     reports: ClassVar[Reports] = dict.fromkeys(("scale", "offset"), Same(unit="exact"))
     synonyms: ClassVar[Mapping[str, str]] = {"format": "dataformat_id"}
+    finer: ClassVar[str] = "scale_{axis}"
 
     forward: Annotated[str, BeforeValidator(_joined)] = Field(
         "all",

@@ -40,6 +40,7 @@ class Text(Writer):
     reports: ClassVar[Reports] = {"coordinate_rounding_max": Most(unit="length"), "scale": Same(unit="exact"),
                                   "offset": Same(unit="exact")}  # fmt: skip
     effort: ClassVar[float] = 2.0
+    finer: ClassVar[str] = "precision"
     kept: ClassVar[Mapping[str, Kept]] = {
         "csv, txt": Kept(
             "the same bytes", "decimals as read; else a 10^-8 of the cloud's size", "comments, columns of words", "no"
