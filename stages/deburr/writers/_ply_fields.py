@@ -219,9 +219,9 @@ def joined(parts: list[PointCloud], path: str) -> PointCloud:
 
     Its source is the first part's: names and types of the properties are taken from there.
     """
-    source = parts[0].source if isinstance(parts[0].source, PlySource) else None
+    source = parts[0].source
     for other in (part.source for part in parts):
-        if other is not parts[0].source and any(_more_than_points(s) for s in (source, other)):
+        if other is not source and any(_more_than_points(s) for s in (source, other)):
             raise WriteError(
                 f"{path}: its parts come from several PLY files with lists or elements besides points, which cannot be "
                 "put together; remove those, or write LAS"
@@ -229,9 +229,11 @@ def joined(parts: list[PointCloud], path: str) -> PointCloud:
     return PointCloud(
         np.concatenate([part.xyz for part in parts]),
         {name: np.concatenate([part.dims[name] for part in parts]) for name in parts[0].dims},
+        original=np.concatenate([part.original for part in parts]),
         rows=np.concatenate([part.rows for part in parts]),
         crs=parts[0].crs,
         source=source,
+        reprojected=parts[0].reprojected,
     )
 
 
