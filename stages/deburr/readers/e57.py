@@ -10,9 +10,9 @@ import numpy as np
 from pydantic import Field
 
 from deburr.core.cloud import PointCloud, extent_of, kinds
-from deburr.core.errors import ReadError
 from deburr.core.figure import Reports, Same
 from deburr.core.stage import Outline, Reader
+from deburr.readers._files import opened
 
 if TYPE_CHECKING:
     from deburr.formats.e57.file import E57Source
@@ -45,15 +45,8 @@ class E57(Reader):
         from deburr.formats.e57.file import SCAN, columns_of, crs_of, load
 
         path = self.filename
-        try:
-            with open(path, "rb") as stream:
-                source = load(stream, path)
-        except OSError as error:
-            raise ReadError(
-                f"{path}: cannot be read ({error.strerror or error}); check the file and its rights"
-            ) from error
-        except MemoryError as error:
-            raise ReadError(f"{path}: needs more memory than there is; split it into its scans") from error
+        with opened(path) as stream:
+            source = load(stream, path)
         dims = columns_of(source)
         if SCAN not in dims:
             kind = np.uint16 if len(source.scans) < 65536 else np.uint32
