@@ -10,17 +10,17 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 from pydantic import Field as Option
 
-from deburr.core.cloud import Extent, PointCloud, located
+from deburr.core.cloud import Extent, PointCloud
 from deburr.core.errors import WriteError
 from deburr.core.figure import Most, Reports, Same
-from deburr.core.files import replacing
 from deburr.core.kept import Kept
 from deburr.core.progress import advance
 from deburr.core.stage import Stage, Writer
 from deburr.formats.pcd.header import Header, PcdSource
 from deburr.formats.pcd.lzf import pack
 from deburr.formats.text.source import Scan
-from deburr.writers._parts import beside_points, checked, written_at_once
+from deburr.writers._ends import check_places, left_out, put
+from deburr.writers._parts import checked, written_at_once
 from deburr.writers._pcd_fields import Fields, Pair
 from deburr.writers._text_rows import Rows
 from deburr.writers._text_spelling import Words, spelt, woven
@@ -65,8 +65,7 @@ class Pcd(Writer):
     def write(self, cloud: PointCloud) -> PointCloud:
         """Write ``filename``. Raises `deburr.core.errors.WriteError` and leaves an existing file intact."""
         path = self.filename
-        if not (cloud.located | ~located(cloud.original)).all():
-            raise WriteError(f"{path}: some coordinates are not finite, though they were read so; remove those points")
+        check_places(cloud, path)
         source = cloud.source if isinstance(cloud.source, PcdSource) else None
         given = _ENCODINGS.get(self.compression)
         encoding = given or (source.header.encoding if source else "binary")
@@ -78,13 +77,8 @@ class Pcd(Writer):
         warnings = [*(text.warnings if text else []), *fields.warnings]
         if source is not None and source.header.height > 1 and header.height == 1:
             warnings.append(f"{path}: points were removed or reordered, so they are no grid of pixels any more")
-        if cloud.crs is not None:
-            warnings.append(f"{path}: PCD cannot hold the coordinate system; note it elsewhere, or write LAS")
-        if beside := beside_points(cloud.source, PcdSource):
-            warnings.append(f"{path}: PCD has no place for {beside} of the file that was read, which were left out")
-        with replacing(path) as temporary, open(temporary, "wb") as stream:
-            for block in text.blocks() if text else self._blocks(header, fields.pairs, source):
-                stream.write(block)
+        warnings += left_out(cloud, "PCD", PcdSource, path)
+        put(path, text.blocks() if text else self._blocks(header, fields.pairs, source))
         figures: dict[str, Any] = {"points": len(cloud), "encoding": encoding}
         # Words of a text are rounded twice: to their decimals, and by who reads them to the type of their field.
         if rounding := fields.rounding + (text.rounding if text else 0.0):

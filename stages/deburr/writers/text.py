@@ -11,15 +11,14 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 from pydantic import Field
 
-from deburr.core.cloud import Extent, PointCloud, Record, located
-from deburr.core.errors import WriteError
+from deburr.core.cloud import Extent, PointCloud, Record
 from deburr.core.figure import Most, Reports, Same
-from deburr.core.files import replacing
 from deburr.core.kept import Kept
 from deburr.core.stage import Stage, Writer
 from deburr.formats.text.numbers import MOST_DECIMALS
 from deburr.formats.text.source import TextSource
-from deburr.writers._parts import beside_points, checked, written_at_once
+from deburr.writers._ends import check_places, left_out, put
+from deburr.writers._parts import checked, written_at_once
 from deburr.writers._text_new import New, Style, ordered
 from deburr.writers._text_rows import Rows
 
@@ -113,12 +112,12 @@ class Text(Writer):
         if source is None:
             record = self._new(iter([cloud]), replace(cloud.extent, count=len(cloud)))
             return replace(cloud, history=(*cloud.history, record))
-        self._check(cloud)
+        check_places(cloud, self.filename)
         text = Rows(cloud, source, self.filename)
-        self._put(text.blocks())
+        put(self.filename, text.blocks())
         axes = [source.decimals[axis] for axis in source.layout.axes]
         figures = self._figures(len(cloud), "text as it was read", [] if text.grid else axes, text.rounding)
-        return cloud.note(self.type_name, figures, *text.warnings, *self._lost(cloud, None))
+        return cloud.note(self.type_name, figures, *text.warnings, *left_out(cloud, "text", TextSource, self.filename))
 
     def write_parts(self, parts: Iterable[PointCloud], extent: Extent) -> PointCloud:
         """Write the points of ``parts`` as one cloud.
@@ -142,34 +141,14 @@ class Text(Writer):
 
         def watched() -> Iterator[PointCloud]:
             for part in parts:
-                self._check(part)
-                lost.update(dict.fromkeys(self._lost(part, type(None))))
+                check_places(part, self.filename)
+                lost.update(dict.fromkeys(left_out(part, "this text", type(None), self.filename)))
                 yield part
                 del part
 
-        self._put(text.blocks(watched()))
+        put(self.filename, text.blocks(watched()))
         figures = self._figures(extent.count, "text", text.decimals, text.rounding)
         return Record(self.type_name, figures, (*text.warnings, *lost))
-
-    def _check(self, cloud: PointCloud) -> None:
-        if not (cloud.located | ~located(cloud.original)).all():
-            raise WriteError(
-                f"{self.filename}: some coordinates are not finite, though they were read so; remove those points"
-            )
-
-    def _put(self, blocks: Iterable[bytes]) -> None:
-        with replacing(self.filename) as temporary, open(temporary, "wb") as stream:
-            for block in blocks:
-                stream.write(block)
-
-    def _lost(self, cloud: PointCloud, own: type | None) -> list[str]:
-        """What this text has no place for, besides dimensions; ``own``: the sources whose all it holds."""
-        path, found = self.filename, []
-        if cloud.crs is not None:
-            found.append(f"{path}: text cannot hold the coordinate system; note it elsewhere, or write LAS")
-        if own is not None and (beside := beside_points(cloud.source, own)):
-            found.append(f"{path}: this text has no place for {beside} of the file that was read, which were left out")
-        return found
 
     def _figures(self, points: int, kind: str, decimals: list[int], rounding: float) -> dict[str, Any]:
         figures: dict[str, Any] = {"points": points, "format": kind}

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from deburr.formats.e57.file import E57Source
 from deburr.formats.e57.tree import Node
+
+if TYPE_CHECKING:
+    from deburr.formats.e57.file import E57Source
 
 #: What is put together child by child.
 _LISTS = ("data3D", "images2D")
