@@ -13,10 +13,11 @@ from click.testing import Result
 
 from deburr.core.arrays import Floats
 from deburr.core.cloud import PointCloud
-from deburr.core.errors import RunError
 from deburr.pipeline import run
+from deburr.readers.las import LasReader
 from deburr.readers.ply import Ply
 from deburr.tiles import memory
+from deburr.writers.las import LasWriter
 from deburr.writers.ply import Ply as Writer
 
 Cli = Callable[..., Result]
@@ -120,6 +121,16 @@ def test_a_file_that_lies_nowhere_is_named(frames: Path, cli: Cli) -> None:
     assert sorted(path.name for path in (frames / "out").glob("*.ply")) == ["a.ply", "b.ply"]
 
 
-def test_a_format_without_a_word_for_it_says_so(frames: Path) -> None:
-    with pytest.raises(RunError, match="'missing': 'drop'"):
-        run(SPEC, input=frames / "in" / "a.ply", output=frames / "a.las")
+def test_a_format_without_a_word_for_it_leaves_them_out_and_says_so(frames: Path, cli: Cli) -> None:
+    """In one piece and in tiles, of a frame and of one that lies nowhere."""
+    alone = run(SPEC, input=frames / "in" / "a.ply", output=frames / "a.las").report["stages"][-1]
+    assert [said for said in alone["warnings"] if "583 points without coordinates; left out" in said]
+    assert alone["figures"]["points"] == 2417
+    (frames / "in" / "b.ply").unlink()
+    report = batch(cli, "--tile", "2.3", "--name", "{stem}.las")
+    assert [said for said in report["warnings"] if "583 points without coordinates; left out" in said]
+    found, expected = (LasReader(filename=str(path)).read() for path in (frames / "out" / "a.las", frames / "a.las"))
+    assert found.dims["Pixel"].tolist() == expected.dims["Pixel"].tolist()
+    assert np.allclose(found.xyz, expected.xyz, rtol=0, atol=1e-5)
+    LasWriter(filename=str(frames / "c.laz")).write(PointCloud(np.full((20, 3), np.nan)))
+    assert not len(LasReader(filename=str(frames / "c.laz")).read())

@@ -26,6 +26,25 @@ def test_checksums_are_crc_32c() -> None:
     assert [hex(value) for value in checksums(rows)] == ["0x8a9136aa", "0x62a8ab43", "0x46dd794e"]
 
 
+def crc_32c(data: bytes) -> int:
+    """Bit by bit, as it is defined."""
+    value = 0xFFFFFFFF
+    for byte in data:
+        value ^= byte
+        for _ in range(8):
+            value = value >> 1 ^ 0x82F63B78 * (value & 1)
+    return value ^ 0xFFFFFFFF
+
+
+@pytest.mark.parametrize("length", [4, 289, 290, 291, 444, 445, 600, DATA])
+def test_checksums_of_any_length_are_those_of_the_definition(length: int) -> None:
+    rows = np.random.default_rng(length).integers(0, 256, (3, length), dtype=np.uint8)
+    before = rows.copy()
+    assert checksums(rows).tolist() == [crc_32c(row.tobytes()) for row in rows]
+    assert checksums(rows[:1]).tolist() == [crc_32c(before[0].tobytes())]
+    assert (rows == before).all()
+
+
 @given(st.lists(st.binary(max_size=3 * DATA), max_size=6))
 def test_pages_give_back_what_was_written(parts: list[bytes]) -> None:
     stream = io.BytesIO()

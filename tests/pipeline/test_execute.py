@@ -254,3 +254,11 @@ def test_steps_coarser_than_the_noise_are_warned_of(hill: Floats, tmp_path: Path
     if warned:
         assert said[0].endswith("give the writer a finer 'scale_z'")
         assert "rounded to 0.1, which is coarser than the noise of 0.05" in said[0]
+
+
+def test_of_coarse_steps_each_writer_names_its_own_option(hill: Floats, tmp_path: Path) -> None:
+    rows = "\n".join(" ".join(f"{value:.1f}" for value in point) for point in hill.tolist())
+    (tmp_path / "in.xyz").write_text(rows + "\n")
+    report = run([str(tmp_path / "in.xyz"), {"type": "filters.spd", "noise": 0.05}, str(tmp_path / "out.xyz")]).report
+    said = [warning for warning in report["stages"][-1]["warnings"] if "coarser" in warning]
+    assert [one.rpartition("; ")[2] for one in said] == ["give the writer a finer 'precision'"]

@@ -9,12 +9,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-from e57_files import apart, integer, made
+from e57_files import apart, integer, made, together
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from deburr.core.arrays import Dims
-from deburr.core.cloud import PointCloud
+from deburr.core.cloud import Extent, PointCloud
 from deburr.core.errors import WriteError
 from deburr.formats.e57.file import E57Source
 from deburr.formats.e57.records import Field
@@ -227,6 +227,77 @@ def test_images_are_not_copied_from_a_file_that_has_changed(tmp_path: Path) -> N
     with pytest.raises(WriteError, match="was changed since it was read"):
         Writer(filename=str(after)).write(cloud)
     assert not after.exists()
+
+
+def _two_files(folder: Path) -> list[str]:
+    """Two files of two scans and one, of other poses and images."""
+    folder.mkdir(exist_ok=True)
+    (folder / "a.e57").write_bytes(made([sheet(40), sheet(30)], [POSE], image=b"first jpeg"))
+    other = (1.0, 0.0, 0.0, 0.0, 1.0, 2.0, 3.0)
+    more = '<description type="String">the second</description>'
+    (folder / "b.e57").write_bytes(made([sheet(50)], [other], image=b"second jpeg!", crs="EPSG:25832", more=more))
+    return [str(folder / "a.e57"), str(folder / "b.e57")]
+
+
+def _assert_both(path: Path, names: list[str]) -> None:
+    """That the file holds all scans, metadata and images of both files."""
+    parts = [Reader(filename=name).read() for name in names]
+    again = Reader(filename=str(path)).read()
+    assert again.xyz.tobytes() == b"".join(part.xyz.tobytes() for part in parts)
+    assert again.dims["PointSourceId"].tolist() == [1] * 40 + [2] * 30 + [3] * 50
+    assert again.crs == "EPSG:25832"
+    scans = [scan for part in parts for scan in source_of(part).scans]
+    for old, new in zip(scans, source_of(again).scans, strict=True):
+        assert {name: raw.tobytes() for name, raw in old.raw.items()} == {
+            name: raw.tobytes() for name, raw in new.raw.items()
+        }
+        assert (old.pose is None) == (new.pose is None)
+        assert old.pose is None or new.pose is None or (old.pose.translation == new.pose.translation).all()
+    assert source_of(again).scans[2].node.find("description").text == "the second"  # type: ignore[union-attr]
+    between = apart(path.read_bytes())[0]
+    assert source_of(again).images == 2
+    assert between.count(b"first jpeg") == between.count(b"second jpeg!") == 1
+
+
+def test_files_that_are_merged_keep_their_scans_and_images(tmp_path: Path) -> None:
+    names = _two_files(tmp_path)
+    result = run([*names, str(tmp_path / "out.e57")])
+    assert not [said for one in result.report["stages"] for said in one["warnings"] if "forwarded" in said]
+    _assert_both(tmp_path / "out.e57", names)
+
+
+def test_parts_of_several_files_keep_their_scans_and_images(tmp_path: Path) -> None:
+    names = _two_files(tmp_path)
+    clouds = [Reader(filename=name).read() for name in names]
+    parts = [clouds[0].select(np.arange(25)), clouds[0].select(np.arange(25, 70)), clouds[1]]
+    out = Writer(filename=str(tmp_path / "out.e57")).write_parts(iter(parts), Extent(120, np.zeros(3), np.ones(3)))
+    assert out.history[-1].warnings == ()
+    assert out.history[-1].figures["scans"] == 3
+    _assert_both(tmp_path / "out.e57", names)
+
+
+def test_what_merged_files_cannot_both_have_is_told(tmp_path: Path) -> None:
+    single = {**sheet(20), Field("intensity", "single"): np.linspace(0, 1, 20)}
+    wide = {**sheet(20), Field("intensity", "single"): np.linspace(0, 8, 20)}
+    for name, table, crs in (("a", single, "EPSG:25832"), ("b", wide, "EPSG:25833")):
+        (tmp_path / f"{name}.e57").write_bytes(made([table], crs=crs))
+    clouds = [Reader(filename=str(tmp_path / f"{name}.e57")).read() for name in "ab"]
+    writer = Writer(filename=str(tmp_path / "out.e57"))
+    said = writer.write_parts(clouds, Extent(40, np.zeros(3), np.ones(3))).history[-1].warnings
+    assert any("of coordinateMetadata, E57 files have one" in one for one in said)
+    assert any("the limits of intensity are not the same in all files" in one for one in said)
+    raw = [scan.raw["intensity"] for scan in source_of(Reader(filename=str(tmp_path / "out.e57")).read()).scans]
+    assert [one.max() for one in raw] == [1, 8]
+
+
+def test_prefixes_of_other_meanings_are_not_put_together(tmp_path: Path) -> None:
+    names = _two_files(tmp_path)
+    between, xml = apart(Path(names[1]).read_bytes())
+    Path(names[1]).write_bytes(together(between, xml.replace(b'"urn:x"', b'"urn:y"')))
+    clouds = [Reader(filename=name).read() for name in names]
+    writer = Writer(filename=str(tmp_path / "out.e57"))
+    said = writer.write_parts(clouds, Extent(120, np.zeros(3), np.ones(3))).history[-1].warnings
+    assert any("none are forwarded" in one for one in said)
 
 
 def test_other_formats_tell_what_they_cannot_hold(tmp_path: Path) -> None:

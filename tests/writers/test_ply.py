@@ -15,6 +15,7 @@ from hypothesis.extra import numpy as arrays
 from deburr.core.cloud import Extent, PointCloud
 from deburr.core.errors import WriteError
 from deburr.readers.ply import Ply as Reader
+from deburr.readers.text import Text
 from deburr.writers.ply import Ply as Writer
 
 MESH = """ply
@@ -238,6 +239,17 @@ def test_parts_of_several_files(tmp_path: Path) -> None:
     again = Reader(filename=str(target)).read()
     assert again.dims["Red"].tolist() == [*range(10), 3, *range(10)]
     assert again.xyz.tolist() == [*cloud.xyz.tolist(), cloud.xyz[3].tolist(), *cloud.xyz.tolist()]
+
+
+def test_parts_from_another_format_tell_what_ply_cannot_hold(tmp_path: Path) -> None:
+    rows = "".join(f"{i} 0.5 1 0.5\n" for i in range(1, 5))
+    (tmp_path / "in.ptx").write_text("4\n1\n0 0 0\n1 0 0\n0 1 0\n0 0 1\n1 0 0 0\n0 1 0 0\n0 0 1 0\n5 6 7 1\n" + rows)
+    cloud = Text(filename=str(tmp_path / "in.ptx")).read()
+    writer = Writer(filename=str(tmp_path / "out.ply"))
+    whole = writer.write(cloud).history[-1]
+    assert any("the grids of 1 scans and their poses" in said for said in whole.warnings)
+    parts = [cloud.select(np.arange(3)), cloud.select(np.array([3]))]
+    assert writer.write_parts(parts, cloud.extent).history[-1].warnings == whole.warnings
 
 
 def test_parts_that_cannot_be_put_together(tmp_path: Path) -> None:

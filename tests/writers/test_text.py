@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tracemalloc
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,8 +13,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from texts import PTX, Made, texts
 
-from deburr.core.cloud import PointCloud
+from deburr.core.cloud import Extent, PointCloud
 from deburr.core.errors import SpecError, WriteError
+from deburr.core.merging import merge
 from deburr.pipeline import load, run
 from deburr.readers.text import Text as Reader
 from deburr.testing import contract
@@ -64,6 +67,94 @@ def test_only_what_moved_changes(made: Made, data: st.DataObject, tmp_path: Path
     assert len(before) == len(after)
     assert sum(a != b for a, b in zip(before, after, strict=True)) <= hit.sum()
     assert not warnings
+
+
+_VALUES = st.one_of(
+    st.floats(-1e4, 1e4),
+    st.floats(-1e18, 1e18),
+    st.integers(-(2**53), 2**53).map(lambda whole: whole / 8),  # middles between two decimals, exactly
+    st.integers(-99_999, 99_999).map(lambda whole: whole / 1000 + 0.0005),  # nearly so
+    st.sampled_from([0.0, -0.0, 0.5, -0.5, 1.5, 0.25, 1e-300, 1e300, 999.9995, 1e15, 1e15 - 0.5, 9.99999999e14]),
+)
+
+
+@TWICE
+@given(rows=st.lists(st.tuples(_VALUES, _VALUES, _VALUES), min_size=1, max_size=30), decimals=st.integers(0, 17))
+def test_numbers_are_rounded_as_python_rounds_them(
+    rows: list[tuple[float, float, float]], decimals: int, tmp_path: Path
+) -> None:
+    cloud = PointCloud(np.array(rows))
+    text, _, _ = written(tmp_path, cloud, "n.xyz", precision=decimals)
+    assert text.decode().splitlines() == [" ".join(f"{value:.{decimals}f}" for value in row) for row in rows]
+
+
+@TWICE
+@given(
+    kind=st.sampled_from(["u1", "i1", "u2", "i2", "u4", "i4", "u8", "i8", "?"]),
+    data=st.data(),
+)
+def test_whole_numbers_are_spelt_with_all_their_digits(kind: str, data: st.DataObject, tmp_path: Path) -> None:
+    limits = (0, 1) if kind == "?" else (int(np.iinfo(kind).min), int(np.iinfo(kind).max))
+    most = st.one_of(st.integers(*limits), st.sampled_from(limits))
+    values = data.draw(st.lists(most, min_size=1, max_size=20))
+    cloud = PointCloud(np.zeros((len(values), 3)), {"Number": np.array(values, kind)})
+    text, _, _ = written(tmp_path, cloud, "w.csv", order="Number", keep_unspecified=False)
+    assert text.decode().splitlines()[1:] == list(map(str, values))
+
+
+def test_a_row_much_longer_than_the_others_is_kept_within_bounds(tmp_path: Path) -> None:
+    long = "x" * 3_000_000
+    rows = [f"{i}.5 0.5 0.5 {'word' if i else long}" for i in range(3000)]
+    cloud = put(tmp_path, "\n".join(rows) + "\n", "in.xyz")
+    tracemalloc.start()
+    text, _, _ = written(tmp_path, cloud.with_xyz(cloud.xyz + 1), "x.xyz")
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert text.decode().splitlines() == [f"{i + 1}.5 1.5 1.5 {'word' if i else long}" for i in range(3000)]
+    assert peak < 300e6
+
+
+def _strip(number: int, count: int) -> PointCloud:
+    random = np.random.default_rng(number)
+    dims = {"Intensity": random.integers(0, 999, count).astype(np.uint16), "Red": np.full(count, number, np.uint16)}
+    return PointCloud(random.uniform(0, 100, (count, 3)), dims, crs="EPSG:28992")
+
+
+@pytest.mark.parametrize("name", ["a.csv", "a.xyz", "a.pts", "a.ptx"])
+def test_parts_are_written_as_one_cloud(name: str, tmp_path: Path) -> None:
+    parts = [_strip(number, count) for number, count in enumerate((70_000, 1, 0, 300, 900))]
+    whole, _ = merge(parts)
+    text, warnings, figures = written(tmp_path, whole, name)
+    path = tmp_path / f"parts-{name}"
+    record = Text(filename=str(path)).write_parts(iter(parts), whole.extent).history[-1]
+    assert path.read_bytes() == text
+    assert [said.replace("parts-", "out-") for said in record.warnings] == list(warnings)
+    assert record.figures == figures
+
+
+def test_parts_are_not_held_in_memory(tmp_path: Path) -> None:
+    count = 100_000
+    extent = Extent(20 * count, np.zeros(3), np.full(3, 100.0))
+    tracemalloc.start()
+    Text(filename=str(tmp_path / "a.csv")).write_parts((_strip(number, count) for number in range(20)), extent)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert (tmp_path / "a.csv").read_bytes().count(b"\n") == 20 * count + 1
+    assert peak < 40e6  # all coordinates and dimensions are 56 MB
+
+
+def test_where_a_part_fails_the_file_that_was_there_stays(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    path.write_text("old")
+
+    def parts() -> Iterator[PointCloud]:
+        yield _strip(0, 10)
+        raise OSError("the disk is gone")
+
+    with pytest.raises(OSError, match="the disk is gone"):
+        Text(filename=str(path)).write_parts(parts(), Extent(20, np.zeros(3), np.full(3, 100.0)))
+    assert path.read_text() == "old"
+    assert [one.name for one in tmp_path.iterdir()] == ["a.csv"]
 
 
 @TWICE

@@ -145,7 +145,7 @@ class Account:
     def as_json(self) -> dict[str, Any]:
         """JSON values only: numpy's become Python's, NaN and infinity become null."""
         stages = [one for entry in self._entries for one in entry.as_json()]
-        _warn_of_scales(stages)
+        _warn_of_scales(self._plan, stages)
         outputs = _outputs(self._plan, stages)
         read = [one for one in self._read if one is not None]
         written = [one for one in (identity(path, "output") for path in outputs) if one is not None]
@@ -181,24 +181,25 @@ def _outputs(plan: Plan, stages: Sequence[Mapping[str, Any]]) -> list[str]:
     return found
 
 
-def _warn_of_scales(stages: Sequence[dict[str, Any]]) -> None:
+def _warn_of_scales(plan: Plan, stages: Sequence[dict[str, Any]]) -> None:
     """Add a warning to each writer that rounds coordinates to coarser steps than the noise that was taken out."""
     noise = [told for one in stages if (told := one["figures"].get(NOISE))]
     for one in stages:
-        scale = steps(one["figures"])
-        if noise and scale and one["type"].startswith("writers."):
-            one["warnings"] += coarse(scale, max(noise))
+        scale, stage = steps(one["figures"]), plan.stages[one["step"] - 1]
+        if noise and scale and isinstance(stage, Writer):
+            one["warnings"] += coarse(scale, max(noise), stage)
 
 
-def coarse(scale: Sequence[float], noise: float) -> list[str]:
-    """A warning of a LAS file whose steps, ``scale`` (x, y, z), are coarser than the ``noise``; in the same units."""
+def coarse(scale: Sequence[float], noise: float, writer: Writer) -> list[str]:
+    """A warning of a file whose steps, ``scale`` (x, y, z), are coarser than the ``noise``; in the same units."""
     axes = [axis for axis, step in zip("xyz", scale, strict=True) if step > noise]
     if not axes:
         return []
-    named = " and ".join(f"'scale_{axis}'" for axis in axes)
+    named = " and ".join(dict.fromkeys(f"'{writer.finer.format(axis=axis)}'" for axis in axes if writer.finer))
+    remedy = f"give the writer a finer {named}" if named else "write a format with finer steps"
     return [
         f"coordinates are rounded to {max(scale):.3g}, which is coarser than the noise of {noise:.3g} that was taken "
-        f"out, and undoes most of it; give the writer a finer {named}"
+        f"out, and undoes most of it; {remedy}"
     ]
 
 

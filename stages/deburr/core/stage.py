@@ -217,9 +217,12 @@ class Writer(Stage, ABC):
 
     ``kept``: what a file of each extension, or of several (``xyz, asc``), keeps of a cloud, for
     docs/reference/formats.md.
+    ``finer``: the option that makes the steps of the coordinates finer (`deburr.core.stored.SCALE`), ``{axis}`` in it
+    for x, y and z; '' where none does.
     """
 
     kept: ClassVar[Mapping[str, Kept]] = {}
+    finer: ClassVar[str] = ""
     filename: str = Field(description="file to write; replaced only when the new one is complete")
 
     @property

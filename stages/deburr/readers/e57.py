@@ -10,9 +10,9 @@ import numpy as np
 from pydantic import Field
 
 from deburr.core.cloud import PointCloud, extent_of, kinds
-from deburr.core.errors import ReadError
 from deburr.core.figure import Reports, Same
 from deburr.core.stage import Outline, Reader
+from deburr.readers._files import opened
 
 if TYPE_CHECKING:
     from deburr.formats.e57.file import E57Source
@@ -45,20 +45,14 @@ class E57(Reader):
         from deburr.formats.e57.file import SCAN, columns_of, crs_of, load
 
         path = self.filename
-        try:
-            with open(path, "rb") as stream:
-                source = load(stream, path)
-        except OSError as error:
-            raise ReadError(
-                f"{path}: cannot be read ({error.strerror or error}); check the file and its rights"
-            ) from error
-        except MemoryError as error:
-            raise ReadError(f"{path}: needs more memory than there is; split it into its scans") from error
+        with opened(path) as stream:
+            source = load(stream, path)
         dims = columns_of(source)
         if SCAN not in dims:
             kind = np.uint16 if len(source.scans) < 65536 else np.uint32
             dims[SCAN] = np.repeat(np.arange(1, len(source.scans) + 1, dtype=kind), [len(s) for s in source.scans])
-        xyz = np.concatenate([np.zeros((0, 3)), *(scan.xyz() for scan in source.scans if len(scan))])
+        places = [scan.xyz() for scan in source.scans if len(scan)] or [np.zeros((0, 3))]
+        xyz = places[0] if len(places) == 1 else np.concatenate(places)
         cloud = PointCloud(xyz, dims, crs=crs_of(source.root), source=source, units="metre")
         there = cloud.located & (np.asarray(dims.get("Withheld", 0)) == 0)
         warnings = []

@@ -3,26 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from decimal import Decimal
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
 from pydantic import Field
 
-from deburr.core.arrays import Bools
-from deburr.core.cloud import PointCloud, extent_of
-from deburr.core.errors import ReadError
+from deburr.core.cloud import PointCloud
 from deburr.core.stage import Reader
 from deburr.formats.ply.dialects import dimensions, is_scalar
 from deburr.formats.ply.file import load
 from deburr.formats.ply.header import Array, Columns, Header, Lists, PlySource
-
-_FATE = {
-    "keep": "they stay as they are, as withheld points do; option 'missing': 'drop' leaves them out",
-    "drop": "they are left out",
-}
+from deburr.readers._files import opened
+from deburr.readers._missing import DESCRIPTION, Fate, sorted_out
 
 
 class Ply(Reader):
@@ -39,33 +33,16 @@ class Ply(Reader):
     type_name: ClassVar[str] = "readers.ply"
     extensions: ClassVar[tuple[str, ...]] = ("ply",)
 
-    missing: Literal["keep", "drop"] = Field(
-        "keep", description="what becomes of points whose coordinates are NaN or infinite: they stay as they are, or go"
-    )
+    missing: Fate = Field("keep", description=DESCRIPTION)
 
     def read(self) -> PointCloud:
         """Read ``filename``. Raises `deburr.core.errors.ReadError`."""
         path = self.filename
-        try:
-            with open(path, "rb") as stream:
-                header, columns, left = load(stream, path)
-        except FileNotFoundError:
-            raise ReadError(f"{path}: does not exist; check the file name") from None
-        except IsADirectoryError:
-            raise ReadError(f"{path}: is a folder; give the name of a file in it") from None
-        except OSError as error:
-            raise ReadError(
-                f"{path}: cannot be read ({error.strerror or error}); check the file and its rights"
-            ) from error
-        cloud = _cloud(header, columns, path)
+        with opened(path) as stream:
+            header, columns, left = load(stream, path)
         warnings = [f"{path}: {left} bytes after the last element were ignored"] if left else []
-        there = cloud.located
-        if not there.all():
-            warnings.append(f"{path}: {_unlocated(there)}; {_FATE[self.missing]}")
-            cloud = (
-                replace(cloud.select(there), extent=extent_of(cloud.xyz[there])) if self.missing == "drop" else cloud
-            )
-        return cloud.note(self.type_name, {"points": len(cloud), **_figures(header)}, *warnings)
+        cloud, missing = sorted_out(_cloud(header, columns, path), self.missing, path)
+        return cloud.note(self.type_name, {"points": len(cloud), **_figures(header)}, *warnings, *missing)
 
     @classmethod
     def summary(cls, figures: Mapping[str, Any], unit: str) -> list[tuple[str, str]]:
@@ -131,11 +108,3 @@ def _wider(values: npt.NDArray[np.float64]) -> bool:
 def _decimals(value: float) -> int:
     """Digits behind the decimal point of ``value``, a finite number, in its shortest spelling."""
     return max(-int(Decimal(repr(value)).as_tuple().exponent), 0)
-
-
-def _unlocated(there: Bools) -> str:
-    count = int((~there).sum())
-    return (
-        f"{count:,} of {len(there):,} points have no coordinates (NaN or infinite), the first in row "
-        f"{int(there.argmin())} (counted from 0)"
-    )

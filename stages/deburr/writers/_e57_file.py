@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
+from contextlib import ExitStack
 from dataclasses import replace
 from hashlib import sha256
 from importlib.metadata import version
@@ -15,8 +15,8 @@ import numpy as np
 from deburr.core.arrays import Dims, Ints
 from deburr.core.cloud import PointCloud
 from deburr.core.errors import WriteError
-from deburr.formats.e57.file import BLOB_HEAD, E57Source
-from deburr.formats.e57.pages import Pages, PageWriter, physical
+from deburr.formats.e57.file import BLOB_HEAD, E57Source, Origin
+from deburr.formats.e57.pages import PAGE, Pages, PageWriter, physical
 from deburr.formats.e57.records import Columns, Field, encode, fields_of
 from deburr.formats.e57.scan import CARTESIAN, NORMALS_URI, OWN, OWN_URI, Scan
 from deburr.formats.e57.tree import Node, as_xml
@@ -27,6 +27,8 @@ _COPIED = 1 << 24
 _COLORS = ("Red", "Green", "Blue")
 
 
+#: The files that images are copied from, by the ids of their nodes in the tree to be written.
+Blobs = dict[int, Origin]
 #: The fields, raw values and number of records of tables, by the ids of their nodes in the tree to be written.
 Tables = dict[int, tuple[list[Field], Columns, int]]
 
@@ -34,8 +36,8 @@ Tables = dict[int, tuple[list[Field], Columns, int]]
 class Assembly:
     """A file in the making: a tree of its own, and the records of its tables."""
 
-    def __init__(self, source: E57Source | None, root: Node, scans: list[Written], tables: Tables, path: str) -> None:
-        self.source, self.root, self.path, self.tables = source, root, path, dict(tables)
+    def __init__(self, root: Node, scans: list[Written], tables: Tables, blobs: Blobs, path: str) -> None:
+        self.root, self.path, self.tables, self.blobs = root, path, dict(tables), blobs
         for scan in scans:
             if (table := scan.node.find("points")) is not None:
                 self.tables[id(table)] = (scan.fields, scan.raw, scan.count)
@@ -47,34 +49,31 @@ class Assembly:
     def write(self, stream: BinaryIO) -> None:
         """All of it. Raises `WriteError`, `OSError`."""
         pages = PageWriter(stream)
-        if self.source is None:
-            self._rest(pages, None)
-        else:
-            blobs = any(node.type == "Blob" for node in self.root.walk())
-            if blobs:
-                with open(self.source.path, "rb") as old:
-                    status = os.fstat(old.fileno())
-                    if (status.st_size, status.st_mtime_ns) != self.source.stamp:
-                        raise WriteError(
-                            f"{self.path}: {self.source.path} was changed since it was read, so that its images cannot "
-                            "be copied; nothing was written, run again"
-                        )
-                    self._rest(pages, Pages(self.source.path, old, status.st_size // 1024, (0, 0)))
-            else:
-                self._rest(pages, None)
+        with ExitStack() as opened:
+            old = {
+                origin: self._old(origin, opened.enter_context(open(origin.path, "rb")))
+                for origin in dict.fromkeys(self.blobs.values())
+            }
+            for node in self.root.walk():
+                if node.type == "CompressedVector":
+                    fields, raw, count = self.tables[id(node)]
+                    node.attributes["fileOffset"] = str(physical(pages.at))
+                    pages.write(encode(fields, raw, count, pages.at))
+                    node.attributes["recordCount"] = str(count)
+                elif node.type == "Blob":
+                    self._copy(node, old[self.blobs[id(node)]], pages)
         xml, place = as_xml(self.root), pages.at
         pages.write(xml)
         pages.close(place, len(xml))
 
-    def _rest(self, pages: PageWriter, old: Pages | None) -> None:
-        for node in self.root.walk():
-            if node.type == "CompressedVector":
-                fields, raw, count = self.tables[id(node)]
-                node.attributes["fileOffset"] = str(physical(pages.at))
-                pages.write(encode(fields, raw, count, pages.at))
-                node.attributes["recordCount"] = str(count)
-            elif node.type == "Blob" and old is not None:
-                self._copy(node, old, pages)
+    def _old(self, origin: Origin, stream: BinaryIO) -> Pages:
+        """A file that was read. Raises `WriteError` where it is another by now."""
+        if Origin.of(stream, origin.path) != origin:
+            raise WriteError(
+                f"{self.path}: {origin.path} was changed since it was read, so that its images cannot be copied; "
+                "nothing was written, run again"
+            )
+        return Pages(origin.path, stream, origin.stamp[0] // PAGE, (0, 0))
 
     def _copy(self, node: Node, old: Pages, pages: PageWriter) -> None:
         length, begin = int(node.attributes["length"]), old.logical(int(node.attributes["fileOffset"])) + BLOB_HEAD
@@ -85,20 +84,21 @@ class Assembly:
             pages.write(old.read(physical(begin + at), min(_COPIED, length - at)).tobytes())
 
 
-def copied(source: E57Source, cloud: PointCloud) -> tuple[Node, list[Written], Tables]:
-    """A copy of the tree that was read, what becomes of its scans, and the tables beside their points."""
+def copied(source: E57Source, cloud: PointCloud) -> tuple[Node, list[Written], Tables, Blobs]:
+    """A copy of the tree that was read, what becomes of its scans, the tables beside their points, and where its images
+    are."""
     root = source.root.copied()
     pairs = dict(zip(map(id, source.root.walk()), root.walk(), strict=True))
     scans, start = [], 0
-    for number, (scan, rows) in enumerate(zip(source.scans, parts(source, cloud), strict=True), 1):
-        scans.append(Written.of(replace(scan, node=pairs[id(scan.node)]), cloud, rows, start, number))
+    for scan, rows in zip(source.scans, parts(source, cloud), strict=True):
+        scans.append(Written.of(replace(scan, node=pairs[id(scan.node)]), cloud, rows, start))
         start += len(scan)
     there = {id(node) for node in root.walk()}
     tables = {}
     for key, raw in source.tables.items():
         if id(node := pairs[key]) in there:
             tables[id(node)] = (fields_of(node, source.path), raw, len(next(iter(raw.values()))))
-    return root, scans, tables
+    return root, scans, tables, {id(pairs[key]): origin for key, origin in source.blobs.items()}
 
 
 def fresh(cloud: PointCloud) -> tuple[Node, list[Written]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -35,8 +35,8 @@ class Written:
     rounding: float = 0.0
 
     @classmethod
-    def of(cls, scan: Scan, cloud: PointCloud, rows: Ints, start: int, number: int) -> Written:
-        """The ``rows`` of ``cloud``, which are of scan ``number``, whose first point has row ``start``."""
+    def of(cls, scan: Scan, cloud: PointCloud, rows: Ints, start: int) -> Written:
+        """The ``rows`` of ``cloud``, which are of ``scan``, whose first point has row ``start``."""
         taken = cloud.rows[rows] - start
         whole = len(taken) == len(scan) and bool((np.diff(taken) == 1).all())
         raw = {name: column if whole else column[taken] for name, column in scan.raw.items()}
@@ -47,7 +47,7 @@ class Written:
         made._set(scan, part)
         for name, column in part.dims.items():
             known = any(dimension(one.path) == name for one in scan.fields)
-            own_number = name == SCAN and not known and bool((column == number).all())
+            own_number = name == SCAN and not known and bool((column == scan.number).all())
             # What only other scans have is 0 here.
             if not known and not own_number and (not scan.fields or column.any()):
                 made.add(name, column)
@@ -107,7 +107,7 @@ class Written:
     def _turn(self, scan: Scan, part: PointCloud) -> None:
         """Set the normals that are others than before, turned back into the scan's own directions."""
         assert scan.pose is not None
-        before = Scan(scan.node, scan.fields, self.raw, scan.pose).world_normals()
+        before = replace(scan, raw=self.raw).world_normals()
         columns = [part.dims[dimension(name)] for name in NORMALS]
         new = np.any([_differs(before[dimension(n)], c) for n, c in zip(NORMALS, columns, strict=True)], axis=0)
         if new.any():

@@ -10,7 +10,7 @@ import numpy as np
 from laspy import LazBackend
 from laspy.laswriter import UncompressedPointWriter
 
-from deburr.core.cloud import PointCloud
+from deburr.core.cloud import PointCloud, located
 from deburr.core.errors import WriteError
 from deburr.core.neighbors import threads
 from deburr.core.progress import advance
@@ -68,6 +68,10 @@ def _chunks(parts: Iterable[PointCloud], target: Target) -> Iterator[Records]:
                 f"{target.path}: its parts come from files that cannot share one, '{layout}' and '{text}'; "
                 "convert one kind to the other first"
             )
+        if not part.located.all():
+            there = part.located | located(part.original)
+            target.lost += int((~there).sum())
+            part = part.select(there)
         _check_places(part, target)
         begin = 0
         while begin < len(part):

@@ -72,7 +72,8 @@ class Asked:
 
 @dataclass
 class Target:
-    """A file to be written. ``path`` is its name in the end; ``warnings`` grow while it is written."""
+    """A file to be written. ``path`` is its name in the end; ``warnings`` grow while it is written, and ``lost``, the
+    number of points that came without coordinates, and for which LAS has no place."""
 
     path: str
     header: Header
@@ -80,6 +81,7 @@ class Target:
     axes: tuple[Axis, Axis, Axis]
     evlrs: list[Vlr]
     warnings: list[str] = field(default_factory=list)
+    lost: int = 0
 
     def warn(self, text: str) -> None:
         """Say ``text``, once however many parts give reason to."""
@@ -239,8 +241,8 @@ def check_finite(path: str, *bounds: float) -> None:
     """Refuse coordinates whose ``bounds`` are not numbers. Raises `WriteError`."""
     if not all(map(isfinite, bounds)):
         raise WriteError(
-            f"{path}: some coordinates are not finite, which LAS cannot store; remove those points (of PLY, "
-            "the reader's option 'missing': 'drop' does), or write PLY"
+            f"{path}: some coordinates are not finite, which LAS cannot store, though they were read so; remove those "
+            "points, or write PLY"
         )
 
 

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Generator, Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
-from deburr.core.cloud import Extent, PointCloud
+from deburr.core.cloud import Extent, PointCloud, extent_of
 from deburr.core.errors import WriteError
+from deburr.core.merging import merge
+from deburr.core.stage import Writer
 
 Columns = dict[str, tuple[Any, tuple[int, ...]]]
 
@@ -79,17 +82,30 @@ def differences(one: Columns, other: Columns) -> str:
     return ", ".join(sorted(name for name in one.keys() | other.keys() if one.get(name) != other.get(name)))
 
 
-def put_together(parts: list[PointCloud]) -> PointCloud:
-    """The points of ``parts``, which share their columns, in one cloud; its source is that of all parts, if they share
-    it."""
+def written_at_once(writer: Writer, parts: Iterable[PointCloud], extent: Extent) -> PointCloud:
+    """What `Writer.write_parts` is to return, where ``writer`` needs all points together: those of each file that they
+    come from, and then those of the next."""
+    files: dict[int, list[PointCloud]] = {}
+    for part in parts:
+        files.setdefault(id(part.source), []).append(part)
+    clouds = [_together(some) for some in files.values()]
+    cloud, warnings = merge(clouds) if len(clouds) > 1 else (clouds[0], [])
+    record = writer.write(cloud).history[-1]
+    said = (*(f"{writer.filename}: {one}" for one in warnings), *record.warnings)
+    return PointCloud(np.zeros((0, 3)), extent=extent, history=(replace(record, warnings=said),))
+
+
+def _together(parts: list[PointCloud]) -> PointCloud:
+    """The points of ``parts``, which share their columns and their source, in one cloud."""
     if len(parts) == 1:
         return parts[0]
-    source = parts[0].source
-    return PointCloud(
-        np.concatenate([part.xyz for part in parts]),
-        {name: np.concatenate([part.dims[name] for part in parts]) for name in parts[0].dims},
+    xyz = np.concatenate([part.xyz for part in parts])
+    return replace(
+        parts[0],
+        xyz=xyz,
+        dims={name: np.concatenate([part.dims[name] for part in parts]) for name in parts[0].dims},
         original=np.concatenate([part.original for part in parts]),
         rows=np.concatenate([part.rows for part in parts]),
-        crs=parts[0].crs,
-        source=source if all(part.source is source for part in parts) else None,
+        horizon=None,
+        extent=extent_of(xyz),
     )

@@ -74,7 +74,7 @@ class Fields:
 
     def _old(self, number: int, field: Field, source: PcdSource) -> Array | None:
         """The values of a field of the source; None where a stage has dropped its dimension."""
-        was = source.records[f"f{number}"][self.cloud.rows]
+        was = source.values[number][self.cloud.rows]
         if number in source.header.axes:
             axis = source.header.axes.index(number)
             told = self.cloud.original[:, axis]

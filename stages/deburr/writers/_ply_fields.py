@@ -7,10 +7,11 @@ from typing import Any, Literal
 
 import numpy as np
 
-from deburr.core.cloud import PointCloud, located
+from deburr.core.cloud import PointCloud
 from deburr.core.errors import WriteError
 from deburr.formats.ply.dialects import cloudcompare_name, is_scalar, pdal_name
 from deburr.formats.ply.header import TYPES, Array, Lists, PlySource, Property
+from deburr.writers._ends import check_places
 
 _SIZED = {code: name for name, code in TYPES.items() if name[-1].isdigit()}
 _PLAIN = {code: name for name, code in TYPES.items() if not name[-1].isdigit()}
@@ -61,10 +62,7 @@ class Vertices:
 
     def fields(self) -> list[Field]:
         """Every property, in the order of the source. Raises `WriteError` for a column that PLY cannot hold."""
-        if not (self.cloud.located | ~located(self.cloud.original)).all():
-            raise WriteError(
-                f"{self.path}: some coordinates are not finite, though they were read so; remove those points"
-            )
+        check_places(self.cloud, self.path)
         if self.source is None:
             fields = [Field(Property(letter, "double"), self.cloud.xyz[:, axis]) for axis, letter in enumerate("xyz")]
             known: set[str] = set()
@@ -128,7 +126,7 @@ class Vertices:
             if not np.array_equal(np.isfinite(rounded), np.isfinite(column)):
                 return self._fit(p, column, False)
             return self._rounded(p, rounded, column)
-        if p.dtype.kind in "iu" and column is not self.cloud.original and located(self.cloud.xyz).all():
+        if p.dtype.kind in "iu" and column is not self.cloud.original and self.cloud.located.all():
             whole, limits = np.rint(column), np.iinfo(p.dtype)
             if len(whole) and limits.min <= whole.min() and whole.max() <= limits.max:
                 return self._rounded(p, whole.astype(p.dtype), column)
@@ -219,9 +217,9 @@ def joined(parts: list[PointCloud], path: str) -> PointCloud:
 
     Its source is the first part's: names and types of the properties are taken from there.
     """
-    source = parts[0].source if isinstance(parts[0].source, PlySource) else None
+    source = parts[0].source
     for other in (part.source for part in parts):
-        if other is not parts[0].source and any(_more_than_points(s) for s in (source, other)):
+        if other is not source and any(_more_than_points(s) for s in (source, other)):
             raise WriteError(
                 f"{path}: its parts come from several PLY files with lists or elements besides points, which cannot be "
                 "put together; remove those, or write LAS"
@@ -229,9 +227,11 @@ def joined(parts: list[PointCloud], path: str) -> PointCloud:
     return PointCloud(
         np.concatenate([part.xyz for part in parts]),
         {name: np.concatenate([part.dims[name] for part in parts]) for name in parts[0].dims},
+        original=np.concatenate([part.original for part in parts]),
         rows=np.concatenate([part.rows for part in parts]),
         crs=parts[0].crs,
         source=source,
+        reprojected=parts[0].reprojected,
     )
 
 

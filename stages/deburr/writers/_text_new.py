@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from deburr.core.cloud import PointCloud
+from deburr.core.cloud import Extent, PointCloud
 from deburr.core.errors import WriteError
 from deburr.core.progress import advance
 from deburr.formats.text.numbers import MOST_DECIMALS
-from deburr.writers._text_spelling import columns_of, rounding, spelt
+from deburr.writers._text_spelling import Words, columns_of, rounding, spelt, woven
 
 Array = npt.NDArray[Any]
+#: Name, values and decimals.
+Column = tuple[str, Array, int | None]
 #: Rows encoded at a time; bounds the memory a copy takes.
 CHUNK = 1 << 16
 _XYZ = ("X", "Y", "Z")
@@ -49,9 +51,9 @@ def ordered(order: str) -> dict[str, int | None]:
     return found
 
 
-def decimals_for(cloud: PointCloud) -> list[int]:
-    """Decimals by axis that tell a hundred-millionth of the cloud's size, no finer than float64 does."""
-    low, high = cloud.extent.low, cloud.extent.high
+def decimals_for(extent: Extent) -> list[int]:
+    """Decimals by axis that tell a hundred-millionth of a cloud's size, no finer than float64 does."""
+    low, high = extent.low, extent.high
     if not np.isfinite(low + high).all():
         return [6, 6, 6]
     size = float((high - low).max())
@@ -61,42 +63,49 @@ def decimals_for(cloud: PointCloud) -> list[int]:
 
 
 class New:
-    """The text of ``cloud`` in some `Style`. ``warnings`` say what is left out, ``rounding`` is the furthest that a
-    coordinate was moved by its decimals, once `blocks` has been walked over."""
+    """The text in some `Style` of a cloud of this ``extent``. Once `blocks` has been walked over, ``warnings`` say what
+    was left out, and ``rounding`` is the furthest that a coordinate was moved by its decimals."""
 
-    def __init__(self, cloud: PointCloud, style: Style, path: str) -> None:
-        self.cloud, self.style, self.path = cloud, style, path
-        self.warnings: list[str] = []
+    def __init__(self, extent: Extent, style: Style, path: str) -> None:
+        self.count, self.style, self.path = extent.count, style, path
+        self._told: dict[str, None] = {}
         self.rounding = 0.0
-        self.decimals = decimals_for(cloud) if style.precision is None else [style.precision] * 3
-        self.columns = self._columns()
+        self._done = -1
+        self.decimals = decimals_for(extent) if style.precision is None else [style.precision] * 3
 
-    def _columns(self) -> list[tuple[str, Array, int | None]]:
-        """Name, values and decimals of each column."""
+    @property
+    def warnings(self) -> list[str]:
+        return list(self._told)
+
+    def _warn(self, text: str) -> None:
+        self._told[f"{self.path}: {text}"] = None
+
+    def _columns(self, cloud: PointCloud) -> list[Column]:
+        """The columns for the points of ``cloud``. Raises `WriteError` for what has no place in a text."""
         there: dict[str, tuple[Array, int | None]] = {}
+        # A pixel of PTX without return lies at its scanner.
+        xyz = np.where(cloud.located[:, None], cloud.xyz, 0.0) if self.style.kind == "ptx" else cloud.xyz
         for axis, name in enumerate(_XYZ):
-            there[name] = self.cloud.xyz[:, axis], max(self.decimals[axis], 0)
-        for dim, column in self.cloud.dims.items():
+            there[name] = xyz[:, axis], max(self.decimals[axis], 0)
+        for dim, column in cloud.dims.items():
             for name, values in columns_of(dim, column, self.path):
                 there[name] = values, self.style.precision if values.dtype.kind == "f" else None
         wanted = self._wanted(there)
         left = [name for name in there if name not in wanted]
         if left:
-            self.warnings.append(f"{self.path}: {self._without()} no place for {', '.join(left)}, left out")
+            self._warn(f"{self._without()} no place for {', '.join(left)}, left out")
         found = [(name, there[name][0], there[name][1] if told is None else told) for name, told in wanted.items()]
         return [self._fixed(*one) for one in found] if self.style.kind in ("pts", "ptx") else found
 
-    def _fixed(self, name: str, values: Array, decimals: int | None) -> tuple[str, Array, int | None]:
+    def _fixed(self, name: str, values: Array, decimals: int | None) -> Column:
         """A column in the range that PTS and PTX have for it."""
         if name in _COLOUR and values.dtype.itemsize > 1 and values.max(initial=0) > 255:
-            self.warnings.append(f"{self.path}: {name} is written as a byte, its upper eight bits")
+            self._warn(f"{name} is written as a byte, its upper eight bits")
             return name, np.asarray(values, np.int64) >> 8, None
         if self.style.kind == "ptx" and name == "Intensity" and values.dtype.kind in "iu":
             most = np.iinfo(values.dtype).max
-            self.warnings.append(f"{self.path}: Intensity is written from 0 to 1, as PTX has it: divided by {most}")
+            self._warn(f"Intensity is written from 0 to 1, as PTX has it: divided by {most}")
             return name, values / most, 6
-        if self.style.kind == "ptx" and name in _XYZ:
-            return name, np.where(self.cloud.located, values, 0.0), decimals
         return name, values, decimals
 
     def _without(self) -> str:
@@ -121,25 +130,37 @@ class New:
                     wanted = {name: told for name, told in wanted.items() if name not in _COLOUR}
         return wanted | dict.fromkeys(name for name in there if self.style.others and name not in wanted)
 
-    def blocks(self) -> Iterator[bytes]:
-        """The whole file, piece by piece."""
-        style, n = self.style, len(self.cloud)
-        end, mark = style.newline.encode(), style.delimiter.encode()
-        if style.kind == "pts":
-            yield str(n).encode() + end
-        elif style.kind == "ptx":
-            head = [str(n), "1", "0 0 0", "1 0 0", "0 1 0", "0 0 1", "1 0 0 0", "0 1 0 0", "0 0 1 0", "0 0 0 1", ""]
-            yield style.newline.join(head).encode()
-        elif style.header:
-            names = [f'"{name}"' if style.quoted else name for name, _, _ in self.columns]
-            yield style.delimiter.join(names).encode("utf-8", "replace") + end
-        for start in range(0, n, CHUNK):
-            part = slice(start, start + CHUNK)
-            words = [self._words(name, values[part], decimals) for name, values, decimals in self.columns]
-            yield b"".join(mark.join(row) + end for row in zip(*words, strict=True))
-            advance("write points", min(start + CHUNK, n), n)
+    def blocks(self, parts: Iterable[PointCloud]) -> Iterator[bytes]:
+        """The whole file, piece by piece; ``parts`` hold the points, one after another, in the same columns."""
+        for part in parts:
+            yield from self._part(part)
+            del part  # gone before the next is made
 
-    def _words(self, name: str, values: Array, decimals: int | None) -> Sequence[bytes]:
+    def _part(self, part: PointCloud) -> Iterator[bytes]:
+        end, mark = self.style.newline.encode(), self.style.delimiter.encode()
+        columns = self._columns(part)
+        if self._done < 0:
+            self._done = 0
+            yield self._head([name for name, _, _ in columns])
+        for start in range(0, len(part), CHUNK):
+            n = min(CHUNK, len(part) - start)
+            words = [self._words(name, values[start : start + n], decimals) for name, values, decimals in columns]
+            between = [one for word in words for one in (mark, word)]
+            yield woven([*between[1:], end], n)
+            self._done += n
+            advance("write points", self._done, self.count)
+
+    def _head(self, names: list[str]) -> bytes:
+        style, n = self.style, str(self.count)
+        if style.kind == "pts":
+            lines = [n]
+        elif style.kind == "ptx":
+            lines = [n, "1", "0 0 0", "1 0 0", "0 1 0", "0 0 1", "1 0 0 0", "0 1 0 0", "0 0 1 0", "0 0 0 1"]
+        else:
+            lines = [style.delimiter.join(f'"{n}"' if style.quoted else n for n in names)] if style.header else []
+        return "".join(line + style.newline for line in lines).encode("utf-8", "replace")
+
+    def _words(self, name: str, values: Array, decimals: int | None) -> Words:
         if name in _XYZ and decimals is not None:
             self.rounding = max(self.rounding, rounding(values, decimals))
         return spelt(values, decimals)

@@ -13,9 +13,9 @@ from deburr.core.arrays import Bools, Floats, Ints
 from deburr.core.cloud import PointCloud
 from deburr.core.errors import WriteError
 from deburr.core.progress import advance
-from deburr.formats.text.lines import blocks, fields
+from deburr.formats.text.lines import BLOCK, blocks, fields
 from deburr.formats.text.source import Scan, TextSource
-from deburr.writers._text_spelling import columns_of, rounding, spelt
+from deburr.writers._text_spelling import Words, columns_of, rounding, spelt, woven
 
 Array = npt.NDArray[Any]
 
@@ -41,7 +41,7 @@ class Rows:
         self.cloud, self.source, self.path = cloud, source, path
         self.warnings: list[str] = []
         self.rounding = 0.0
-        if len(np.unique(cloud.rows)) < len(cloud):
+        if (np.bincount(cloud.rows) > 1).any():
             raise WriteError(f"{path}: would hold rows of the text twice; write these points to another format")
         self._sorted = np.argsort(cloud.rows if self.grid else source.scan_of[cloud.rows], kind="stable")
         self._rows: Ints = cloud.rows[self._sorted]
@@ -148,7 +148,7 @@ class Rows:
         stops = [*breaks.tolist(), last] if last > first else []
         for at, stop in zip([first, *stops], stops, strict=False):
             start = int(self.order[at])
-            for begin, end in blocks(self.source.lines, start, start + stop - at):
+            for begin, end in self._blocks(start, start + stop - at):
                 yield self._block(begin, end, at + begin - start, begin > scan.first)
                 advance("write points", at + end - start, len(self.order))
 
@@ -165,33 +165,34 @@ class Rows:
         if not changes and not self._added:
             return lines.data[opened:closed] + tail
         found = fields(lines, begin, end, layout.width, layout.separator, self.path)
-        text = found.text
-        cuts: list[
-            tuple[list[int], list[int], list[bytes]]
-        ] = []  # where words begin and end, and what is to stand there
+        view = np.frombuffer(found.text, np.uint8)
+        lasts = lines.ends[begin:end] + found.shift
+        at = np.append(lines.begins[begin] + found.shift, lasts[:-1])
+        columns: list[Words | bytes] = []
         for change in changes:
-            begins, ends = found.begins[:, change.place].tolist(), found.ends[:, change.place].tolist()
-            words = [text[a:b] for a, b in zip(begins, ends, strict=True)]
+            begins, ends = found.begins[:, change.place], found.ends[:, change.place]
             rows = np.flatnonzero(change.rows[here])
-            for row, word in zip(rows.tolist(), self._words(change, change.values[here][rows]), strict=True):
-                words[row] = word
-            cuts.append((begins, ends, words))
-        lasts = (lines.ends[begin:end] + found.shift).tolist()
-        if self._added:
-            new = [spelt(values[here], None, layout.mark) for _, values in self._added]
-            joined = [b"".join(self._mark + word for word in row) for row in zip(*new, strict=True)]
-            behind = found.ends[:, -1].tolist()
-            cuts.append((behind, behind, joined))
-        step, at = 2 * len(cuts) + 1, [int(lines.begins[begin]) + found.shift, *lasts[:-1]]
-        pieces: list[bytes] = [b""] * (n * step)
-        for number, (begins, ends, words) in enumerate(cuts):
-            pieces[2 * number :: step] = [text[a:b] for a, b in zip(at, begins, strict=True)]
-            pieces[2 * number + 1 :: step] = words
+            word = self._words(change, change.values[here][rows])
+            word = word if len(rows) == n else Words.cut(view, begins, ends).with_others(rows, word)
+            columns += [Words.cut(view, at, begins), word]
             at = ends
-        pieces[step - 1 :: step] = [text[a:b] for a, b in zip(at, lasts, strict=True)]
-        return lines.data[opened : int(lines.begins[begin])] + b"".join(pieces) + tail
+        if self._added:
+            columns.append(Words.cut(view, at, found.ends[:, -1]))
+            for _, values in self._added:
+                columns += [self._mark, spelt(values[here], None, layout.mark)]
+            at = found.ends[:, -1]
+        columns.append(Words.cut(view, at, lasts))
+        return lines.data[opened : int(lines.begins[begin])] + woven(columns, n) + tail
 
-    def _words(self, change: Change, values: Array) -> list[bytes]:
+    def _blocks(self, first: int, last: int) -> Iterator[tuple[int, int]]:
+        """The rows in blocks whose longest row times their number is bounded: so much room does weaving take."""
+        lines = self.source.lines
+        for begin, end in blocks(lines, first, last):
+            edges = np.append(lines.begins[begin], lines.ends[begin:end])
+            step = max(4 * BLOCK // int(np.diff(edges).max()), 1)
+            yield from ((at, min(at + step, end)) for at in range(begin, end, step))
+
+    def _words(self, change: Change, values: Array) -> Words:
         layout = self.source.layout
         decimals = self.source.decimals[change.place]
         if change.place in layout.axes:

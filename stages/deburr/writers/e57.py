@@ -5,15 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import ClassVar
 
-import numpy as np
-
 from deburr.core.cloud import Extent, PointCloud
 from deburr.core.crs import words as crs
 from deburr.core.errors import WriteError
 from deburr.core.files import replacing
 from deburr.core.kept import Kept
 from deburr.core.stage import Writer
-from deburr.writers._parts import beside_points, checked
+from deburr.writers._parts import beside_points, checked, written_at_once
 
 
 class E57(Writer):
@@ -37,19 +35,20 @@ class E57(Writer):
     def write(self, cloud: PointCloud) -> PointCloud:
         """Write ``filename``. Raises `deburr.core.errors.WriteError` and leaves an existing file intact."""
         from deburr.formats.e57.file import E57Source
-        from deburr.writers._e57_file import Assembly, Tables, copied, fresh
+        from deburr.writers._e57_file import Assembly, Blobs, Tables, copied, fresh
 
         path = self.filename
         source = cloud.source if isinstance(cloud.source, E57Source) and not cloud.reprojected else None
         warnings = []
         tables: Tables = {}
+        blobs: Blobs = {}
         try:
             if source is None:
                 root, scans = fresh(cloud)
                 if lost := int((~cloud.located).sum()):
                     warnings.append(f"{path}: {lost:,} points without coordinates are written as invalid ones")
             else:
-                root, scans, tables = copied(source, cloud)
+                root, scans, tables, blobs = copied(source, cloud)
         except WriteError as error:
             raise WriteError(f"{path}: {error}") from error
         if beside := beside_points(cloud.source, E57Source) or (
@@ -63,7 +62,7 @@ class E57(Writer):
             )
         warnings += [f"{path}: {said}" for said in dict.fromkeys(said for scan in scans for said in scan.warnings)]
         with replacing(path) as temporary, open(temporary, "wb") as stream:
-            Assembly(source, root, scans, tables, path).write(stream)
+            Assembly(root, scans, tables, blobs, path).write(stream)
         figures: dict[str, object] = {"points": len(cloud), "scans": len(scans)}
         if rounding := max((scan.rounding for scan in scans), default=0.0):
             figures["coordinate_rounding_max"] = rounding
@@ -72,20 +71,7 @@ class E57(Writer):
     def write_parts(self, parts: Iterable[PointCloud], extent: Extent) -> PointCloud:
         """Write the points of ``parts`` as one cloud. All are held in memory, as a scan's limits depend on every value.
 
-        What is beside the points of a file stays where all parts come from that one.
+        Of parts of several files, the scans of each stay together, with what is told of them.
         """
         with checked(parts, extent, self.filename) as clouds:
-            given = list(clouds)
-        first = given[0]
-        same = all(part.source is first.source for part in given)
-        cloud = PointCloud(
-            np.concatenate([part.xyz for part in given]),
-            {name: np.concatenate([part.dims[name] for part in given]) for name in first.dims},
-            original=np.concatenate([part.original for part in given]),
-            rows=np.concatenate([part.rows for part in given]),
-            crs=first.crs,
-            source=first.source if same else None,
-            reprojected=first.reprojected,
-        )
-        record = self.write(cloud).history[-1]
-        return PointCloud(np.zeros((0, 3)), extent=extent, history=(record,))
+            return written_at_once(self, clouds, extent)

@@ -12,7 +12,7 @@ from uuid import UUID
 import numpy as np
 from pydantic import BeforeValidator, Field
 
-from deburr.core.cloud import Extent, PointCloud, Record
+from deburr.core.cloud import Extent, PointCloud, Record, extent_of
 from deburr.core.errors import WriteError
 from deburr.core.figure import Reports, Same
 from deburr.core.files import check_folder, replacing
@@ -64,6 +64,7 @@ class LasWriter(Writer):
     }  # fmt: skip
     reports: ClassVar[Reports] = dict.fromkeys(("scale", "offset"), Same(unit="exact"))
     synonyms: ClassVar[Mapping[str, str]] = {"format": "dataformat_id"}
+    finer: ClassVar[str] = "scale_{axis}"
 
     forward: Annotated[str, BeforeValidator(_joined)] = Field(
         "all",
@@ -134,8 +135,7 @@ class LasWriter(Writer):
 
     def write(self, cloud: PointCloud) -> PointCloud:
         """Write the cloud; figures and warnings are in the last record of the returned cloud's history."""
-        low, high = cloud.xyz.min(axis=0, initial=np.inf), cloud.xyz.max(axis=0, initial=-np.inf)
-        record = self._write([cloud], Extent(len(cloud), low, high), _intact(cloud))
+        record = self._write([cloud], extent_of(cloud.xyz), _intact(cloud))
         return replace(cloud, history=(*cloud.history, record))
 
     def write_parts(self, parts: Iterable[PointCloud], extent: Extent) -> PointCloud:
@@ -155,7 +155,8 @@ class LasWriter(Writer):
         check_folder(Path(self.filename))
         with checked(parts, extent, self.filename) as clouds:
             first = next(clouds)
-            target = plan(self, Asked(first, extent, intact))
+            nowhere = not np.isfinite(extent.low).all()
+            target = plan(self, Asked(first, replace(extent, count=0) if nowhere else extent, intact))
             self._warn_of_names(target)
             if self.pdal_metadata:
                 target.warn("'pdal_metadata' asks for a record of PDAL's, which only PDAL can write; it was left out")
@@ -166,10 +167,12 @@ class LasWriter(Writer):
                     emit(file, points, target, extent.count, self.compressed)
                 except UnfitValue as problem:
                     raise WriteError(f"{self.filename}: {problem}") from problem
+        if target.lost:
+            target.warn(f"{self.filename}: LAS has no place for {target.lost:,} points without coordinates; left out")
         header = target.header
         figures = {
             "file": self.filename,
-            "points": extent.count,
+            "points": extent.count - target.lost,
             "las_version": f"1.{header.minor}",
             "point_format": target.layout.format,
             "scale": header.scales.tolist(),

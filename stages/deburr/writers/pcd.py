@@ -10,20 +10,20 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 from pydantic import Field as Option
 
-from deburr.core.cloud import Extent, PointCloud, located
+from deburr.core.cloud import Extent, PointCloud
 from deburr.core.errors import WriteError
 from deburr.core.figure import Most, Reports, Same
-from deburr.core.files import replacing
 from deburr.core.kept import Kept
 from deburr.core.progress import advance
 from deburr.core.stage import Stage, Writer
 from deburr.formats.pcd.header import Header, PcdSource
 from deburr.formats.pcd.lzf import pack
 from deburr.formats.text.source import Scan
-from deburr.writers._parts import beside_points, checked, put_together
+from deburr.writers._ends import check_places, left_out, put
+from deburr.writers._parts import checked, written_at_once
 from deburr.writers._pcd_fields import Fields, Pair
 from deburr.writers._text_rows import Rows
-from deburr.writers._text_spelling import spelt
+from deburr.writers._text_spelling import Words, spelt, woven
 
 _ENCODINGS = {"ascii": "ascii", "binary": "binary", "compressed": "binary_compressed"}
 #: Points encoded at a time; bounds the memory that a copy takes.
@@ -65,8 +65,7 @@ class Pcd(Writer):
     def write(self, cloud: PointCloud) -> PointCloud:
         """Write ``filename``. Raises `deburr.core.errors.WriteError` and leaves an existing file intact."""
         path = self.filename
-        if not (cloud.located | ~located(cloud.original)).all():
-            raise WriteError(f"{path}: some coordinates are not finite, though they were read so; remove those points")
+        check_places(cloud, path)
         source = cloud.source if isinstance(cloud.source, PcdSource) else None
         given = _ENCODINGS.get(self.compression)
         encoding = given or (source.header.encoding if source else "binary")
@@ -78,13 +77,8 @@ class Pcd(Writer):
         warnings = [*(text.warnings if text else []), *fields.warnings]
         if source is not None and source.header.height > 1 and header.height == 1:
             warnings.append(f"{path}: points were removed or reordered, so they are no grid of pixels any more")
-        if cloud.crs is not None:
-            warnings.append(f"{path}: PCD cannot hold the coordinate system; note it elsewhere, or write LAS")
-        if beside := beside_points(cloud.source, PcdSource):
-            warnings.append(f"{path}: PCD has no place for {beside} of the file that was read, which were left out")
-        with replacing(path) as temporary, open(temporary, "wb") as stream:
-            for block in text.blocks() if text else self._blocks(header, fields.pairs, source):
-                stream.write(block)
+        warnings += left_out(cloud, "PCD", PcdSource, path)
+        put(path, text.blocks() if text else self._blocks(header, fields.pairs, source))
         figures: dict[str, Any] = {"points": len(cloud), "encoding": encoding}
         # Words of a text are rounded twice: to their decimals, and by who reads them to the type of their field.
         if rounding := fields.rounding + (text.rounding if text else 0.0):
@@ -94,9 +88,7 @@ class Pcd(Writer):
     def write_parts(self, parts: Iterable[PointCloud], extent: Extent) -> PointCloud:
         """Write the points of ``parts`` as one cloud. All are held in memory: types and grid depend on every point."""
         with checked(parts, extent, self.filename) as clouds:
-            cloud = put_together(list(clouds))
-        record = self.write(cloud).history[-1]
-        return PointCloud(np.zeros((0, 3)), extent=extent, history=(record,))
+            return written_at_once(self, clouds, extent)
 
     def _blocks(self, header: Header, pairs: list[Pair], source: PcdSource | None) -> Iterator[bytes]:
         """The whole file, piece by piece."""
@@ -121,11 +113,11 @@ class Pcd(Writer):
             advance("write points", stop, header.points)
 
     def _text(self, pairs: list[Pair], start: int, stop: int) -> bytes:
-        columns = []
+        columns: list[Words | bytes] = []
         for field, values in pairs:
             part = values[start:stop].reshape(stop - start, field.count)
-            columns += [spelt(part[:, place], self.precision) for place in range(field.count)]
-        return b"".join(b" ".join(row) + b"\n" for row in zip(*columns, strict=True))
+            columns += [one for place in range(field.count) for one in (b" ", spelt(part[:, place], self.precision))]
+        return woven([*columns[1:], b"\n"], stop - start)
 
 
 def _header(fields: Fields, encoding: str) -> Header:
@@ -162,7 +154,7 @@ def _rows(fields: Fields, header: Header) -> Rows | None:
     cloud = fields.cloud
     xyz = cloud.xyz.copy()
     for axis, number in enumerate(old.axes):
-        was = source.records[f"f{number}"][cloud.rows].astype(np.float64)
+        was = source.values[number][cloud.rows].astype(np.float64)
         if np.array_equal(was, cloud.original[:, axis], equal_nan=True):
             xyz[:, axis] = np.where(cloud.moved, fields.pairs[number][1], xyz[:, axis])
     made = _Spelt(cloud.with_xyz(xyz) if cloud.moved.any() else cloud, source.text, fields.path)

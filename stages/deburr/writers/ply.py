@@ -10,13 +10,13 @@ import numpy as np
 from pydantic import Field as Option
 
 from deburr.core.cloud import Extent, PointCloud
-from deburr.core.files import replacing
 from deburr.core.kept import Kept
 from deburr.core.progress import advance
 from deburr.core.stage import Stage, Writer
 from deburr.formats.ply.header import FORMATS, PlySource
 from deburr.writers import _ply_encode as encode
-from deburr.writers._parts import beside_points, checked
+from deburr.writers._ends import left_out, put
+from deburr.writers._parts import checked
 from deburr.writers._ply_fields import Dialect, Field, Vertices, joined, others, respell
 
 _MODES = {"ascii": "ascii", "little endian": "binary_little_endian", "big endian": "binary_big_endian"}
@@ -69,14 +69,8 @@ class Ply(Writer):
         vertices = Vertices(cloud, kind == "ascii", path, self.dialect)
         fields = vertices.fields()
         elements, warnings = others(cloud, path)
-        warnings = [*vertices.warnings, *warnings]
-        if cloud.crs is not None:
-            warnings.append(f"{path}: PLY cannot hold the coordinate system; note it elsewhere, or write LAS")
-        if beside := beside_points(cloud.source, PlySource):
-            warnings.append(f"{path}: PLY has no place for {beside} of the file that was read, which were left out")
-        with replacing(path) as temporary, open(temporary, "wb") as stream:
-            for block in self._blocks(cloud, kind, fields, elements):
-                stream.write(block)
+        warnings = [*vertices.warnings, *warnings, *left_out(cloud, "PLY", PlySource, path)]
+        put(path, self._blocks(cloud, kind, fields, elements))
         figures: dict[str, object] = {"points": len(cloud), "format": kind}
         if vertices.rounding:
             figures["coordinate_rounding_max"] = vertices.rounding

@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
+from itertools import chain
 from pathlib import PurePath
 from typing import Any, ClassVar, Literal
 
 import numpy as np
 from pydantic import Field
 
-from deburr.core.cloud import Extent, PointCloud, located
-from deburr.core.errors import WriteError
+from deburr.core.cloud import Extent, PointCloud, Record
 from deburr.core.figure import Most, Reports, Same
-from deburr.core.files import replacing
 from deburr.core.kept import Kept
 from deburr.core.stage import Stage, Writer
+from deburr.formats.text.numbers import MOST_DECIMALS
 from deburr.formats.text.source import TextSource
-from deburr.writers._parts import beside_points, checked, put_together
+from deburr.writers._ends import check_places, left_out, put
+from deburr.writers._parts import checked, written_at_once
 from deburr.writers._text_new import New, Style, ordered
 from deburr.writers._text_rows import Rows
 
@@ -37,6 +39,7 @@ class Text(Writer):
     reports: ClassVar[Reports] = {"coordinate_rounding_max": Most(unit="length"), "scale": Same(unit="exact"),
                                   "offset": Same(unit="exact")}  # fmt: skip
     effort: ClassVar[float] = 2.0
+    finer: ClassVar[str] = "precision"
     kept: ClassVar[Mapping[str, Kept]] = {
         "csv, txt": Kept(
             "the same bytes", "decimals as read; else a 10^-8 of the cloud's size", "comments, columns of words", "no"
@@ -105,37 +108,53 @@ class Text(Writer):
 
     def write(self, cloud: PointCloud) -> PointCloud:
         """Write ``filename``. Raises `deburr.core.errors.WriteError` and leaves an existing file intact."""
-        path = self.filename
-        if not (cloud.located | ~located(cloud.original)).all():
-            raise WriteError(f"{path}: some coordinates are not finite, though they were read so; remove those points")
         source = self._source(cloud)
-        text: Rows | New = New(cloud, self._style(), path) if source is None else Rows(cloud, source, path)
-        warnings = list(text.warnings)
-        if cloud.crs is not None:
-            warnings.append(f"{path}: text cannot hold the coordinate system; note it elsewhere, or write LAS")
-        if source is None and (beside := beside_points(cloud.source, type(None))):
-            warnings.append(
-                f"{path}: this text has no place for {beside} of the file that was read, which were left out"
-            )
-        with replacing(path) as temporary, open(temporary, "wb") as stream:
-            for block in text.blocks():
-                stream.write(block)
-        figures: dict[str, Any] = {"points": len(cloud), "format": "text as it was read" if source else "text"}
-        decimals = (
-            text.decimals if isinstance(text, New) else [text.source.decimals[a] for a in text.source.layout.axes]
-        )
-        if max(decimals) <= 17 and not (isinstance(text, Rows) and text.grid):
-            figures |= {"scale": [10.0**-one for one in decimals], "offset": [0.0, 0.0, 0.0]}
-        if text.rounding:
-            figures["coordinate_rounding_max"] = text.rounding
-        return cloud.note(self.type_name, figures, *warnings)
+        if source is None:
+            record = self._new(iter([cloud]), replace(cloud.extent, count=len(cloud)))
+            return replace(cloud, history=(*cloud.history, record))
+        check_places(cloud, self.filename)
+        text = Rows(cloud, source, self.filename)
+        put(self.filename, text.blocks())
+        axes = [source.decimals[axis] for axis in source.layout.axes]
+        figures = self._figures(len(cloud), "text as it was read", [] if text.grid else axes, text.rounding)
+        return cloud.note(self.type_name, figures, *text.warnings, *left_out(cloud, "text", TextSource, self.filename))
 
     def write_parts(self, parts: Iterable[PointCloud], extent: Extent) -> PointCloud:
-        """Write the points of ``parts`` as one cloud. All are held in memory, as a text that was read is."""
+        """Write the points of ``parts`` as one cloud.
+
+        One after another, but for what comes from a text of the same kind, which is in memory as a whole anyway, and
+        for PTS and PTX, whose range of colours depends on every point.
+        """
         with checked(parts, extent, self.filename) as clouds:
-            cloud = put_together(list(clouds))
-        record = self.write(cloud).history[-1]
+            first = next(clouds)
+            if self._kind in ("pts", "ptx") or self._source(first) is not None:
+                return written_at_once(self, chain([first], clouds), extent)
+            points = chain([first], clouds)
+            del first  # gone before the next is made
+            record = self._new(points, extent)
         return PointCloud(np.zeros((0, 3)), extent=extent, history=(record,))
+
+    def _new(self, parts: Iterator[PointCloud], extent: Extent) -> Record:
+        """Write a text of points from elsewhere."""
+        text = New(extent, self._style(), self.filename)
+        lost: dict[str, None] = {}
+
+        def watched() -> Iterator[PointCloud]:
+            for part in parts:
+                check_places(part, self.filename)
+                lost.update(dict.fromkeys(left_out(part, "this text", type(None), self.filename)))
+                yield part
+                del part
+
+        put(self.filename, text.blocks(watched()))
+        figures = self._figures(extent.count, "text", text.decimals, text.rounding)
+        return Record(self.type_name, figures, (*text.warnings, *lost))
+
+    def _figures(self, points: int, kind: str, decimals: list[int], rounding: float) -> dict[str, Any]:
+        figures: dict[str, Any] = {"points": points, "format": kind}
+        if decimals and max(decimals) <= MOST_DECIMALS:
+            figures |= {"scale": [10.0**-one for one in decimals], "offset": [0.0, 0.0, 0.0]}
+        return figures | ({"coordinate_rounding_max": rounding} if rounding else {})
 
     def _source(self, cloud: PointCloud) -> TextSource | None:
         """The text that is to be written again, if that is what is asked for and can be."""

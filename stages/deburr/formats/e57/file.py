@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, BinaryIO
 
@@ -22,16 +23,30 @@ BLOB_HEAD = 16
 SCAN = "PointSourceId"
 
 
+@dataclass(frozen=True)
+class Origin:
+    """A file, and its ``stamp`` (size, and time of the last change in ns), by which it is known again."""
+
+    path: str
+    stamp: tuple[int, int]
+
+    @classmethod
+    def of(cls, stream: BinaryIO, path: str) -> Origin:
+        """That of an open file."""
+        status = os.fstat(stream.fileno())
+        return cls(path, (status.st_size, status.st_mtime_ns))
+
+
 @dataclass(frozen=True, eq=False)
 class E57Source:
-    """What an E57 file holds: its tree, its scans, tables beside their points (by the id of their node), and its stamp,
-    by which it is known again when its images are copied."""
+    """What an E57 file holds: its tree, its scans, and, by the ids of their nodes, tables beside their points, and the
+    file of each image, which is there to be copied from."""
 
     path: str
     root: Node
     scans: tuple[Scan, ...]
     tables: dict[int, Columns] = field(default_factory=dict)
-    stamp: tuple[int, int] = (0, 0)
+    blobs: dict[int, Origin] = field(default_factory=dict)
 
     @property
     def ends(self) -> Ints:
@@ -49,6 +64,12 @@ class E57Source:
         posed = sum(scan.pose is not None for scan in self.scans)
         found = [f"{self.images:,} images"] if self.images else []
         return ", ".join(found + ([f"the poses of {posed:,} scans"] if posed else []))
+
+    def joined(self, others: Sequence[E57Source]) -> tuple[E57Source, list[int], list[str]] | None:
+        """One source of the scans of this and the ``others``; see `deburr.core.merging.Joinable`."""
+        from deburr.formats.e57.join import joined
+
+        return joined([self, *others])
 
 
 def load(stream: BinaryIO, path: str) -> E57Source:
@@ -68,17 +89,17 @@ def load(stream: BinaryIO, path: str) -> E57Source:
         if taken > pages.size:
             raise damaged(path, "what is in it takes more room than it has")
     scans = []
-    for node in nodes:
+    for place, node in enumerate(nodes, 1):
         table = node.find("points")
         if table is None or table.type != "CompressedVector":
-            scans.append(Scan(node))
+            scans.append(Scan(node, place))
             continue
-        scan = Scan(node, tuple(fields_of(table, path)), tables[id(table)], pose_of(node, path))
+        scan = Scan(node, place, tuple(fields_of(table, path)), tables[id(table)], pose_of(node, path))
         check_places(scan, path)
         scans.append(scan)
-    status = os.fstat(stream.fileno())
     rest = {key: columns for key, columns in tables.items() if key not in points}
-    return E57Source(path, root, tuple(_with_limits(scans)), rest, (status.st_size, status.st_mtime_ns))
+    blobs = dict.fromkeys((id(node) for node in root.walk() if node.type == "Blob"), Origin.of(stream, path))
+    return E57Source(path, root, tuple(_with_limits(scans)), rest, blobs)
 
 
 def _checked_blob(pages: Pages, node: Node) -> int:
@@ -110,7 +131,7 @@ def columns_of(source: E57Source) -> dict[str, Column]:
         parts = [
             dims[name].astype(common, copy=False) if name in dims else np.zeros(count, common) for count, dims in each
         ]
-        found[name] = np.concatenate(parts)
+        found[name] = parts[0] if len(parts) == 1 else np.concatenate(parts)
     return found
 
 

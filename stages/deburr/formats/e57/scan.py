@@ -68,12 +68,14 @@ class Pose:
 
 @dataclass(frozen=True, eq=False)
 class Scan:
-    """A scan: its part of the tree, its fields, their raw values, where it stands (None: in the world).
+    """A scan: its part of the tree, its number in its file, its fields, their raw values, where it stands (None: in the
+    world).
 
     ``limits``: the least and largest value of fields that become whole numbers of 16 bits.
     """
 
     node: Node
+    number: int = 1
     fields: tuple[Field, ...] = ()
     raw: Columns = field(default_factory=dict)
     pose: Pose | None = None
@@ -87,11 +89,13 @@ class Scan:
         return {field.path: field for field in self.fields}
 
     def local(self) -> Floats:
-        """(N, 3) float64: the points as the scanner saw them. Raises `ReadError` where the scan tells no places."""
-        columns = [self.values(name) for name in self.places or ()]
+        """(N, 3) float64: the points as the scanner saw them, of a scan that tells places (`check_places`)."""
+        told = np.empty((len(self), 3))
+        for axis, name in enumerate(self.places or ()):
+            told[:, axis] = self.values(name)
         if self.places == CARTESIAN:
-            return np.stack(columns, axis=1).astype(np.float64)
-        away, azimuth, elevation = (column.astype(np.float64) for column in columns)
+            return told
+        away, azimuth, elevation = told.T
         flat = away * np.cos(elevation)
         return np.stack([flat * np.cos(azimuth), flat * np.sin(azimuth), away * np.sin(elevation)], axis=1)
 
@@ -167,14 +171,15 @@ def dimension(path: str) -> str:
 def _small(one: Field, raw: Column, step: int) -> Column:
     """Values in the narrowest type that the field's limits allow, ``step`` added."""
     values = one.values(raw)
+    values = values + step if step else values
     if values.dtype.kind == "f":
-        return values + step if step else values
+        return values
     low, high = one.low + step, one.high + step
     for kind in ("u1", "i1", "u2", "i2", "u4", "i4"):
         limits = np.iinfo(kind)
         if limits.min <= low and high <= limits.max:
-            return (values + step).astype(kind)
-    return values + step
+            return values.astype(kind)
+    return values
 
 
 def _spread(values: Floats, low: float, high: float) -> Column:

@@ -255,6 +255,7 @@ def _whole(name: str, values: Column, kind: np.dtype[Any], largest: int | None =
         raise UnfitValue(f"dimension '{name}' holds values of type {values.dtype}, which LAS cannot store")
     if bad.any():
         raise UnfitValue(
-            f"dimension '{name}' holds {values[bad][0]}, outside {low} to {high}, all that its place in the file takes"
+            f"dimension '{name}' holds {values[bad][0]}, outside {low} to {high}, all that its place in the file "
+            "takes; change that dimension, or write PLY"
         )
     return np.asarray(values.astype(kind))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,6 @@ from deburr.formats.pcd.lzf import Damaged, unpack
 from deburr.formats.text.layout import POINT, Layout
 from deburr.formats.text.lines import blocks, fields, lines_of, wrong
 from deburr.formats.text.names import dimension
-from deburr.formats.text.numbers import parse
 from deburr.formats.text.source import Scan, TextSource
 
 #: Fields that hold a colour in one number, and the dimensions which that is, by the place of their byte.
@@ -29,19 +29,22 @@ def load(data: bytes, path: str) -> tuple[Floats, PcdSource, int]:
     head = data[: header.size]
     left, text, xyz = 0, None, None
     if header.encoding == "ascii":
-        records, text, xyz = _ascii(data, header, path)
+        values, text, xyz = _ascii(data, header, path)
     elif header.encoding == "binary":
         size = header.points * header.dtype.itemsize
         if len(data) - header.size < size:
             raise _short(header, (len(data) - header.size) // header.dtype.itemsize, path)
         records = np.frombuffer(data, header.dtype, header.points, header.size)
+        values = [records[f"f{number}"] for number in range(len(header.fields))]
         left = len(data) - header.size - size
     else:
-        records, left = _compressed(data, header, path)
+        values, left = _compressed(data, header, path)
     if xyz is None:
-        xyz = np.column_stack([records[f"f{axis}"].astype(np.float64) for axis in header.axes]).reshape(-1, 3)
-    dims, columns = _dimensions(header, records)
-    return xyz, PcdSource(header, head, records, dims, columns, text), left
+        xyz = np.empty((header.points, 3))
+        for axis, number in enumerate(header.axes):
+            xyz[:, axis] = values[number]
+    dims, columns = _dimensions(header, values)
+    return xyz, PcdSource(header, head, tuple(values), dims, columns, text), left
 
 
 def _short(header: Header, there: int, path: str) -> ReadError:
@@ -51,10 +54,10 @@ def _short(header: Header, there: int, path: str) -> ReadError:
     )
 
 
-def _compressed(data: bytes, header: Header, path: str) -> tuple[Array, int]:
+def _compressed(data: bytes, header: Header, path: str) -> tuple[list[Array], int]:
     size = header.points * header.dtype.itemsize
     if not header.points:
-        return np.zeros(0, header.dtype), 0
+        return [np.zeros((0, *field.shape), field.dtype) for field in header.fields], 0
     if len(data) < header.size + 8:
         raise _short(header, 0, path)
     packed, unpacked = struct.unpack_from("<II", data, header.size)
@@ -72,15 +75,15 @@ def _compressed(data: bytes, header: Header, path: str) -> tuple[Array, int]:
         raise ReadError(
             f"{path}: its compressed points cannot be unpacked ({error}); the file is damaged, get it again"
         ) from None
-    records, at = np.empty(header.points, header.dtype), 0
-    for number, field in enumerate(header.fields):
+    values, at = [], 0
+    for field in header.fields:
         column = np.frombuffer(body, field.dtype, header.points * field.count, at)
-        records[f"f{number}"] = column if field.count == 1 else column.reshape(-1, field.count)
+        values.append(column.reshape(-1, *field.shape))
         at += header.points * field.size
-    return records, len(data) - begin - packed
+    return values, len(data) - begin - packed
 
 
-def _ascii(data: bytes, header: Header, path: str) -> tuple[Array, TextSource, Floats]:
+def _ascii(data: bytes, header: Header, path: str) -> tuple[list[Array], TextSource, Floats]:
     """The points, the text as it is spelt, and coordinates with all their digits."""
     lines = lines_of(data, header.size)
     if len(lines) < header.points:
@@ -88,24 +91,21 @@ def _ascii(data: bytes, header: Header, path: str) -> tuple[Array, TextSource, F
     if len(lines) > header.points:
         raise wrong(lines, header.points, f"is one row more than the {header.points:,} points announced", path)
     words = [(number, place) for number, field in enumerate(header.fields) for place in range(field.count)]
-    records = np.zeros(header.points, header.dtype)
+    values: list[Array] = [np.empty((header.points, *field.shape), field.dtype) for field in header.fields]
     xyz, places = np.empty((header.points, 3)), np.zeros((header.points, 3), np.int64)
     decimals = [0] * len(words)
     for first, last in blocks(lines, 0, header.points):
         found = fields(lines, first, last, len(words), None, path)
-        view = np.frombuffer(found.text, np.uint8)
         for column, (number, place) in enumerate(words):
-            begins, ends = np.ascontiguousarray(found.begins[:, column]), np.ascontiguousarray(found.ends[:, column])
-            parsed = parse(found.text, view, begins, ends, POINT)
+            parsed = found.numbers(column, POINT)
             field = header.fields[number]
             bad = parsed.wrong if parsed.wrong is not None else _unfit(parsed.values, field.dtype)
             if bad is not None:
-                word = found.text[begins[bad] : ends[bad]][:40].decode("utf-8", "replace")
                 raise ReadError(
-                    f"{path}: line {lines.number(first + bad)} has {word!r} in field '{field.name[:40]}' of type "
-                    f"{field.dtype.name}, which it is not; correct that line"
+                    f"{path}: line {lines.number(first + bad)} has {found.word(bad, column)!r} in field "
+                    f"'{field.name[:40]}' of type {field.dtype.name}, which it is not; correct that line"
                 )
-            part = records[f"f{number}"][first:last]
+            part = values[number][first:last]
             with np.errstate(over="ignore"):
                 (part if field.count == 1 else part[:, place])[...] = parsed.values
             if number in header.axes:
@@ -114,12 +114,12 @@ def _ascii(data: bytes, header: Header, path: str) -> tuple[Array, TextSource, F
             decimals[column] = max(decimals[column], parsed.decimals)
         advance("read points", last, header.points)
     for axis, number in enumerate(header.axes):
-        stored = records[f"f{number}"].astype(np.float64)
+        stored = values[number].astype(np.float64)
         if header.fields[number].dtype.kind != "f" or _means(xyz[:, axis], stored, places[:, axis]):
             xyz[:, axis] = stored
     names = dict(zip(header.axes, "XYZ", strict=True))
-    _, columns = _dimensions(header, records)
-    own = {number: name for name, number in _dimensions(header, records)[0].items() if columns[name].ndim == 1}
+    found_dims, columns = _dimensions(header, values)
+    own = {number: name for name, number in found_dims.items() if columns[name].ndim == 1}
     plain = {n: name for n, name in own.items() if header.fields[n].name.lower() not in COLOURS}
     dims = tuple(names.get(number, plain.get(number, f"word {column}")) for column, (number, _) in enumerate(words))
     layout = Layout(None, POINT, dims, dims, named=(0, 0))
@@ -129,7 +129,7 @@ def _ascii(data: bytes, header: Header, path: str) -> tuple[Array, TextSource, F
         path, "rows", lines, layout, (whole,), {name: columns[name] for name in plain.values()}, tuple(decimals), zeros,
         np.zeros(0, np.int64), frozenset(columns.keys() - set(plain.values())),
     )  # fmt: skip
-    return records, text, xyz
+    return values, text, xyz
 
 
 def _means(told: Floats, stored: Floats, places: Ints) -> bool:
@@ -150,7 +150,7 @@ def _unfit(values: Floats, dtype: np.dtype[Any]) -> int | None:
     return int(bad.argmax()) if bad.any() else None
 
 
-def _dimensions(header: Header, records: Array) -> tuple[dict[str, int], dict[str, Array]]:
+def _dimensions(header: Header, values: Sequence[Array]) -> tuple[dict[str, int], dict[str, Array]]:
     """The number of the field of each dimension, and its column."""
     dims: dict[str, int] = {}
     columns: dict[str, Array] = {}
@@ -163,7 +163,7 @@ def _dimensions(header: Header, records: Array) -> tuple[dict[str, int], dict[st
     for number, field in enumerate(header.fields):
         if number in header.axes or field.name == "_":
             continue
-        column = records[f"f{number}"]
+        column = values[number]
         colours = COLOURS.get(field.name.lower())
         if colours is not None and field.size == 4 and field.count == 1:
             for place, name in enumerate(colours):
@@ -171,7 +171,7 @@ def _dimensions(header: Header, records: Array) -> tuple[dict[str, int], dict[st
             continue
         known = dimension(field.name)
         name = field.name if known in ("X", "Y", "Z") else known
-        add(name, number, np.ascontiguousarray(column.astype(column.dtype.newbyteorder("="))))
+        add(name, number, np.ascontiguousarray(column, column.dtype.newbyteorder("=")))
     return dims, columns
 
 

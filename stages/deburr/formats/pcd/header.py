@@ -39,6 +39,11 @@ class Field:
         """Bytes in a point."""
         return self.dtype.itemsize * self.count
 
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Of a point's value."""
+        return (self.count,) if self.count != 1 else ()
+
 
 @dataclass(frozen=True)
 class Header:
@@ -64,7 +69,7 @@ class Header:
     @property
     def dtype(self) -> np.dtype[Any]:
         """One point of a binary file. Names of fields are not unique; numbers are."""
-        return np.dtype([(f"f{i}", f.dtype, (f.count,) if f.count != 1 else ()) for i, f in enumerate(self.fields)])
+        return np.dtype([(f"f{i}", f.dtype, f.shape) for i, f in enumerate(self.fields)])
 
     def text(self) -> bytes:
         """The header as it stands in a file."""
@@ -84,13 +89,13 @@ class Header:
 
 @dataclass(frozen=True, eq=False)
 class PcdSource:
-    """What a PCD file holds, as it was read: ``head`` are the bytes of its ``header``; ``records`` (N,) are the
-    points, of `Header.dtype`; ``text`` are those of an ascii file as they are spelt. ``dims``: for each dimension, the
-    number of the field that it came from; ``columns`` are the dimensions of all points."""
+    """What a PCD file holds, as it was read: ``head`` are the bytes of its ``header``; ``values`` are those of each
+    field, (N,) or (N, count), in its type; ``text`` are the points of an ascii file as they are spelt. ``dims``: for
+    each dimension, the number of the field that it came from; ``columns`` are the dimensions of all points."""
 
     header: Header
     head: bytes
-    records: Array
+    values: tuple[Array, ...]
     dims: Mapping[str, int]
     columns: Dims
     text: TextSource | None = None

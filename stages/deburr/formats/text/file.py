@@ -13,7 +13,7 @@ from deburr.formats.text import layout as layouts
 from deburr.formats.text.layout import Asked, Layout, is_whole
 from deburr.formats.text.lines import Lines, blocks, fields, lines_of, split, wrong
 from deburr.formats.text.names import typed
-from deburr.formats.text.numbers import number, parse
+from deburr.formats.text.numbers import number
 from deburr.formats.text.source import Scan, TextSource
 
 _PTX_HEAD = 10
@@ -105,7 +105,7 @@ def _scans(lines: Lines, asked: Asked, path: str) -> tuple[str, list[tuple[Scan,
         return "ptx", *_grids(lines, place, asked, path)
     if counted:
         return "pts", *_counted(lines, place, names, asked, path)
-    layout = layouts.layout_of(lines, place, names, asked, path)
+    layout = layouts.layout_of(lines, (place, len(lines)), names, asked, path)
     return "rows", [(Scan(0, int(lines.begins[place]), place, len(lines)), 0)], layout
 
 
@@ -138,7 +138,7 @@ def _counted(
         if last > len(lines):
             raise _short(lines, place, f"{count:,} rows", len(lines) - first, path)
         if count and layout is None:
-            layout = layouts.layout_of(lines, first, names, asked, path)
+            layout = layouts.layout_of(lines, (first, last), names, asked, path)
         end = int(lines.begins[first]) if first < len(lines) and count else int(lines.ends[place])
         found.append((Scan(begin, end, first, last, counted=where), rows))
         begin, rows, place = int(lines.ends[last - 1]), rows + count, last
@@ -171,7 +171,7 @@ def _grids(lines: Lines, place: int, asked: Asked, path: str) -> tuple[list[tupl
         if not np.isfinite(pose).all() or abs(np.linalg.det(pose[:3, :3])) < 1e-6:
             raise wrong(lines, first - 4, "begins a matrix that turns no point into another", path)
         if count and layout is None:
-            layout = layouts.layout_of(lines, first, None, asked, path)
+            layout = layouts.layout_of(lines, (first, last), None, asked, path)
         end = int(lines.begins[first]) if count else int(lines.ends[first - 1])
         found.append((Scan(begin, end, first, last, shape=shape, pose=pose), rows))
         begin, rows, place = int(lines.ends[last - 1]), rows + count, last
@@ -200,15 +200,12 @@ def _columns(
     done, total = 0, sum(last - first for first, last in parts)
     for first, last in (block for part in parts for block in blocks(lines, *part)):
         found = fields(lines, first, last, layout.width, layout.separator, path)
-        view = np.frombuffer(found.text, np.uint8)
         for place in wanted:
-            begins, ends = np.ascontiguousarray(found.begins[:, place]), np.ascontiguousarray(found.ends[:, place])
-            parsed = parse(found.text, view, begins, ends, layout.mark, layout.separator is not None)
+            parsed = found.numbers(place, layout.mark, layout.separator is not None)
             if parsed.wrong is not None:
-                word = found.text[begins[parsed.wrong] : ends[parsed.wrong]][:40].decode("utf-8", "replace")
                 raise ReadError(
-                    f"{path}: line {lines.number(first + parsed.wrong)} has {word!r} in column "
-                    f"'{layout.names[place][:40]}', which is no number; correct that line"
+                    f"{path}: line {lines.number(first + parsed.wrong)} has {found.word(parsed.wrong, place)!r} in "
+                    f"column '{layout.names[place][:40]}', which is no number; correct that line"
                 )
             pieces[place].append(parsed.values)
             decimals[place] = max(decimals[place], parsed.decimals)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
+from deburr.core.arrays import Floats
 from deburr.core.errors import ReadError
-from deburr.formats.text.lines import Lines, is_comment, split, wrong
+from deburr.formats.text.lines import Lines, fields, is_comment, split, wrong
 from deburr.formats.text.names import dimension, dimensions, guessed
 from deburr.formats.text.numbers import number
 
@@ -57,9 +57,10 @@ def is_whole(lines: Lines, place: int) -> bool:
     return place < len(lines) and re.fullmatch(rb"\s*\d{1,18}\s*", lines.line(place)) is not None
 
 
-def layout_of(lines: Lines, place: int, names: int | None, asked: Asked, path: str) -> Layout:
-    """The layout of the table whose first row is line ``place`` of ``lines``, and whose names are line ``names``, if
-    that is there. Raises `ReadError`."""
+def layout_of(lines: Lines, rows: tuple[int, int], names: int | None, asked: Asked, path: str) -> Layout:
+    """The layout of the table whose ``rows`` are from one of the ``lines`` to before another, and whose names are line
+    ``names``, if that is there. Raises `ReadError`."""
+    place = rows[0]
     separator, mark = _separator(lines, place, asked.separator)
     spans, line = split(lines.line(place), separator), lines.line(place)
     if len(spans) > 3 and spans[-1][0] == spans[-1][1]:
@@ -75,7 +76,7 @@ def layout_of(lines: Lines, place: int, names: int | None, asked: Asked, path: s
     found = _named(lines, place, names, width, separator, path)
     if found is not None:
         return _checked(replace(plain, names=found[0], dims=dimensions(found[0]), named=found[1]), lines, place, path)
-    dims = guessed(_sample(lines, place, plain))
+    dims = guessed(width, lambda: _sample(lines, rows, plain, path))
     return _checked(replace(plain, names=dims, dims=dims, guessed=width > 3), lines, place, path)
 
 
@@ -183,17 +184,12 @@ def decoded(name: bytes) -> str:
         return name.decode("cp1252", "replace")
 
 
-def _sample(lines: Lines, place: int, layout: Layout) -> np.ndarray[tuple[int, int], np.dtype[np.float64]]:
-    """The first rows, as far as they are of numbers."""
-    rows: list[Sequence[float]] = []
-    for at in range(place, min(place + _SAMPLE, len(lines))):
-        line = lines.line(at)
-        try:
-            row = [
-                number(line[a:b].strip(b'"'), layout.mark)[0] for a, b in split(line, layout.separator)[: layout.width]
-            ]
-        except ValueError:
-            continue
-        if len(row) == layout.width:
-            rows.append(row)
-    return np.array(rows, np.float64) if rows else np.zeros((1, layout.width))
+def _sample(lines: Lines, rows: tuple[int, int], layout: Layout, path: str) -> Floats:
+    """The first rows of numbers, columns of words as zeros; at least one."""
+    first, last = rows[0], min(rows[0] + _SAMPLE, rows[1])
+    found = fields(lines, first, last, layout.width, layout.separator, path)
+    sample = np.zeros((last - first, layout.width))
+    for place in set(range(layout.width)) - layout.texts:
+        sample[:, place] = found.numbers(place, layout.mark, blank=True).values
+    sample = sample[~np.isnan(sample).any(axis=1)]
+    return sample if len(sample) else np.zeros((1, layout.width))

@@ -9,7 +9,7 @@ import numpy as np
 
 from deburr.core.arrays import Ints
 from deburr.core.errors import ReadError
-from deburr.formats.text.numbers import PAD, Bytes
+from deburr.formats.text.numbers import PAD, Bytes, Parsed, parse
 
 #: Bytes of text that are looked at together.
 BLOCK = 1_000_000
@@ -86,6 +86,15 @@ class Fields:
     begins: Ints
     ends: Ints
     shift: int
+
+    def numbers(self, column: int, mark: int, blank: bool = False) -> Parsed:
+        """Those of a column; see `parse`."""
+        begins, ends = np.ascontiguousarray(self.begins[:, column]), np.ascontiguousarray(self.ends[:, column])
+        return parse(self.text, np.frombuffer(self.text, np.uint8), begins, ends, mark, blank)
+
+    def word(self, row: int, column: int) -> str:
+        """What stands there, as it is shown."""
+        return self.text[self.begins[row, column] : self.ends[row, column]][:40].decode("utf-8", "replace")
 
 
 def split(line: bytes, separator: int | None) -> list[tuple[int, int]]:

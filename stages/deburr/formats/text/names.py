@@ -4,7 +4,7 @@ types."""
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -79,12 +79,14 @@ def typed(name: str, values: Floats) -> npt.NDArray[Any]:
     return values
 
 
-def guessed(sample: Floats) -> tuple[str, ...]:
-    """Names for the columns of a table without names, by its first rows, ``sample`` (n, width), n and width at least 1
-    and 3."""
-    width = sample.shape[1]
+def guessed(width: int, rows: Callable[[], Floats]) -> tuple[str, ...]:
+    """Names for the columns of a table without names; ``rows`` gives the first, (n, width), n and width at least 1 and
+    3."""
     if width == 4:
         return ("X", "Y", "Z", "Intensity")
+    if width in (3, 5, 8):
+        return _numbered(width)
+    sample = rows()
     if width == 6:
         return ("X", "Y", "Z", *(_NORMAL if not _colours(sample[:, 3:6]) and _units(sample[:, 3:6]) else _COLOUR))
     if width == 7:
@@ -92,6 +94,10 @@ def guessed(sample: Floats) -> tuple[str, ...]:
         return ("X", "Y", "Z", *(("Intensity", *_COLOUR) if behind else (*_COLOUR, "Intensity")))
     if width >= 9 and _colours(sample[:, 3:6]) and _units(sample[:, 6:9]):
         return ("X", "Y", "Z", *_COLOUR, *_NORMAL, *(f"column{i}" for i in range(10, width + 1)))
+    return _numbered(width)
+
+
+def _numbered(width: int) -> tuple[str, ...]:
     return ("X", "Y", "Z", *(f"column{i}" for i in range(4, width + 1)))
 
 

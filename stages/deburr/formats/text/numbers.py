@@ -30,7 +30,7 @@ MOST_DECIMALS = 17
 _LAST = np.array([0, *((2**64 - 1) ^ (2 ** (8 * (8 - k)) - 1) for k in range(1, 9))], np.uint64)
 _TENS = 10.0 ** np.arange(_DIGITS + 1)
 _WHOLE_TENS = 10 ** np.arange(_DIGITS + 1, dtype=np.int64)
-_ZEROS, _HIGH, _ABOVE = (np.uint64(int(byte * 8, 16)) for byte in ("30", "80", "76"))
+_ZEROS, _HIGH, _ABOVE, _ONES = (np.uint64(int(byte * 8, 16)) for byte in ("30", "80", "76", "01"))
 #: How C libraries of other systems write what is no number: ``-nan(ind)``, ``1.#QNAN0``.
 _NO_NUMBER = re.compile(rb"([+-]?)(?:(nan)(?:\([a-z0-9_]*\))?|1[.,]?#(qnan|snan|ind|inf)0*)", re.IGNORECASE)
 _NUMBER = re.compile(rb"[+-]?(?:\d+(?:\.(\d*))?|\.(\d+))(?:[eE]([+-]?\d{1,5}))?")
@@ -101,17 +101,27 @@ def _quick(text: bytes, view: Bytes, begins: Ints, ends: Ints, mark: int) -> tup
     minus = sign == 0x2D
     firsts = begins + (minus | (sign == 0x2B))
     if found >= 0:
-        behind[(view[ends - behind.clip(1)] != mark) | (ends - behind < firsts)] = 0
+        behind[(view[ends - np.maximum(behind, 1)] != mark) | (ends - behind < firsts)] = 0
     values, good, decimals = _valued(words, firsts, ends, behind)
     again = np.flatnonzero(~good & (ends - firsts <= _DIGITS + 1))
     if len(again):
         b, e = firsts[again], ends[again]
-        behind = np.zeros(len(again), np.int64)
-        for back in range(1, _DIGITS + 2):
-            places = e - back
-            behind[(behind == 0) & (places >= b) & (view[places] == mark)] = back
+        behind = _mark(words[e - 8], np.minimum(e - b, 8), mark)
+        if (far := (behind == 0) & (e - b > 8)).any():
+            second = _mark(words[e[far] - 16], e[far] - b[far] - 8, mark)
+            behind[far] = np.where(second > 0, second + 8, 0)
         values[again], good[again], decimals[again] = _valued(words, b, e, behind)
     return np.where(minus, -values, values), good, decimals
+
+
+def _mark(word: Words, counts: Ints, mark: int) -> Ints:
+    """How far before the end of each word the first ``mark`` among its last ``counts`` bytes stands; 0: nowhere."""
+    # A byte is zero where the mark is. Taking 1 from each sets the high bit of the first that is zero; of later ones
+    # that bit may be set by the borrow alone, but only the lowest is looked at.
+    word = (word ^ np.uint64(mark * 0x0101010101010101)) | ~_LAST[counts]
+    found = (word - _ONES) & ~word & _HIGH
+    lowest = (found & (~found + np.uint64(1))).astype(np.float64)
+    return np.where(found > 0, 8 - (np.frexp(lowest)[1] - 1) // 8, 0).astype(np.int64)
 
 
 def _valued(words: Words, firsts: Ints, ends: Ints, behind: Ints) -> tuple[Floats, Bools, Ints]:
@@ -131,9 +141,9 @@ def _valued(words: Words, firsts: Ints, ends: Ints, behind: Ints) -> tuple[Float
 
 def _digits(words: Words, ends: Ints, counts: Ints) -> tuple[Ints, Bools]:
     """The whole numbers of ``counts`` digits that end before ``ends``, and whether they are digits all; of none, 0."""
-    value, good = _eight(words[ends - 8], counts.clip(max=8))
+    value, good = _eight(words[ends - 8], np.minimum(counts, 8))
     if counts.max() > 8:
-        above, fine = _eight(words[ends - 16], (counts - 8).clip(0))
+        above, fine = _eight(words[ends - 16], np.maximum(counts - 8, 0))
         return value + above * 100_000_000, good & fine
     return value, good
 
