@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from deburr.core.errors import WriteError
-from deburr.core.files import private, private_folder, replacing
+from deburr.core.files import is_pattern, matching, private, private_folder, replacing
 
 
 @pytest.mark.parametrize("target", ["real.txt", "nowhere.txt", "../other/private.txt"])
@@ -108,3 +108,18 @@ def test_scratch_is_not_put_behind_a_link(tmp_path: Path) -> None:
     with pytest.raises(WriteError, match="not a folder of yours"):
         private_folder(tmp_path / "file")
     assert (tmp_path / "file").read_text() == "kept"
+
+
+def test_patterns_name_what_they_match_in_order(tmp_path: Path) -> None:
+    for name in ("b.las", "a.las", "c.txt", "[a].las"):
+        (tmp_path / name).touch()
+    assert matching(str(tmp_path / "*.las")) == [str(tmp_path / name) for name in ("[a].las", "a.las", "b.las")]
+    assert not is_pattern(str(tmp_path / "[a].las")), "a file's name"
+    assert not is_pattern("a.las")
+    assert is_pattern(str(tmp_path / "[ab].las"))
+
+
+def test_a_pattern_longer_than_any_path_matches_nothing_at_once() -> None:
+    """Python's own matching takes minutes for it."""
+    assert is_pattern("[" * 70_000)
+    assert matching("[" * 70_000) == []

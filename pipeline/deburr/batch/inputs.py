@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from glob import glob, has_magic
 from pathlib import Path
 
 from deburr.core.errors import DeburrError, SpecError, did_you_mean
+from deburr.core.files import is_pattern, matching
 from deburr.core.registry import by_extension, extensions, stage_class
 from deburr.core.stage import Reader
 
@@ -70,7 +70,7 @@ def files(words: Sequence[str], batch: str) -> list[Path]:
         if path.is_dir() or path.suffix.lower() == _VPC:
             what = "a folder" if path.is_dir() else "a virtual point cloud"
             raise SpecError(f"{word}: is {what}, and files are taken here; give them, or clean all of it with: {batch}")
-        found += _expanded(word) if has_magic(word) and not path.exists() else [path]
+        found += _expanded(word) if is_pattern(word) else [path]
     return found
 
 
@@ -93,9 +93,9 @@ def _expanded(word: str) -> list[Path]:
         return files
     if path.exists():
         return _of_file(path)
-    if not has_magic(word):
+    if not is_pattern(word):
         raise SpecError(f"{word}: does not exist{_near(path) or '; check the path'}")
-    matches = sorted(Path(match) for match in glob(word, recursive=True))
+    matches = [Path(match) for match in matching(word)]
     files = [file for file in matches if _is_cloud(file, path.suffix)]
     if not files:
         others = "but other files" if matches else "and no other file"

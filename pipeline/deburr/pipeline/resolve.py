@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from glob import glob, has_magic
 from pathlib import PurePath
 from typing import Any, TypeGuard
 
 from deburr.core.errors import SpecError, did_you_mean
+from deburr.core.files import is_pattern, matching
 from deburr.core.registry import by_extension, extensions, hosted, hosts, stage_types, why_unknown
 from deburr.pipeline.spec import Entry, Spec, show
 
@@ -108,9 +107,7 @@ def _front(entries: Sequence[Entry]) -> int:
 
 def _is_pattern(name: Any) -> TypeGuard[str]:
     """Whether ``name`` is neither an address nor the name of a file, but a pattern of such names."""
-    if not isinstance(name, str) or not has_magic(name) or "://" in name or "\0" in name:
-        return False
-    return not os.path.exists(name)
+    return isinstance(name, str) and "://" not in name and is_pattern(name)
 
 
 def _matching(entry: Entry) -> list[Entry]:
@@ -119,7 +116,7 @@ def _matching(entry: Entry) -> list[Entry]:
     name = entry.bare or entry.options.get("filename")
     if not _is_pattern(name):
         return [entry]
-    return [_renamed(entry, path) for path in sorted(glob(name, recursive=True))] or [entry]
+    return [_renamed(entry, path) for path in matching(name)] or [entry]
 
 
 def _renamed(entry: Entry, filename: str) -> Entry:

@@ -12,9 +12,24 @@ import secrets
 import stat
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
+from glob import glob, has_magic
 from pathlib import Path
 
 from deburr.core.errors import DeburrError, WriteError
+
+#: Letters of a pattern of file names, at most: as many as a path has anywhere. What a longer one matches can take
+#: time that grows with its square.
+_PATTERN = 4096
+
+
+def is_pattern(name: str) -> bool:
+    """Whether ``name`` is no name of a file but may be a pattern of such names."""
+    return has_magic(name) and "\0" not in name and not os.path.exists(name)
+
+
+def matching(pattern: str) -> list[str]:
+    """The files and folders that ``pattern`` matches, in the order of their names; ``**``: folders below too."""
+    return sorted(glob(pattern, recursive=True)) if len(pattern) <= _PATTERN else []
 
 
 def check_folder(path: Path) -> None:

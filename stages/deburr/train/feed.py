@@ -8,7 +8,6 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
-from glob import glob
 from multiprocessing import get_context
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -18,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from deburr.core.errors import RunError, SpecError
+from deburr.core.files import matching
 from deburr.train.examples import Draw, draw
 from deburr.train.prepared import Prepared, from_arrays, prepare, read, to_arrays
 from deburr.train.recipe import Recipe
@@ -62,7 +62,7 @@ def find_scenes(recipe_path: str, pattern: str | None) -> list[str]:
     """The files of prepared scenes that ``pattern`` names, relative to the recipe's folder. Raises `SpecError`."""
     if pattern is None:
         return []
-    found = sorted(glob(str(Path(recipe_path).parent / pattern), recursive=True))
+    found = matching(str(Path(recipe_path).parent / pattern))
     if not found:
         raise SpecError(f"{recipe_path}: option 'scenes': nothing matches '{pattern}'; prepare scenes with --prepare")
     return found

@@ -16,13 +16,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from glob import glob, has_magic
 from pathlib import Path
 
 import numpy as np
 
 from deburr.core.arrays import Floats
 from deburr.core.errors import ReadError, RunError, SpecError
+from deburr.core.files import is_pattern, matching
 from deburr.core.neighbors import cloud_spacing
 from deburr.core.registry import stage_class, stage_types
 from deburr.core.stage import Reader
@@ -54,7 +54,7 @@ def find_files(recipe_path: str, patterns: Sequence[str]) -> list[str]:
     folder, found, problems = Path(recipe_path).parent, list[str](), list[str]()
     for pattern in patterns:
         path = str(folder / pattern)
-        matches = sorted(glob(path, recursive=True)) if has_magic(path) and not Path(path).exists() else [path]
+        matches = matching(path) if is_pattern(path) else [path]
         if not matches:
             problems.append(f"{recipe_path}: option 'files': nothing matches '{pattern}'; correct it")
         found += matches
