@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -182,6 +183,17 @@ def test_coordinates_that_are_no_numbers_are_counted(tmp_path: Path, bad: str) -
     (warning,) = cloud.history[0].warnings
     assert "2 of 4 points have no coordinates" in warning
     assert "row 1 " in warning
+
+
+def test_a_nan_that_signals_is_one_like_others(tmp_path: Path) -> None:
+    """Without a word of numpy's, which warns where it is made a double."""
+    body = struct.pack("<2f", 1.0, 2.0) + bytes.fromhex("0100807f") + struct.pack("<3f", 4.0, 5.0, 6.0)
+    words = header("element vertex 2\nproperty float x\nproperty float y\nproperty float z\n", "binary_little_endian")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        cloud = read(tmp_path, words.encode() + body)
+    assert np.isnan(cloud.xyz[0, 2])
+    assert cloud.xyz[1].tolist() == [4, 5, 6]
 
 
 def test_bytes_after_the_end_are_mentioned(tmp_path: Path) -> None:

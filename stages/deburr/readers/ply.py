@@ -78,7 +78,8 @@ def _cloud(header: Header, columns: dict[str, Columns], path: str) -> PointCloud
                 vertex[p.name] = column.astype(p.dtype)
     xyz = np.empty((header.vertex.count, 3))
     for axis, letter in enumerate("xyz"):
-        xyz[:, axis] = _column(vertex.pop(names[letter]))
+        with np.errstate(invalid="ignore"):  # a NaN that signals is a NaN like others
+            xyz[:, axis] = _column(vertex.pop(names[letter]))
     dims = dimensions(name for name, column in vertex.items() if isinstance(column, np.ndarray))
     lists = {name: column for name, column in vertex.items() if isinstance(column, Lists)}
     source = PlySource(header, dims, lists, columns, frozenset(wide))
