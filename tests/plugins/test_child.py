@@ -11,10 +11,10 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
-from zipfile import ZipFile
 
 import numpy as np
 import pytest
+import wheels
 
 from deburr.pipeline import run as run_here
 from deburr.plugins import child
@@ -300,23 +300,11 @@ def test_what_ends_well_before_it_is_stopped_has_ended_well(fake: Callable[..., 
     assert (done.code, done.stopped) == (0, False)
 
 
-def _package(folder: Path, version: str) -> str:
-    """A wheel that brings a command ``deburr``, which tells of ``version``."""
-    wheel, facts = folder / "deburr-1-py3-none-any.whl", "deburr-1.dist-info"
-    with ZipFile(wheel, "w") as file:
-        file.writestr("told.py", f"def main():\n    print('deburr, version {version}')\n")
-        file.writestr(f"{facts}/METADATA", "Metadata-Version: 2.1\nName: deburr\nVersion: 1\n")
-        file.writestr(f"{facts}/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
-        file.writestr(f"{facts}/entry_points.txt", "[console_scripts]\ndeburr = told:main\n")
-        file.writestr(f"{facts}/RECORD", "")
-    return str(wheel)
-
-
 @pytest.mark.slow
 def test_it_is_installed_and_what_fails_leaves_nothing(tmp_path: Path) -> None:
     heard: list[dict[str, Any]] = []
     made = tmp_path / "made"
-    what = _package(tmp_path, "0.2.0")
+    what = wheels.told(tmp_path, "0.2.0")
     with pytest.raises(Missing, match=r"deburr was not installed \(.*\); nothing was left there"):
         child.install(made, ["--no-index", str(tmp_path / "no such folder")], heard.append)
     assert not made.exists()
