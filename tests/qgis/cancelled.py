@@ -33,10 +33,12 @@ class Feedback(QgsProcessingFeedback):
 
     def __init__(self) -> None:
         super().__init__(False)
-        self.since, self.family = 0.0, list[str]()
+        self.since, self.family, self.begun = 0.0, list[str](), False
 
     def setProgressText(self, text: str) -> None:
-        if "filters.spd" in text:
+        # Which of the phases behind the reading is told first is chance.
+        if not self.begun and text != "starting" and "readers" not in text:
+            self.begun = True
             threading.Timer(_WORK, self.give_up).start()
 
     def give_up(self) -> None:

@@ -1,5 +1,4 @@
-"""Real QGIS with the plugin in a fresh profile, for `make test-qgis`; other runs, which it would make minutes longer, look
-at the zip alone."""
+"""Real QGIS with the plugin in a fresh profile, for `make test-qgis`: minutes. Other runs look at the zip alone."""
 
 from __future__ import annotations
 

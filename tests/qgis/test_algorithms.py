@@ -197,6 +197,13 @@ def test_it_is_installed_into_the_profile(qgis: Qgis, cloud: Path, tmp_path: Pat
     assert "asked: info" in said
 
 
+def test_results_are_opened_where_qgis_can_show_them(qgis: Qgis) -> None:
+    told = json.loads(qgis.python("opened.py"))
+    assert told == {
+        "as it is": [], "pdal": [["/there/a b.LAZ: a b"], [], [], []], "off": [], "vpc": ["/there/a.vpc: a"],
+    }  # fmt: skip
+
+
 def test_a_cancel_leaves_nothing(qgis: Qgis, tmp_path: Path) -> None:
     draw = np.random.default_rng(5)
     plan = draw.uniform(0, 1000, (1_000_000, 2))

@@ -95,12 +95,17 @@ def memory_in(command: str) -> Any:
     return named(parameter, help_of(command, "memory"), advanced=True)
 
 
+#: The provider of QGIS's that shows files of an extension: not every QGIS has each.
+_SHOWN_BY = {".las": "pdal", ".laz": "pdal", ".vpc": "vpc"}
+
+
 def shown(algorithm: QgsProcessingAlgorithm, parameters: dict[str, Any], context: Any, path: str) -> None:
     """Have QGIS open the file once all is done, if that is wanted and it can."""
-    wanted = algorithm.parameterAsBool(parameters, OPEN, context)
-    extensions = (".las", ".laz", ".vpc")
-    if wanted and path.lower().endswith(extensions) and QgsProviderRegistry.instance().providerMetadata("pdal"):
-        name = os.path.splitext(os.path.basename(path))[0]
+    name, extension = os.path.splitext(os.path.basename(path))
+    provider = _SHOWN_BY.get(extension.lower())
+    if provider is None or not algorithm.parameterAsBool(parameters, OPEN, context):
+        return
+    if QgsProviderRegistry.instance().providerMetadata(provider) is not None:
         details = QgsProcessingContext.LayerDetails(
             name, context.project(), OUTPUT, QgsProcessingUtils.LayerHint.PointCloud
         )
