@@ -10,7 +10,7 @@ JOBS ?= auto
 SPREAD := -n $(JOBS) --maxprocesses 4 --dist loadfile
 PYTEST := -m pytest $(SPREAD)
 
-.PHONY: demo test check house docs pictures man test-long test-numpy1 test-pdal test-browser test-cloudcompare fuzz clean
+.PHONY: demo test check house docs pictures man test-long test-numpy1 test-pdal test-browser test-cloudcompare qgis-plugin test-qgis fuzz clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/.installed
@@ -58,6 +58,14 @@ test-browser: $(VENV)/.installed-dev
 # The tests on real CloudCompare, which root's apt brings where it is missing; skipped, loudly, where it is not to be had.
 test-cloudcompare: $(VENV)/.installed-dev
 	tests/cloudcompare/run.sh $(BIN)/python $(PYTEST_ARGS)
+
+# The plugin of QGIS as QGIS installs it.
+qgis-plugin: $(VENV)/.installed
+	$(BIN)/python -m deburr.plugins.qgis_zip build/deburr_qgis.zip
+
+# The plugin in real QGIS, which root's apt brings where it is missing (1.8 GB); skipped, loudly, where it is not to be had.
+test-qgis: $(VENV)/.installed-dev
+	tests/qgis/run.sh $(BIN)/python $(PYTEST_ARGS)
 
 # The documentation as a site in build/docs/html, without a warning, its links and its notebook tested.
 docs: .venv-docs/.installed

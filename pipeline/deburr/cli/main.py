@@ -153,8 +153,9 @@ class _Told(click.ClickException):
         say_all(self.message)
 
 
-#: What ends a run as Ctrl-C does: a request, a terminal that is closed, Ctrl-\\, a limit of processor time.
-_ENDING = ("SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT", "SIGXCPU")
+#: What ends a run as Ctrl-C does: a request, a terminal that is closed, Ctrl-\\, a limit of processor time; on Windows
+#: Ctrl-Break, which is what a program that began it can send.
+_ENDING = ("SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT", "SIGXCPU", "SIGBREAK")
 #: Seconds: what comes so soon after an interrupt is the same one, and must not tear its clearing away apart.
 _SAME = 1.0
 

@@ -66,7 +66,9 @@ def attempt(call: Function, task: dict[str, Any]) -> dict[str, Any]:
 def main(parent: int) -> None:
     """Do what the process ``parent`` says on stdin, until that is closed or ``parent`` is no more."""
     # The parent decides what an interruption means; it ends workers by SIGTERM, on which `finally` clauses run.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    for name in ("SIGINT", "SIGBREAK"):
+        if hasattr(signal, name):  # Windows alone has both
+            signal.signal(getattr(signal, name), signal.SIG_IGN)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     # Who sends one of these means this process, and is told which it was.
     for name in ("SIGHUP", "SIGQUIT", "SIGXCPU"):
