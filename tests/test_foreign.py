@@ -181,9 +181,9 @@ def test_one_that_proves_nothing_or_breaks_ties_by_place_is_found(
     name: str, where: str, site: Path, tmp_path: Path
 ) -> None:
     other = tmp_path / "site"
-    install(other, "wrong_tools", {"filters.thin": f"survey_tools.stages:{name}"})
+    install(other, "wrong_tools", {(stage := f"filters.{name.lower()}"): f"survey_tools.stages:{name}"})
     shutil.copytree(site / "survey_tools", other / "survey_tools")
-    check = "from deburr.testing import contract; contract.check('filters.thin')"
+    check = f"from deburr.testing import contract; contract.check({stage!r})"
     said = python([other], tmp_path, "-c", check, code=1).stderr
     assert f"in {where}" in said
 
@@ -204,12 +204,11 @@ def test_cells_are_thinned_alike_whole_and_in_tiles(site: Path, tmp_path: Path) 
 
 def test_an_extension_that_is_only_read_is_said(site: Path, tmp_path: Path) -> None:
     other = tmp_path / "site"
-    install(other, "reading_tools", {"readers.survey": "survey_tools.stages:Xyz"})
+    install(other, "reading_tools", {"readers.plain": "survey_tools.stages:Plain"})
     shutil.copytree(site / "survey_tools", other / "survey_tools")
-    said = command([other], tmp_path, "run", '["a.survey", "b.survey"]', code=2).stderr
+    said = command([other], tmp_path, "run", '["a.plain", "b.plain"]', code=2).stderr
     assert (
-        "no stage writes files of extension '.survey', which readers.survey reads; give one of another extension"
-        in said
+        "no stage writes files of extension '.plain', which readers.plain reads; give one of another extension" in said
     )
 
 

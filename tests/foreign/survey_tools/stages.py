@@ -140,7 +140,7 @@ class Thin(Filter):
 class Blind(Thin):
     """Thin, and take every point of a tile for certain."""
 
-    type_name: ClassVar[str] = "filters.thin"
+    type_name: ClassVar[str] = "filters.blind"
 
     def _sure(self, cloud: PointCloud, radii: Floats) -> Bools:
         return cloud.settled
@@ -149,10 +149,17 @@ class Blind(Thin):
 class Hasty(Thin):
     """Thin, and of equally near points keep the one that comes first here."""
 
-    type_name: ClassVar[str] = "filters.thin"
+    type_name: ClassVar[str] = "filters.hasty"
 
     def _turns(self, cloud: PointCloud) -> Ints:
         return np.arange(len(cloud))
+
+
+class Plain(Xyz):
+    """As `Xyz`, of an extension that nobody writes."""
+
+    type_name: ClassVar[str] = "readers.plain"
+    extensions: ClassVar[tuple[str, ...]] = ("plain",)
 
 
 class Heights(Filter):
