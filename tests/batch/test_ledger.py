@@ -7,6 +7,7 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from deburr.batch.ledger import Ledger, identity, key_of, output_is
+from deburr.batch.work import still_there
 from deburr.core.errors import ReadError, RunError, WriteError
 
 _JSON = st.recursive(
@@ -244,6 +246,30 @@ def test_a_file_is_known_by_place_size_and_time(tmp_path: Path, monkeypatch: pyt
     for wrong in ("none.las", tmp_path):
         with pytest.raises(ReadError, match=r"check the path|is no file"):
             identity(wrong)
+
+
+def _pipe(path: Path) -> None:
+    os.mkfifo(path)
+
+
+def _link_to_a_device(path: Path) -> None:
+    path.symlink_to("/dev/zero")
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are no pipes with names here")
+@pytest.mark.parametrize("make", [_pipe, _link_to_a_device, Path.mkdir])
+def test_what_a_ledger_names_is_read_from_files_alone(make: Callable[[Path], None], tmp_path: Path) -> None:
+    """It may name anything, and a device without end would fill the memory."""
+    make(tmp_path / "sums.json")
+    make(tmp_path / "shape.json")
+    assert not still_there({"sums": str(tmp_path / "sums.json")})
+    assert not still_there({"pieces": {"0": str(tmp_path)}})
+    assert not still_there({"sums": "/dev/zero"})
+    for name in ("sums", "shape"):
+        (tmp_path / f"{name}.json").rename(tmp_path / f"{name}.old")
+    (tmp_path / "sums.json").write_text("{}")
+    (tmp_path / "shape.json").write_text('{"count": 0, "ends": null, "kinds": {}, "taken": []}')
+    assert still_there({"sums": str(tmp_path / "sums.json"), "pieces": {"0": str(tmp_path)}})
 
 
 def test_an_output_is_still_there_only_if_nothing_touched_it(tmp_path: Path) -> None:

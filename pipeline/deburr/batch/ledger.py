@@ -7,7 +7,6 @@ is not what a run has written is not believed: what it speaks of counts as not d
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import json
 import logging
@@ -22,7 +21,7 @@ from typing import Any, Self
 from deburr.batch.records import is_sound
 from deburr.core import locks
 from deburr.core.errors import ReadError, RunError, WriteError
-from deburr.core.files import AS_IT_IS, NO_WAIT, sync_folder
+from deburr.core.files import plain, sync_folder
 
 _HEADER = {"deburr ledger": 1}
 
@@ -133,7 +132,7 @@ class Ledger:
     def _load(self) -> int:
         """Read what is there; where its last whole line ends, in bytes."""
         try:
-            with open(self.path, "rb", opener=_plain) as file:
+            with open(self.path, "rb", opener=plain) as file:
                 content = file.read()
         except FileNotFoundError:
             return 0
@@ -172,7 +171,7 @@ class Ledger:
     def _open(self) -> None:
         new = not self.path.exists()
         try:
-            self._file = _plain(self.path, os.O_WRONLY | os.O_CREAT)
+            self._file = plain(self.path, os.O_WRONLY | os.O_CREAT)
             # A torn line must not become the beginning of the next one.
             os.ftruncate(self._file, self._end)
         except OSError as error:
@@ -205,7 +204,7 @@ class Ledger:
     def _take_lock(self) -> None:
         while True:
             try:
-                lock = _plain(self._lock_path, os.O_RDWR | os.O_CREAT)
+                lock = plain(self._lock_path, os.O_RDWR | os.O_CREAT)
             except OSError as error:
                 raise self._refused(error) from error
             if not _locked(lock, self.path):
@@ -229,16 +228,6 @@ class Ledger:
                 with suppress(OSError):
                     self._lock_path.unlink(missing_ok=True)
         self._file = self._lock = -1
-
-
-def _plain(path: str | os.PathLike[str], flags: int) -> int:
-    """As `os.open`, of files only: a link leads to what is not ours, and a pipe would be waited for."""
-    # Without waiting, a pipe that nobody reads cannot be opened for writing, and one that nobody writes to is empty.
-    descriptor = os.open(path, flags | AS_IT_IS | NO_WAIT, 0o666)
-    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-        os.close(descriptor)
-        raise OSError(errno.EINVAL, "it is no file")
-    return descriptor
 
 
 def _sum(kind: str, key: str, record: Mapping[str, Any]) -> str:

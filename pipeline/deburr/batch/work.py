@@ -15,6 +15,7 @@ from deburr.batch.job import Target
 from deburr.batch.tasks import Clean, Survey, Task, Unpack, Write
 from deburr.core.cloud import PointCloud
 from deburr.core.errors import RunError
+from deburr.core.files import plain
 from deburr.core.stage import Reader
 from deburr.core.sums import Histogram, Sum, from_json, merge, to_json
 from deburr.pipeline.blame import blamed
@@ -164,7 +165,8 @@ def _noise(done: Done, work: Work, view: View) -> dict[str, Any]:
 
 def sums_of(record: Mapping[str, Any]) -> dict[str, Sum]:
     """What a survey counted."""
-    return from_json(json.loads(Path(record["sums"]).read_text(encoding="utf-8")))
+    with open(record["sums"], encoding="utf-8", opener=plain) as file:
+        return from_json(json.load(file))
 
 
 def results_of(record: Mapping[str, Any]) -> dict[int, str]:

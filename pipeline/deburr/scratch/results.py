@@ -16,7 +16,7 @@ import numpy as np
 from deburr.core.arrays import Floats, Ints
 from deburr.core.cloud import Extent, PointCloud, extent_of, kinds
 from deburr.core.errors import WriteError
-from deburr.core.files import private
+from deburr.core.files import plain, private
 from deburr.core.stage import Reader
 from deburr.scratch.cells import Kinds, kinds_as_json, kinds_from_json
 from deburr.tiles.tile import Piece, keys_of
@@ -97,7 +97,8 @@ class Saved:
 
     @property
     def shape(self) -> Shape:
-        told = json.loads((self.folder / "shape.json").read_text(encoding="utf-8"))
+        with open(self.folder / "shape.json", encoding="utf-8", opener=plain) as file:
+            told = json.load(file)
         ends = [np.array(end) for end in told["ends"]] if told["ends"] else [np.full(3, np.inf), np.full(3, -np.inf)]
         extent = Extent(told["count"], ends[0], ends[1])
         return Shape(extent, kinds_from_json(told["kinds"]), tuple(told["taken"]))

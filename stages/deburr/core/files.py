@@ -6,6 +6,7 @@ is left alone; a link in the place of scratch files is refused. Links on the way
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import secrets
@@ -155,6 +156,19 @@ def private(path: str | os.PathLike[str], flags: int) -> int:
     Scratch files hold points of inputs that others may have no right to read.
     """
     return os.open(path, flags | AS_IT_IS, 0o600)
+
+
+def plain(path: str | os.PathLike[str], flags: int) -> int:
+    """As `os.open`, of files only; for ``open(..., opener=plain)``.
+
+    A link leads to what is not ours, a pipe would be waited for, and a device may never end.
+    """
+    # Without waiting, a pipe that nobody reads cannot be opened for writing, and one that nobody writes to is empty.
+    descriptor = os.open(path, flags | AS_IT_IS | NO_WAIT, 0o666)
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise OSError(errno.EINVAL, "it is no file")
+    return descriptor
 
 
 def read_whole(descriptor: int, most: int) -> bytes:
