@@ -98,7 +98,7 @@ def test_ways_to_name_it(fake: Callable[..., Path], tmp_path: Path) -> None:
     ("text", "why"),
     [
         ("/nowhere/deburr", "cannot be run .No such file"),
-        ("git", "is not deburr, or is broken"),  # its answer holds "version 2.39"
+        ("echo git version 2.39.5", "is not deburr, or is broken"),
         ("false", "is not deburr, or is broken .it gave no version"),
         ("'unbalanced", "is no command .No closing quotation"),
         ("nul\0byte", "is no command|cannot be run"),
