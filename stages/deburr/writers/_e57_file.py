@@ -7,6 +7,7 @@ from contextlib import ExitStack
 from dataclasses import replace
 from hashlib import sha256
 from importlib.metadata import version
+from itertools import pairwise
 from typing import BinaryIO
 from uuid import UUID
 
@@ -148,6 +149,6 @@ def parts(source: E57Source, cloud: PointCloud) -> Iterator[Ints]:
     """The rows of ``cloud`` that are of each scan, in their order."""
     scan = np.searchsorted(source.ends, cloud.rows, side="right")
     order = np.argsort(scan, kind="stable")
-    for number in range(len(source.scans)):
-        begin, end = np.searchsorted(scan[order], (number, number + 1))
+    ends = np.searchsorted(scan[order], np.arange(len(source.scans) + 1))
+    for begin, end in pairwise(ends.tolist()):
         yield order[begin:end]
