@@ -7,13 +7,13 @@ import select
 import signal
 import sys
 import threading
-from _thread import interrupt_main
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 
 import click
 
 from deburr.cli.say import say
+from deburr.core.interrupts import ask
 
 #: Seconds between two looks.
 _GLANCE = 1.0
@@ -54,12 +54,7 @@ def following(parent: int | None) -> Iterator[None]:
 
 
 def _interrupt() -> None:
-    number = next((one for one in _ASK if callable(signal.getsignal(one))), signal.SIGINT)
-    if hasattr(signal, "pthread_kill"):
-        # To the main thread itself: whatever it waits for in the system is broken off, too.
-        signal.pthread_kill(threading.main_thread().ident or 0, number)
-    else:
-        interrupt_main(number)
+    ask(next((one for one in _ASK if callable(signal.getsignal(one))), signal.SIGINT))
 
 
 def _watch(pid: int) -> Callable[[], bool]:
