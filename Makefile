@@ -10,7 +10,7 @@ JOBS ?= auto
 SPREAD := -n $(JOBS) --maxprocesses 4 --dist loadfile
 PYTEST := -m pytest $(SPREAD)
 
-.PHONY: demo test check house docs pictures man test-long test-numpy1 test-pdal test-browser test-cloudcompare qgis-plugin test-qgis fuzz clean
+.PHONY: demo test check house docs pictures man test-long test-numpy1 test-pdal test-copc test-s3 test-browser test-cloudcompare qgis-plugin test-qgis fuzz clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/.installed
@@ -42,14 +42,32 @@ house: $(VENV)/.installed-dev
 	@rm -rf build/house && mkdir -p build/house && cp -r stages/deburr pipeline/deburr plugins/deburr build/house/
 	@PYTHONPATH=build/house $(BIN)/lint-imports --no-cache
 
-# The quick tests of all that computes once more on the oldest numpy that is supported, in an environment of its own.
-ON_OLD_NUMPY := core nn train formats readers filters writers show tiles scratch pipeline plugins batch/test_batch.py batch/test_vpc.py
+# The quick tests of what computes on arrays once more on the oldest numpy that is supported, in an environment of its own.
+# What stands above them (pipeline, tiles) runs on that numpy in test-pdal.
+ON_OLD_NUMPY := core nn formats readers filters writers plugins batch/test_batch.py
 test-numpy1: .venv-numpy1/.installed
 	.venv-numpy1/bin/python $(PYTEST) -m "not slow and not long and not alldata" $(ON_OLD_NUMPY:%=tests/%) $(PYTEST_ARGS)
 
 # The tests on real PDAL, Debian 11's, which is fetched once into .pdal; skipped, loudly, where it is not to be had.
 test-pdal: .venv-numpy1/.installed
 	tests/pdal/run.sh "$(PYTHON)" .venv-numpy1 $(SPREAD) $(PYTEST_ARGS)
+
+# Files in S3, which moto stands in for; skipped, loudly, where it is not to be had. In an environment of its own, which
+# finds the rest in ours: botocore wants older packages than others do, and pip is long in finding versions that agree.
+S3 = s3fs==2026.9.0 aiobotocore==3.10.0 boto3==1.43.117 moto[s3]==5.2.5 flask flask-cors
+test-s3: $(VENV)/.installed-dev
+	@$(BIN)/python -m venv .venv-s3 && .venv-s3/bin/python -m pip install -q --disable-pip-version-check $(S3) || \
+		echo "## SKIPPED: moto or s3fs is not to be had here; nothing was read from S3. ##" >&2
+	@$(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))' \
+		> "$$(.venv-s3/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/zz_ours.pth"
+	PYTHONPATH=stages:pipeline:plugins .venv-s3/bin/python -m pytest -q -rs tests/core/test_web_s3.py $(PYTEST_ARGS)
+
+# What writers.copc writes, read by the package copc of npm; skipped, loudly, where npm is not to be had.
+test-copc: $(VENV)/.installed-dev
+	@mkdir -p build/npm && npm install --silent --no-fund --prefix build/npm copc@0.0.8 || \
+		echo "## SKIPPED: npm, or its package copc, is not to be had here; nothing was read by it. ##" >&2
+	DEBURR_COPC_NPM=$$(realpath build/npm/node_modules 2> /dev/null) $(BIN)/python -m pytest -q -rs tests/writers/test_copc.py \
+		-k npm $(PYTEST_ARGS)
 
 # The page in Chromium, which root's apt brings where it is missing; skipped, loudly, where it is not to be had.
 test-browser: $(VENV)/.installed-dev
@@ -81,6 +99,9 @@ man: $(VENV)/.installed-dev
 pictures: $(VENV)/.installed-dev docs
 	PYTHONPATH=tests/support $(BIN)/python docs/pictures.py
 	$(BIN)/python docs/failures.py
+	$(BIN)/python docs/even.py
+	$(BIN)/python docs/chains.py
+	$(BIN)/python docs/new_points.py
 
 # Every door through which foreign text and files enter, with 100,000 damaged inputs each; hours.
 fuzz: $(VENV)/.installed-dev

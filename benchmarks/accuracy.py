@@ -74,6 +74,7 @@ def main() -> None:
     ours, table = rows(asked)
     for name, denoise in table.items():
         line(name, _shares(clouds, denoise, base), 13)
+    line("deburr, spread even", _shares(clouds, Ours(ours.model, even=True), base), 13)
     guesses = np.array(ours.guesses).reshape(len(LEVELS), -1)
     if asked.noise_told:
         line("deburr, noise told", _told(clouds, ours, base), 13)

@@ -33,15 +33,17 @@ def parser(description: str | None) -> argparse.ArgumentParser:
 
 @dataclass
 class Ours:
-    """The row of deburr. ``told`` is the noise handed over, None: estimated; ``guesses`` collects the estimates."""
+    """The row of deburr. ``told`` is the noise handed over, None: estimated; ``guesses`` collects the estimates;
+    ``even``: whether points are spread evenly behind that."""
 
     model: Model
     told: float | None = None
     guesses: list[float] = field(default_factory=list)
+    even: bool = False
 
     def __call__(self, points: Floats) -> Floats:
         """Denoise (N, 3)."""
-        done = self.model.denoise(points, Settings(noise=self.told))
+        done = self.model.denoise(points, Settings(noise=self.told, even=self.even))
         self.guesses.append(float(done.figures["noise"]))
         return done.xyz
 

@@ -101,13 +101,15 @@ class World:
 @dataclass(frozen=True, eq=False)
 class Scan:
     """A scanned scene: ``clean`` (N, 3), the ``beam`` (N, 3) that found each (unit length, away from the scanner),
-    the ``stratum`` of each by name, the true ``surface``, and the standard deviation of the noise to add."""
+    the ``stratum`` of each by name, the true ``surface``, that of thin ``things``, and the standard deviation of
+    the noise to add."""
 
     name: str
     clean: Floats
     beam: Floats
     stratum: dict[str, Bools]
     surface: Mesh
+    things: Mesh
     noise: float
     seed: int
 
@@ -163,10 +165,14 @@ def scan(
     if cell:
         first = np.sort(np.unique(np.floor(clean / cell), axis=0, return_index=True)[1])
         clean, triangle, beam = clean[first], triangle[first], beam[first]
-    surface = corners[kinds == SURFACE]
-    mesh = Mesh(surface.reshape(-1, 3), np.arange(3 * len(surface)).reshape(-1, 3))
+    surface, things = (_soup(corners[kinds == kind]) for kind in (SURFACE, THIN))
     strata = stratify(clean, _normals(corners[triangle]), kinds[triangle])
-    return Scan(name, clean, beam, strata, mesh, noise, seed)
+    return Scan(name, clean, beam, strata, surface, things, noise, seed)
+
+
+def _soup(corners: Floats) -> Mesh:
+    """Triangles (T, 3, 3), each with corners of its own."""
+    return Mesh(corners.reshape(-1, 3), np.arange(3 * len(corners)).reshape(-1, 3))
 
 
 def _cast(corners: Floats, start: Floats, along: Floats) -> tuple[Floats, Ints]:

@@ -6,6 +6,7 @@ import sys
 from importlib import metadata
 from pathlib import Path
 
+from docutils import nodes
 from pygments.lexers import JsonLexer
 from sphinx.application import Sphinx
 
@@ -48,3 +49,10 @@ def setup(app: Sphinx) -> None:
     """Write the pages that come from the code before any is read."""
     app.add_lexer("jsonl", JsonLexer)
     app.connect("builder-inited", lambda app: reference_pages.write(Path(app.srcdir) / "reference"))
+    app.connect("doctree-read", _pictures_lead_to_themselves)
+
+
+def _pictures_lead_to_themselves(_app: Sphinx, page: nodes.document) -> None:
+    """Sphinx links pictures that are scaled to their files: on a phone, their words are read there."""
+    for picture in page.findall(nodes.image):
+        picture["width"] = "100%"

@@ -19,8 +19,9 @@ from deburr.pipeline import run
 
 ROOT = Path(__file__).parent.parent
 
-#: Pixels of the window, and how many colours a picture has: so that none is larger than 150 kB.
-_WIDE, _HIGH, _COLOURS = 1180, 720, 96
+#: Pixels of the window, and how many colours a picture has, so that none is larger than 150 kB: fewer, and those of a
+#: legend are others.
+_WIDE, _HIGH, _COLOURS = 1080, 820, 256
 
 
 def main() -> None:
@@ -36,6 +37,7 @@ def main() -> None:
             _colour(browser, "Classification")
             _press(browser, "2")
             _take(browser, "page")
+            _colour(browser, "height")
             _press(browser, "3")
             _take(browser, "section")
             _notebook(browser)
@@ -79,7 +81,8 @@ def _settle(browser: Any) -> None:
 def _save(browser: Any, name: str) -> None:
     picture = Image.open(io.BytesIO(browser.get_screenshot_as_png())).convert("RGB")
     path = ROOT / "docs" / "pictures" / f"{name}.png"
-    picture.quantize(_COLOURS, dither=Image.Dither.NONE).save(path, optimize=True)
+    picture = picture.quantize(_COLOURS, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE)
+    picture.save(path, optimize=True)
     print(path, f"{path.stat().st_size:,} bytes")
 
 

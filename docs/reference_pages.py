@@ -19,6 +19,7 @@ from deburr.cli.overrides import OVERRIDES, OverridesCommand
 from deburr.core.figure import Count, Least, Most, Same, Summed
 from deburr.core.registry import _own, stage_class
 from deburr.core.stage import Reader, Stage, Writer
+from deburr.filters.metrics import UNITS
 from deburr.pipeline import describe, report_schema
 from deburr.pipeline.options import words
 from deburr.train.recipe import Recipe
@@ -92,12 +93,20 @@ def _stage_page(one: describe.Described) -> str:
         parts.append("## Options\n\n" + table(("option", "takes", "default", "unit", "what it is"), rows))
     if cls.reports:
         told = [
-            (f"`{name}`", _UNITS[figure.unit], plain(figure.words or ""), _MERGED[type(figure)])
+            (f"`{name}`", _UNITS[figure.unit], plain(figure.description), _MERGED[type(figure)])
             for name, figure in cls.reports.items()
         ]
-        header = ("figure", "unit", "called", "of tiles")
+        header = ("figure", "unit", "what it is", "of tiles")
         parts.append("## Figures in the report\n\n" + table(header, told))
+    if one.name == "filters.metrics":
+        parts.append(_measured())
     return "\n\n".join(parts) + "\n"
+
+
+def _measured() -> str:
+    """What stands in `as_read` and `now` of filters.metrics, which its report tells as well."""
+    rows = [(", ".join(f"`{name}`" for name in names.split(", ")), plain(said)) for names, said in UNITS.items()]
+    return "What is measured:\n\n" + table(("figure", "unit, and what it is"), rows)
 
 
 def _example(one: describe.Described, cls: type[Stage]) -> dict[str, Any]:

@@ -16,6 +16,7 @@ import pytest
 import reference_pages
 from click.testing import CliRunner, Result
 from doc_pages import DOCS, GENERATED, ROOT, Block
+from PIL import Image
 
 from deburr.cli.main import cli
 from deburr.core.arrays import Dims
@@ -34,7 +35,7 @@ _KINDS = ("readers", "filters", "writers")
 _LONG = ("tutorials/first_cloud.md", "tutorials/folder.md", "how_to/cluster.md")
 #: What else is typed in pages: nothing that these tests could hold to anything.
 OTHERS = re.compile(
-    r"(\. \S+/activate|dask (scheduler|worker) .*|apt install .*|(uv )?pip install .*"
+    r"(\. \S+/activate|CloudCompare -SILENT .*|dask (scheduler|worker) .*|apt install .*|(uv )?pip install .*"
     r"|_(PIPELINE|DEBURR)_COMPLETE=\w+_source pipeline > .*)$"
 )
 
@@ -50,7 +51,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         "Intensity": np.full(400, 9, np.uint16),
         "ReturnNumber": np.ones(400, np.uint8),
     }
-    for name, sigma in (("clean_scan", 0.0), ("clean", 0.01), ("noisy_scan", 0.03), ("noisy", 0.03)):
+    for name, sigma in (("clean_scan", 0.0), ("truth", 0.0), ("noisy_scan", 0.03), ("noisy", 0.03)):
         noisy = clean + random.normal(0, 1, clean.shape) * sigma
         LasWriter(filename=str(tmp_path / f"{name}.laz")).write(PointCloud(noisy, dims))
     (tmp_path / "tiles").mkdir()
@@ -197,7 +198,11 @@ def test_python_cleans(folder: Path) -> None:
 
 def test_the_recipes_are_of_both_kinds() -> None:
     recipes = [json.loads(block.text) for block in doc_pages.blocks("how_to/train.md", "json")]
-    assert [Recipe.model_validate(recipe).objective for recipe in recipes] == ["self_supervised", "score"]
+    assert [Recipe.model_validate(recipe).objective for recipe in recipes] == [
+        "self_supervised",
+        "score_matching",
+        "score",
+    ]
     shown = {word for block in doc_pages.blocks("how_to/train.md", "sh") for line in block.commands()
              for word in line.split() if word.startswith("--")}  # fmt: skip
     assert shown == {"--init", "--resume", "--prepare", "--count"}
@@ -226,8 +231,9 @@ def test_every_stage_has_its_page_with_every_option() -> None:
         for option in described.options:
             assert f"| `{option.name}` |" in page, f"{name}: {option.name}"
             assert option.description, f"{name}: {option.name} is not described"
-        for figure in stage_class(name).reports:
+        for figure, told in stage_class(name).reports.items():
             assert f"| `{figure}` |" in page, f"{name}: {figure}"
+            assert told.description, f"{name}: {figure} is not described"
         example = json.loads(re.findall(r"^```json\n(.*?)^```", page, re.DOTALL | re.MULTILINE)[0])
         kind, around = name.partition(".")[0], ["noisy.laz", "filters.spd", "clean.laz"]
         load([*around[: _KINDS.index(kind)], example, *around[_KINDS.index(kind) + 1 :]])
@@ -283,6 +289,14 @@ def test_pictures_are_small_and_shown() -> None:
     shown = {one for page in PAGES for one in re.findall(r"pictures/(\w+\.png)", doc_pages.text(page))}
     assert pictures == shown
     assert all((DOCS / "pictures" / name).stat().st_size < 150_000 for name in pictures)
+
+
+def test_the_picture_of_the_sample_is_of_the_demo_as_it_is() -> None:
+    """Its title, which the file holds as text, has the distances that README shows."""
+    title = Image.open(ROOT / "sample_data" / "section.png").info["Title"]
+    told = re.search(r"distance to the true surface, RMS +(.*)", doc_pages.text("README.md"))
+    assert told is not None
+    assert title.split(": ")[1] == told[1]
 
 
 @pytest.mark.parametrize(

@@ -38,6 +38,19 @@ def by_name(requirements: list[str]) -> dict[str, str]:
     return found
 
 
+def test_rattler_build_takes_it(project: dict[str, Any]) -> None:
+    """What conda-forge builds with reads the recipe, and knows every key of it."""
+    rattler_build = pytest.importorskip("rattler_build")
+    read = rattler_build.Stage0Recipe.from_file(str(ROOT / "recipe.yaml"))
+    (variant,) = read.render(rattler_build.VariantConfig.from_yaml("python_min: ['3.11']"))
+    made = variant.recipe.to_dict()
+    assert (made["package"]["version"], made["build"]["noarch"]) == (project["version"], "python")
+    assert f"python {project['requires-python']}" in made["requirements"]["run"]
+    text = (ROOT / "recipe.yaml").read_text(encoding="utf-8")
+    with pytest.raises(rattler_build.RecipeParseError):
+        rattler_build.Stage0Recipe.from_yaml(text.replace("build:", "bild:"))
+
+
 def test_names_and_versions(project: dict[str, Any], recipe: dict[str, Any]) -> None:
     assert recipe["schema_version"] == 1
     assert recipe["package"] == {"name": project["name"], "version": "${{ version }}"}
@@ -61,4 +74,6 @@ def test_what_it_needs(project: dict[str, Any], recipe: dict[str, Any]) -> None:
 
 def test_extras_are_bounded_alike(project: dict[str, Any], recipe: dict[str, Any]) -> None:
     extras = project["optional-dependencies"]
-    assert by_name(recipe["requirements"]["run_constraints"]) == by_name(extras["batch"] + extras["pdal"])
+    assert by_name(recipe["requirements"]["run_constraints"]) == by_name(
+        extras["batch"] + extras["pdal"] + extras["cloud"]
+    )

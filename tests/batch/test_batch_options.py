@@ -13,7 +13,7 @@ import numpy.typing as npt
 import pytest
 from click.testing import Result
 
-from deburr.batch import vpc
+from deburr.batch import lists
 from deburr.core.arrays import Floats
 from deburr.core.cloud import PointCloud
 from deburr.core.registry import stage_class
@@ -229,7 +229,7 @@ def test_folders_globs_and_virtual_point_clouds_name_the_same_files(here: Any, c
     result = cli("batch", "spec.json", "in", "--out", "out", "--vpc")
     assert result.exit_code == 0, result.stderr
     assert result.stdout.split() == ["out/a.las", "out/b.las", "out/out.vpc"]
-    assert vpc.read(folder / "out" / "out.vpc") == [folder / "out" / "a.las", folder / "out" / "b.las"]
+    assert lists.read(folder / "out" / "out.vpc") == [folder / "out" / "a.las", folder / "out" / "b.las"]
     for number, words in enumerate((["in/*.las"], ["out/out.vpc"], ["in/b.las", "in/a.las"])):
         result = cli("batch", "spec.json", *words, "--out", f"out{number}")
         assert result.exit_code == 0, result.stderr
@@ -417,7 +417,8 @@ def test_cells_hold_what_lies_in_them(extra: tuple[str, ...], here: Any, cli: Cl
     left = len(xyz)
     listed = json.loads((folder / "out" / "out.vpc").read_text())["features"]
     counts = [item["properties"]["pc:count"] for item in listed]
-    for path, count in zip(vpc.read(folder / "out" / "out.vpc"), counts, strict=True):
+    for path, count in zip(lists.read(folder / "out" / "out.vpc"), counts, strict=True):
+        assert isinstance(path, Path)
         cloud = read(path)
         (cell,) = np.unique(np.floor(cloud.xyz[:, :2] / 4), axis=0)
         mine = (np.floor(xyz[:, :2] / 4) == cell).all(axis=1)

@@ -65,12 +65,12 @@ def test_a_name_like_a_glob_is_a_name(folder: Path) -> None:
 
 
 def test_a_virtual_point_cloud_gives_its_files(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from deburr.batch import vpc
+    from deburr.batch import lists
 
     (folder / "all.vpc").write_text("{}")
-    monkeypatch.setattr(vpc, "read", lambda path: [Path(path).with_name(name) for name in ("b.laz", "a.las")])
+    monkeypatch.setattr(lists, "read", lambda path, _: [Path(path).with_name(name) for name in ("b.laz", "a.las")])
     assert expand(["tiles/all.vpc"]) == [Path("tiles/b.laz"), Path("tiles/a.las")]
-    monkeypatch.setattr(vpc, "read", lambda path: [Path(path).with_name("notes.doc")])
+    monkeypatch.setattr(lists, "read", lambda path, _: [Path(path).with_name("notes.doc")])
     (problem,) = problems("tiles/all.vpc")
     assert problem.startswith("tiles/all.vpc: names tiles/notes.doc, which has no extension that is known")
 

@@ -68,6 +68,12 @@ def press(driver: Any, key: str) -> Any:
     return seen(driver)
 
 
+def points_alone(driver: Any) -> None:
+    """Hide the text over the view."""
+    hide = "for (const it of document.querySelectorAll('#foot, #legend, .scale')) it.style.visibility = 'hidden'"
+    driver.execute_script(hide)
+
+
 def drawn(picture: Any) -> Any:
     """(H, W) bool: pixels that are not ground, which is what most of the rim is."""
     ground = np.median(picture[:8].reshape(-1, 3), axis=0)
@@ -131,16 +137,73 @@ def test_a_point_that_is_clicked_tells_of_itself(opened: Open, report: Path) -> 
 
     driver = opened(report)
     press(driver, "t")
-    ActionChains(driver).move_to_element(driver.find_element("id", "view")).click().perform()
+    free = -driver.find_element("id", "foot").size["height"] // 2
+    ActionChains(driver).move_to_element_with_offset(driver.find_element("id", "view"), 0, free).click().perform()
     told = dict(line.split("\t") if "\t" in line else line.split(" ", 1)
                 for line in driver.find_element("id", "picked").text.splitlines())  # fmt: skip
-    # The middle of the view from above is the middle of the roof: its ridge, 103 m high.
+    # The middle of what is free of the view from above is the middle of the roof: its ridge, 103 m high.
     x, y, z = map(float, told["after"].split())
     assert abs(x - 500_005) < 0.5
     assert abs(y - 5_400_005) < 0.5
     assert abs(z - 103) < 0.5
     assert told["moved"].strip().endswith("cm")
+    assert told["Uncertainty"].strip().endswith("cm")
     assert float(told["Intensity"].replace(",", "")) == pytest.approx(1000 * (x - 500_000), abs=150)
+    # A ring stands around it, where it was clicked, and is gone with the text.
+    mark, view = driver.find_element("id", "mark"), driver.find_element("id", "view").rect
+    middle = mark.rect["x"] + mark.rect["width"] / 2, mark.rect["y"] + mark.rect["height"] / 2
+    assert abs(middle[0] - (view["x"] + view["width"] / 2)) < 9
+    assert abs(middle[1] - (view["y"] + view["height"] / 2 + free)) < 9
+    press(driver, "\ue00c")
+    assert not mark.is_displayed()
+    assert not driver.find_element("id", "picked").is_displayed()
+
+
+def test_a_small_object_is_told_in_full(opened: Open, tmp_path: Path) -> None:
+    """Of 10 cm in metres a thousandth would be a hundredth of all: there are as many digits as count."""
+    from selenium.webdriver import ActionChains
+
+    place = np.random.default_rng(0).uniform(0, 0.1, (3000, 3))
+    place[:, 2] = 0.0123456
+    cloud = PointCloud(place, {}, original=place - np.array([0.0, 0.0, 0.0000456]))
+    page.write(tmp_path / "page.html", "small", of_run(cloud), facts.of_cloud(cloud))
+    driver = opened(tmp_path / "page.html")
+    press(driver, "t")
+    ActionChains(driver).move_to_element_with_offset(driver.find_element("id", "view"), 0, -20).click().perform()
+    told = driver.find_element("id", "picked").text.splitlines()
+    assert told[0].split()[-1] == "0.0123000"
+    assert told[1].split()[-1] == "0.0123456"
+
+
+def test_what_is_flat_is_drawn_higher(opened: Open, tmp_path: Path) -> None:
+    """Ground of 100 m whose heights differ by 20 cm is a line: its section is drawn so that it is seen to be rough."""
+    chance = np.random.default_rng(2)
+    place = np.column_stack([chance.uniform(0, 100, (9000, 2)), chance.uniform(-0.1, 0.1, 9000)])
+    cloud = PointCloud(place, {}, original=place + np.array([0.0, 0.0, 0.01]), crs=METRES)
+    page.write(tmp_path / "page.html", "flat", of_run(cloud), facts.of_cloud(cloud))
+    driver = opened(tmp_path / "page.html")
+    points_alone(driver)
+    rows = np.flatnonzero(drawn(press(driver, "3")).any(axis=1))
+    said = driver.find_element("id", "slab-said").text
+    assert float(said.split("\u00d7")[1]) >= 50
+    assert np.ptp(rows) > 80
+    script = "const s = document.getElementById('tall'); s.value = 0; s.dispatchEvent(new Event('input'))"
+    driver.execute_script(script)
+    assert np.ptp(np.flatnonzero(drawn(seen(driver)).any(axis=1))) < 20
+    assert "\u00d7" not in driver.find_element("id", "slab-said").text
+
+
+def test_on_a_narrow_screen_all_controls_are_there(opened: Open, report: Path) -> None:
+    driver = opened(report)
+    narrow = {"width": 390, "height": 844, "deviceScaleFactor": 1, "mobile": True}
+    driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", narrow)
+    try:
+        press(driver, "3")
+        shown = [one for one in driver.find_elements("css selector", "#controls *") if one.is_displayed()]
+        assert len(shown) > 20
+        assert max(one.rect["x"] + one.rect["width"] for one in shown) <= 390
+    finally:
+        driver.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
 
 
 def test_a_section_can_be_drawn(opened: Open, report: Path) -> None:
@@ -169,12 +232,13 @@ def test_what_is_up_can_be_chosen(opened: Open, tmp_path: Path) -> None:
     cloud = PointCloud(np.concatenate([floor, ball]), {})
     page.write(tmp_path / "page.html", "camera", of_run(cloud), facts.of_cloud(cloud))
     driver = opened(tmp_path / "page.html")
+    points_alone(driver)
     choice = driver.find_element("id", "up")
     assert choice.get_property("value") == "-y"
 
     def below() -> float:
         """The share of what is drawn in a section that lies in the lower half."""
-        rows = drawn(press(driver, "3"))[60:-60].sum(axis=1)
+        rows = drawn(press(driver, "3")).sum(axis=1)
         return float(rows[len(rows) // 2 :].sum() / rows.sum())
 
     assert below() > 0.7
@@ -183,6 +247,40 @@ def test_what_is_up_can_be_chosen(opened: Open, tmp_path: Path) -> None:
     press(driver, "u")
     assert choice.get_property("value") == "-y"
     assert not [line for line in driver.get_log("browser") if line["level"] == "SEVERE"]
+
+
+def margins(picture: Any) -> tuple[int, int, int, int]:
+    """Pixels from the rims of a view to what is drawn: left, right, above, below."""
+    rows, columns = (np.flatnonzero(drawn(picture).any(axis=axis)) for axis in (1, 0))
+    return columns[0], drawn(picture).shape[1] - 1 - columns[-1], rows[0], drawn(picture).shape[0] - 1 - rows[-1]
+
+
+@pytest.mark.parametrize("shape", [(10, 10, 60), (60, 5, 1), (5, 60, 30)])
+def test_all_is_in_view_and_fills_it(opened: Open, tmp_path: Path, shape: tuple[float, float, float]) -> None:
+    """Towers, strips, walls: from aside, from above and in a section nothing is cut off or lies below the text."""
+    place = np.random.default_rng(1).uniform(-0.5, 0.5, (6000, 3)) * shape
+    cloud = PointCloud(place, {}, original=place + np.array([0.0, 0.0, 0.01]))
+    page.write(tmp_path / "page.html", "box", of_run(cloud), facts.of_cloud(cloud))
+    driver = opened(tmp_path / "page.html")
+    points_alone(driver)
+    foot, bar = driver.find_element("id", "foot").rect, driver.find_element("css selector", ".scale").rect
+    assert foot["x"] + foot["width"] < bar["x"]
+    text = foot["height"]
+    for key in ("f", "t", "3"):
+        left, right, above, below = margins(press(driver, key))
+        assert min(left, right, above) > 2, key
+        assert below > text, key
+        assert min(left + right, above + below - text) < 70, key
+
+
+def test_few_points_that_moved_have_colours(opened: Open, tmp_path: Path) -> None:
+    cloud = scan()
+    moved = np.zeros((len(cloud), 3))
+    moved[:40, 2] = np.linspace(0.01, 0.04, 40)
+    lifted = PointCloud(cloud.xyz + moved, {}, original=cloud.xyz, crs=METRES)
+    page.write(tmp_path / "page.html", "few", of_run(lifted), facts.of_cloud(lifted))
+    legend = opened(tmp_path / "page.html").find_element("id", "legend").text
+    assert legend.split("\n") == ["movement", "0 cm", "4 cm"]
 
 
 def test_what_stands_beside(opened: Open, report: Path) -> None:

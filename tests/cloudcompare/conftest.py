@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
@@ -32,11 +32,11 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 
 @pytest.fixture
 def cloudcompare(tmp_path: Path) -> CloudCompare:
-    """`cloudcompare(source, target, *actions)`."""
+    """`cloudcompare(source, target, *actions)`; ``loading``: options for opening the source."""
 
-    def convert(source: Path, target: Path, *actions: str) -> None:
+    def convert(source: Path, target: Path, *actions: str, loading: Sequence[str] = ()) -> None:
         assert PROGRAM is not None
-        command = [PROGRAM, "-SILENT", "-AUTO_SAVE", "OFF", "-O", str(source), *actions, "-NO_TIMESTAMP"]
+        command = [PROGRAM, "-SILENT", "-AUTO_SAVE", "OFF", "-O", *loading, str(source), *actions, "-NO_TIMESTAMP"]
         kind, save = ("-M_EXPORT_FMT", "-SAVE_MESHES") if source.suffix == ".obj" else ("-C_EXPORT_FMT", "-SAVE_CLOUDS")
         command += [kind, *FORMATS[target.suffix], save, "FILE", str(target)]
         environment = {

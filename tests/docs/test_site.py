@@ -66,6 +66,14 @@ def test_a_link_that_leads_nowhere_is_found(tmp_path: Path) -> None:
     assert found == {"b.html", "#there", "a.html#gone"}
 
 
+def test_pictures_lead_to_themselves(site: dict[Path, Page]) -> None:
+    """In a page, and more so on a phone, they are too small for their words."""
+    for page in site.values():
+        shown = {load for load in page.loads if load.startswith(("_images/", "../_images/"))}
+        assert shown <= page.links, page.path
+    assert "../_images/movement.png" in site[(SITE / "explanation" / "forest.html").resolve()].links
+
+
 def test_nothing_is_loaded_from_elsewhere(site: dict[Path, Page]) -> None:
     loaded = {load for page in site.values() for load in page.loads if urlsplit(load).netloc}
     assert loaded == set()

@@ -12,6 +12,8 @@ from pydantic import ValidationError
 
 from deburr.core.cloud import PointCloud
 from deburr.core.errors import ReadError, RunError
+from deburr.core.registry import by_extension, stage_class
+from deburr.core.stage import Writer as AnyWriter
 from deburr.filters._mesh import Mesh, read_mesh
 from deburr.filters._planes import local_shape
 from deburr.filters.metrics import Metrics
@@ -87,6 +89,19 @@ def test_reference_cloud_both_ways(tmp_path: Path) -> None:
     assert now["from_reference_max"] == now["hausdorff"] == pytest.approx(9)
     assert now["chamfer"] == pytest.approx(8 / 3 + 5)
     assert now["chamfer_squared"] == pytest.approx(26 / 3 + 41)
+
+
+@pytest.mark.parametrize("extension", ["laz", "ply", "pcd", "xyz", "csv", "e57"])
+def test_the_truth_may_have_any_format(tmp_path: Path, extension: str) -> None:
+    path = tmp_path / f"truth.{extension}"
+    kind = by_extension("writers", path)
+    assert kind is not None
+    writer = stage_class(kind).model_validate({"filename": str(path)})
+    assert isinstance(writer, AnyWriter)
+    writer.write(PointCloud(grid()))
+    found = figures(PointCloud(grid() + np.array([0, 0, 0.25])), reference=str(path), paired=True)["now"]
+    assert found["to_reference_rms"] == pytest.approx(0.25)
+    assert found["own_rms"] == pytest.approx(0.25)
 
 
 def test_paired_rows(tmp_path: Path) -> None:
@@ -189,6 +204,8 @@ def test_bad_references(tmp_path: Path) -> None:
         figures(cloud, reference=str(tmp_path / "none.ply"))
     with pytest.raises(ReadError, match=r"none\.laz"):
         figures(cloud, reference=str(tmp_path / "none.laz"))
+    with pytest.raises(ReadError, match=r"none\.dwg: is no cloud or mesh that is known"):
+        figures(cloud, reference=str(tmp_path / "none.dwg"))
     (tmp_path / "bad.obj").write_text("nonsense")
     with pytest.raises(ReadError, match="holds no triangles"):
         figures(cloud, reference=str(tmp_path / "bad.obj"))

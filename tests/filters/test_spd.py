@@ -422,7 +422,10 @@ def test_the_dimensions_survive_a_file(tmp_path: Path, name: str) -> None:
         ({"classes": [2, 300]}, "option 'classes' must be a list"),
         ({"classes": []}, "option 'classes' must be a list"),
         ({"classes": [2, 18]}, "option 'classes' names 18, which means noise and is never moved; remove it"),
-        ({"dimensions": ["Displacment"]}, "each 'Displacement', 'Uncertainty' or 'NoiseLevel', not [\"Displacment\"]"),
+        (
+            {"dimensions": ["Displacment"]},
+            "each 'Displacement', 'Uncertainty', 'NoiseLevel' or 'Energy', not [\"Displacment\"]",
+        ),
         ({"keep_original": "perhaps"}, "option 'keep_original' must be true or false, not 'perhaps'"),
         (
             {"model": "spd", "weights": "w", "dimensions": ["Uncertainty"]},
@@ -431,6 +434,10 @@ def test_the_dimensions_survive_a_file(tmp_path: Path, name: str) -> None:
         (
             {"model": "spd", "weights": "w", "dimensions": ["NoiseLevel"]},
             "model 'spd' cannot tell the dimension 'NoiseLevel'; it can tell 'Displacement'",
+        ),
+        (
+            {"model": "spd", "weights": "w", "dimensions": ["Energy"]},
+            "model 'spd' cannot tell the dimension 'Energy'; it can tell 'Displacement'",
         ),
     ],
 )

@@ -44,7 +44,7 @@ def check(filters: list[Filter], cloud: PointCloud, boxes: Any, halo: float, spa
     assert np.mean(off < 1e-6) >= 0.9999
     assert off.max() < 0.01 * spacing
     for name, column in whole.dims.items():
-        assert np.allclose(tiled.dims[name], column, rtol=1e-4, equal_nan=True), name
+        assert np.allclose(tiled.dims[name], column, rtol=1e-4, atol=1e-6, equal_nan=True), name
     return whole, figures, done
 
 
@@ -56,6 +56,47 @@ def test_tiles_leave_no_seam(tiles: int, noise: float) -> None:
     boxes = tiling.cells(cloud, (84_997.3, 446_999.1), (33.0 / tiles, 36.0 / tiles))
     whole, _, _ = check([stage("spd")], cloud, boxes, 6.0, 0.28)
     assert np.abs(whole.xyz - cloud.xyz).max() > 0.02
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"sampler": "ancestral"},
+        {"sampler": "langevin", "samples": 2, "dimensions": ["Uncertainty"]},
+        pytest.param({"sampler": "ddim"}, marks=pytest.mark.slow),
+        pytest.param({"sampler": "ascent"}, marks=pytest.mark.slow),
+    ],
+    ids=lambda options: options["sampler"],
+)
+def test_every_sampler_leaves_no_seam(options: dict[str, Any]) -> None:
+    """Chance belongs to a point, and every step's way is known to reach no further than it says."""
+    cloud = village(6000, 0.1, 24.0)
+    boxes = tiling.cells(cloud, (84_997.3, 446_999.1), (14.0, 40.0))
+    whole, _, _ = check([stage("spd", steps=3, **options)], cloud, boxes, 6.0, 0.3)
+    assert np.abs(whole.xyz - cloud.xyz).max() > 0.1
+
+
+def test_chance_has_a_seed() -> None:
+    cloud = village(2000, 0.1, 12.0)
+    one, same, other = (stage("spd", sampler="ancestral", seed=seed).run(cloud).xyz for seed in (1, 1, 2))
+    assert (one == same).all()
+    assert np.abs(one - other).max() > 0.01
+
+
+@pytest.mark.parametrize("options", [{}, {"classes": [6]}, {"strength": 0.0}], ids=["moved", "held", "still"])
+@pytest.mark.parametrize("noise", [0.02, 0.15], ids=["one step", "two steps"])
+def test_energies_leave_no_seam(noise: float, options: dict[str, Any]) -> None:
+    cloud = village(5000, noise, 20.0)
+    classes = cloud.dims["Classification"].copy()
+    classes[60:160] = 6
+    cloud = cloud.with_dims({"Classification": classes})
+    boxes = tiling.cells(cloud, (84_997.3, 446_999.1), (12.0, 40.0))
+    whole, _, _ = check([stage("spd", dimensions=["Energy"], **options)], cloud, boxes, 3.0, 0.28)
+    energy, active = whole.dims["Energy"], whole.dims["Classification"] != 7
+    assert energy.dtype == np.float32
+    assert (np.isfinite(energy) == active).all()
+    birds = np.flatnonzero(active[:40])
+    assert np.median(energy[birds]) > 20 * np.median(energy[active])
 
 
 def test_who_judges_does_not_hang_on_points_that_are_left_out() -> None:

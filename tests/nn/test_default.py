@@ -20,10 +20,11 @@ from deburr.nn.deburr.blocks import Blocks
 from deburr.nn.deburr.default import Default, estimate_noise
 from deburr.nn.deburr.inputs import Scene
 from deburr.nn.deburr.layer import Sizes
-from deburr.nn.deburr.network import LIMIT, ScoreNetwork
+from deburr.nn.deburr.network import ScoreNetwork
 from deburr.nn.deburr.noise_network import NoiseNetwork
 from deburr.nn.deburr.planes import build_graph, fit_planes
-from deburr.nn.deburr.uncertainty import Table
+from deburr.nn.deburr.uncertainty import Regression
+from deburr.nn.schedule import LIMIT
 
 Array = np.ndarray
 
@@ -172,16 +173,26 @@ def test_flat_grid_does_not_move(model: Default) -> None:
     assert np.median(np.linalg.norm(out - flat, axis=1)) < 0.02
 
 
-def test_progress_reaches_its_end(model: Default) -> None:
+@pytest.mark.parametrize(
+    ("settings", "last"),
+    [
+        (Settings(), "denoising"),
+        (Settings(even=True), "denoising"),
+        (Settings(energy=True), "denoising"),
+        (Settings(energy=True, strength=0.0), "finding the energies"),
+    ],
+    ids=["moved", "even", "with energies", "energies alone"],
+)
+def test_progress_reaches_its_end(model: Default, settings: Settings, last: str) -> None:
     seen: list[tuple[str, int, int]] = []
     with listening(lambda *said: seen.append(said)):
-        model.denoise(house()[1], Settings())
-    for name in ("estimating the noise", "denoising"):
+        model.denoise(house()[1], settings)
+    for name in ("estimating the noise", last):
         done = [(done, total) for what, done, total in seen if what == name]
         assert done[-1][0] == done[-1][1]
         assert done == sorted(done)
         assert len({total for _, total in done}) == 1
-    assert seen[-1][0] == "denoising"
+    assert seen[-1][0] == last
 
 
 def test_score_is_bounded_by_the_noise_for_any_weights() -> None:
@@ -249,7 +260,7 @@ def test_bundled_weights_say_where_they_come_from() -> None:
     assert all({"recipe", "steps", "minutes"} <= link.keys() for link in card["chain"])
     assert card["chain"]
     assert {row["scene"] for row in card["validation"]} == {"solid", "landscape", "scan"}
-    assert Table.of(card) is not None
+    assert Regression.of(card) is not None
     assert BUNDLED.stat().st_size < 2_000_000
     assert {name.partition(".")[0] for name in tensors} == {"score", "noise"}
 

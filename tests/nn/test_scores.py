@@ -46,7 +46,9 @@ def test_one_step_along_it_is_the_denoising_of_one_step() -> None:
 def test_units_cancel() -> None:
     xyz = plane(1000)
     local = xyz - xyz[0]
-    np.testing.assert_allclose(scores(1000 * local, noise=1000 * NOISE), scores(local, noise=NOISE) / 1000, rtol=1e-3)
+    found, wanted = scores(1000 * local, noise=1000 * NOISE), scores(local, noise=NOISE) / 1000
+    # Along the plane some coordinates are next to nothing: there rounding is what differs.
+    np.testing.assert_allclose(found, wanted, rtol=1e-3, atol=1e-6 * np.abs(wanted).max())
 
 
 @pytest.mark.parametrize(

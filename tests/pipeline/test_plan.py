@@ -40,11 +40,12 @@ def _option(type_name: str, **options: Any) -> tuple[str, ...]:
 
 
 def test_place_and_extension_choose_reader_and_writer() -> None:
-    assert _types(["a.LAZ", "filters.outlier", {"filename": "b.copc.laz"}]) == [
+    assert _types(["a.LAZ", "filters.outlier", {"filename": "b.LAZ"}]) == [
         "readers.las",
         "filters.outlier",
         "writers.las",
     ]
+    assert _types(["a.copc.laz", "b.copc.laz"]) == ["readers.las", "writers.copc"]
     assert _types([{"type": "readers.ply", "filename": "no-extension"}, "x.ply"]) == ["readers.ply", "writers.ply"]
     assert _types(["a.ply"]) == ["readers.ply"]
 

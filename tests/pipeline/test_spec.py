@@ -77,6 +77,11 @@ def test_comments_are_as_in_pdal() -> None:
     assert parse(nested).entries[0].bare == "a.las"
 
 
+def test_a_text_of_many_comments_and_no_pipeline_is_a_file_s_name() -> None:
+    """Comments end where they first can: to try each way to end sixty of them takes longer than anybody lives."""
+    assert "no such file" in _refused("/**/" * 60 + "x.json")[0]
+
+
 def test_other_keys_beside_the_pipeline_are_the_authors() -> None:
     spec = {"name": "clean", "version": 1, "metadata": {"a": [1]}, "pipeline": ["a.las"]}
     assert parse(spec) == parse(["a.las"])

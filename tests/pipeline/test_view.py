@@ -39,6 +39,24 @@ def test_before_and_after(hill: Floats, save: Save, cli: Cli, tmp_path: Path) ->
     assert page["facts"]["headline"] == "600 of 600 points moved: median 0.03 units, 99 % below 0.03 units"
 
 
+def test_files_of_one_name_are_told_apart_by_their_folders(hill: Floats, save: Save, tmp_path: Path) -> None:
+    for folder in ("tiles", "clean"):
+        (tmp_path / folder).mkdir()
+        save(f"{folder}/a.laz", hill)
+    view(tmp_path / "tiles" / "a.laz", tmp_path / "clean" / "a.laz", tmp_path / "v.html")
+    page = told(tmp_path / "v.html")
+    assert page["title"] == "tiles/a.laz → clean/a.laz"
+    assert page["facts"]["stages"][0]["lines"] == [["tiles/a.laz", "600 points"], ["clean/a.laz", "600 points"]]
+
+
+def test_points_without_coordinates_are_counted(hill: Floats, save: Save, tmp_path: Path) -> None:
+    hill[3] = np.nan
+    scene = view(save("a.ply", hill), None, tmp_path / "v.html")
+    assert len(scene.before) == 599
+    lines = told(tmp_path / "v.html")["facts"]["stages"][0]["lines"]
+    assert lines == [["a.ply", "600 points"], ["without coordinates", "1 points, not shown"]]
+
+
 def test_one_cloud_alone(hill: Floats, save: Save, cli: Cli, tmp_path: Path) -> None:
     save("a.ply", hill)
     assert cli("view", "a.ply", "-o", "seen.html", "--quiet").stderr == ""

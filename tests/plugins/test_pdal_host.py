@@ -75,7 +75,7 @@ def test_validate_says_so_with_exit_code_2(absent: Pdal) -> None:
 def test_none_of_our_own_is_taken_for_one_of_pdal_s_alone() -> None:
     shared = KNOWN & set(registry.stage_types())
     both = {f"{kind}.{name}" for kind in ("readers", "writers") for name in ("las", "pcd", "ply", "text")}
-    assert shared == {"filters.merge", "filters.outlier", "readers.e57", "writers.e57", *both}
+    assert shared == {"filters.merge", "filters.outlier", "readers.e57", "writers.copc", "writers.e57", *both}
 
 
 def test_options_are_those_that_pdal_lists(present: Pdal) -> None:

@@ -23,7 +23,7 @@ def seen(low: float, high: float, noise: float = 0.01) -> PointCloud:
 
 
 #: How far the default model sees on that grid: hops as the tiles count them, each to the 16th neighbour.
-WIDTH = level.hops({"noise": 0.01, "spacing": 1.0}, None) * np.sqrt(16 / np.pi)
+WIDTH = level.hops({"noise": 0.01, "spacing": 1.0}, [1.0]) * np.sqrt(16 / np.pi)
 
 
 def test_one_view_is_silent() -> None:

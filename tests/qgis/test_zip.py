@@ -122,14 +122,14 @@ def test_what_options_take_is_understood() -> None:
     assert kinds == {
         "model": "choice", "weights": "text", "noise": "number", "steps": "whole", "step_size": "number",
         "step_decay": "number", "neighbors": "whole", "strength": "number", "max_displacement": "number",
-        "device": "choice", "strips": "choice", "normals": "choice", "classes": "list", "where": "text",
-        "keep_original": "boolean", "dimensions": "choices", "method": "choice", "mean_k": "whole",
-        "multiplier": "number", "radius": "number", "min_k": "whole", "class": "whole", "action": "choice",
-        "threads": "whole",
+        "device": "choice", "sampler": "choice", "samples": "whole", "seed": "whole", "strips": "choice",
+        "normals": "choice", "spread": "choice", "classes": "list", "where": "text", "keep_original": "boolean",
+        "dimensions": "choices", "method": "choice", "mean_k": "whole", "multiplier": "number", "radius": "number",
+        "min_k": "whole", "chance": "number", "class": "whole", "action": "choice", "threads": "whole",
     }  # fmt: skip
     allowed = {option.name: option.allowed for option in stage("filters.spd").options}
     assert choices(allowed["device"]) == ["auto", "cpu", "cuda"]
-    assert choices(allowed["dimensions"]) == ["Displacement", "Uncertainty", "NoiseLevel"]
+    assert choices(allowed["dimensions"]) == ["Displacement", "Uncertainty", "NoiseLevel", "Energy"]
     assert limits(allowed["strength"]) == (0, 1)
     assert limits(allowed["steps"]) == (1, 1000)
     assert limits(allowed["noise"]) == (0, None)

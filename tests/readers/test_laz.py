@@ -134,6 +134,32 @@ def test_layers_beyond_their_chunk_are_never_asked_for(
         read(path, start=start)
 
 
+@pytest.mark.parametrize("start", [0, 60])
+@pytest.mark.parametrize("layer", [None, 0, 1, 4, 8])
+def test_a_code_that_no_coder_writes_never_reaches_lazrs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, layer: int | None, start: int
+) -> None:
+    """lazrs looks up symbols by it beyond its tables, and ends the process. None: a format without layers."""
+    number = 1 if layer is None else 6
+    records = points(number, 100)
+    path = laz(tmp_path / "a.laz", number, records, (100,), False)
+    begin, size = begin_of(path) + 8, records.shape[1]
+    if layer is not None:
+        sizes = struct.unpack_from("<9I", Path(path).read_bytes(), begin + size + 4)
+        assert sizes[layer] >= 4
+        size += 4 * 10 + sum(sizes[:layer])
+    assert read(path, start=start) == records[start:].tobytes()
+
+    def refuse(*_: object) -> None:
+        raise AssertionError("lazrs was asked")
+
+    monkeypatch.setattr(lazrs, "decompress_points_with_chunk_table", refuse)
+    monkeypatch.setattr(lazrs, "LasZipDecompressor", refuse)
+    damaged(path, begin + size, "I", 2**32 - 1)
+    with pytest.raises(ReadError, match=r"a code that no coder writes.*complete copy"):
+        read(path, start=start)
+
+
 def test_a_count_that_the_bytes_cannot_hold(tmp_path: Path) -> None:
     path = laz(tmp_path / "a.laz", 6, points(6, 100), (100,), False)
     data = Path(path).read_bytes()

@@ -106,6 +106,13 @@ def test_names_become_pdal_s_with_its_types(tmp_path: Path) -> None:
     }  # fmt: skip
 
 
+def test_units_behind_names_are_passed_over(tmp_path: Path) -> None:
+    """A last word in brackets; not brackets within a name, not all of it; and a hundred thousand open ones."""
+    cloud = read(tmp_path, "x (m),y[ m ],z  (m) ,Intensity [GHz],a(b)c,(d)(e)," + 100_000 * "(" + "\n1,2,3,4,5,6,7\n")
+    assert cloud.xyz.tolist() == [[1, 2, 3]]
+    assert list(cloud.dims)[:3] == ["Intensity", "a(b)c", "(d)(e)"]
+
+
 @pytest.mark.parametrize(
     ("row", "dims"),
     [

@@ -116,6 +116,24 @@ def test_what_is_up_in_real_clouds(data_dir: Path, name: str, up: str) -> None:
     assert of_run(cloud).up == up
 
 
+def test_of_a_camera_the_map_is_a_plan_and_the_section_upright() -> None:
+    """A floor 0.4 below a camera, 2 wide and 2 deep, and a lamp: in plan x and z, and a section with y upright."""
+    random = np.random.default_rng(3)
+    floor = np.column_stack([random.uniform(-1, 1, 3000), np.full(3000, 0.4), random.uniform(1, 3, 3000)])
+    floor[:5] = [0, -0.4, 2.5]
+    moved = np.where(floor[:, 2] < 2, 0.01, 0.0)[:, None] * [0, 1, 0]
+    found = facts.of_cloud(PointCloud(floor, {}, original=floor + moved))
+    assert found["up"] == "-y"
+    told = found["map"]
+    assert (told["columns"], told["rows"]) == (11, 11)
+    # The nearer half, which moved, is the first rows.
+    means = np.array(told["means"]).reshape(11, 11)
+    assert means[:5] == pytest.approx(0.01)
+    assert not means[6:].any()
+    assert found["section"]["along"][1] == 0
+    assert found["section"]["center"][1] == pytest.approx(0.405, abs=0.006)
+
+
 def test_few_points_are_all_shown() -> None:
     assert chosen(np.zeros((5, 3)), 10).tolist() == [0, 1, 2, 3, 4]
     assert len(chosen(np.zeros((50, 3)), 10)) == 10

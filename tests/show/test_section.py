@@ -40,6 +40,15 @@ def test_it_meets_a_wall_edge_on() -> None:
     assert abs(section.along[1]) > 0.8
 
 
+def test_scan_lines_on_a_wall_are_no_surfaces() -> None:
+    """From the front, the lines of a scanner on a wall look like surfaces that were cut; they are not what is shown."""
+    random = np.random.default_rng(0)
+    lines = np.repeat(np.arange(30) * 0.2, 300)
+    wall = np.column_stack([np.tile(np.linspace(0, 12, 300), 30), np.zeros(9000), lines])
+    section = choose(wall + random.normal(0, [0.001, 0.01, 0.02], wall.shape), wall)
+    assert abs(section.along[1]) > 0.8
+
+
 def test_one_wild_point_does_not_draw_it_away() -> None:
     random = np.random.default_rng(0)
     flat = np.column_stack([random.uniform(0, 50, (20_000, 2)), random.normal(0, 0.05, 20_000)])

@@ -31,7 +31,8 @@ class Cluster:
         return self._begin(*words, path=path)
 
     def _begin(self, *words: str, path: Path = CHORES) -> subprocess.Popen[bytes]:
-        environment = {**os.environ, "PYTHONPATH": str(path)}
+        found = [str(path), *filter(None, [os.environ.get("PYTHONPATH")])]
+        environment = {**os.environ, "PYTHONPATH": os.pathsep.join(found)}
         environment.pop("DEBURR_THREADS", None)
         with open(self.folder / "log", "ab") as log:
             return subprocess.Popen(

@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import copcs
 import laspy
 import lazrs
 import numpy as np
@@ -128,6 +129,17 @@ def made(minor: int, number: int, sizes: tuple[int, ...] = (), variable: bool = 
     return file
 
 
+def indexed() -> File:
+    """COPC of 120 points on two levels."""
+    copc = copcs.copc(copcs.random_points(120), [0, 1] * 60)
+    pages = range(copc.pages[0][0], sum(copc.pages[-1]), 32)
+    codes = [(0, "I"), (4, "I"), (16, "Q"), (24, "I"), (28, "I")]
+    places = [(at + place, code) for at in pages for place, code in codes]
+    octree = [(375 + 54 + 8 * n, "Q" if n in (5, 6) else "d") for n in range(7)]
+    chunks = [(at + 38 + 4 * n, "I") for at, _, _ in copc.nodes.values() for n in range(12)]
+    return File(copc.data, {"pages": places, "octree": octree, "chunks": chunks}, copc.points.tobytes())
+
+
 def compressed(
     raw: bytes, number: int, extra: int, sizes: tuple[int, ...], variable: bool
 ) -> tuple[bytes, list[int], bytes]:
@@ -168,6 +180,7 @@ def files() -> list[File]:
         made(4, 10, (50, 50, 20)),
         made(4, 6, (1, 70, 49), variable=True),
         made(4, 8, (3, 0, 117), variable=True),
+        indexed(),
     ]
 
 
@@ -280,6 +293,7 @@ def check(number: int, all_files: list[File], folder: Path) -> bool:
     assert raw(some) == whole[begin * size :][: count * size], f"start {begin}, count {count} are other points"
     parts = b"".join(raw(part) for part in reader.parts(int(random.integers(1, 100))))
     assert parts == whole, "parts are not the whole"
+    check_window(random, path, cloud)
     out = folder / f"out{('.las', '.laz')[random.integers(2)]}"
     out.unlink(missing_ok=True)
     written = attempt(lambda: LasWriter(filename=str(out)).write(cloud))
@@ -291,6 +305,22 @@ def check(number: int, all_files: list[File], folder: Path) -> bool:
             assert again.xyz.tobytes() == cloud.xyz.tobytes(), "other coordinates are read than were written"
             assert raw(again) == whole, "other points are read than were written"
     return True
+
+
+def check_window(random: Random, path: str, cloud: Any) -> None:
+    """Of a part of the cloud in space, whatever the index says, no other points are read, and no other bytes."""
+    low, high = np.sort(cloud.xyz[random.integers(0, len(cloud), 2)], axis=0) if len(cloud) else np.zeros((2, 3))
+    spelt = ", ".join(f"[{a!r}, {b!r}]" for a, b in zip(low.tolist(), high.tolist(), strict=True))
+    wanted: dict[str, Any] = {"bounds": f"({spelt})"} if random.integers(3) else {"resolution": 2.0}
+    reader = LasReader(filename=path, **wanted)
+    part = attempt(reader.read)
+    outline = attempt(reader.outline)
+    if part is None:
+        return
+    assert outline.extent.count == len(part)
+    assert raw(part) == cloud.source.records[part.rows].tobytes(), "a window has other points than the file"
+    inside = ((part.xyz >= low) & (part.xyz <= high)).all()
+    assert inside or "resolution" in wanted, "points lie outside of the box that was asked for"
 
 
 def main(folder: Path, first: int, count: int) -> None:

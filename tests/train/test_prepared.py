@@ -57,7 +57,7 @@ def test_other_processes_give_the_same_in_order(tmp_path: Path) -> None:
 
 def test_it_is_the_same_from_a_file(tmp_path: Path) -> None:
     prepared = make(RECIPE.model_copy(update={"second_pass": 1.0, "landscape_noise": (0.5, 0.6)}), 2, tmp_path)
-    assert prepared.second
+    assert prepared.passes
     write(tmp_path / "a.npz", prepared)
     back = from_arrays(read(tmp_path / "a.npz", RECIPE))
     assert equal(prepared, back)
@@ -103,7 +103,7 @@ def test_files_come_in_turn() -> None:
 
 def test_a_kept_solid_is_the_one_that_was_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     solid = CleanScene(np.random.default_rng(0).normal(size=(40, 3)), np.zeros(40, np.bool_), floor().truth.surface)
-    monkeypatch.setattr("deburr.train.examples.solid_scene", lambda seed: solid)
+    monkeypatch.setattr("deburr.train.examples.solid_scene", lambda seed, hollow: solid)
     first = kept_solid(tmp_path, 3)
     monkeypatch.setattr("deburr.train.examples.solid_scene", None)
     again = kept_solid(tmp_path, 3)

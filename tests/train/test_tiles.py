@@ -168,8 +168,10 @@ def test_all_wrong_files_are_named_at_once(tmp_path: Path) -> None:
     [
         ({"files": []}, "name them in 'files'"),
         ({"networks": ["noise"]}, "add it to 'networks'"),
-        ({"objective": "score"}, "'files' is for objective 'self_supervised' alone"),
-        ({"objective": "denoising", "files": [], "noise": 0.1}, "'noise' is for objective"),
+        ({"objective": "score"}, "'files' is for objectives 'self_supervised' and"),
+        ({"objective": "denoising", "files": [], "noise": 0.1}, "'noise' is for objectives"),
+        ({"objective": "score_matching"}, "trains no noise network"),
+        ({"objective": "score_matching", "files": []}, "name them in 'files'"),
         ({"noise": 0}, "option 'noise'"),
     ],
 )
@@ -217,7 +219,7 @@ def test_a_second_pass_keeps_the_guess(monkeypatch: pytest.MonkeyPatch) -> None:
     )
     trainer, seen = Trainer(recipe), list[Prepared]()
     prepared = prepare(Tiles([Tile(slope(), 0.1)]).draw(np.random.default_rng(0)), recipe, 0)
-    assert prepared.second
+    assert prepared.passes
     losses = trainer._score_losses
     monkeypatch.setattr(trainer, "_score_losses", lambda p, scene: seen.append(p) or losses(p, scene))
     assert set(trainer._losses(prepared)) == {"tile"}

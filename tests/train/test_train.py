@@ -24,7 +24,7 @@ from deburr.train.loop import Trainer
 from deburr.train.prepared import Prepared
 from deburr.train.recipe import Recipe, read_recipe
 from deburr.train.scene import CleanScene, Surface, displacement_target, nearest_on_surface, poisson_subset
-from deburr.train.solids import _box, sample_surface, solid_scene
+from deburr.train.solids import _box, _ellipsoid, hollowed, sample_surface, solid_scene
 
 RECIPES = Path(deburr.train.__file__).parent / "recipes"
 
@@ -78,6 +78,20 @@ def test_scenes_are_the_same_for_the_same_seed_and_lie_on_their_surfaces() -> No
         gap = np.median(cKDTree(one.surface.points).query(one.surface.points, k=2)[0][:, 1])
         assert np.linalg.norm(nearest_on_surface(one.surface, on) - on, axis=1).max() < 12 * gap
         assert len(one.points) > 300
+
+
+def test_a_hollow_solid_is_a_wall_with_a_rim() -> None:
+    """A ball of radius 0.5 hollowed: two spheres half a wall away, and a flat rim between them."""
+    wall = hollowed(_ellipsoid(np.full(3, 0.5)), np.random.default_rng(2))
+    surface = sample_surface(wall, 40_000, np.random.default_rng(0))
+    radius = np.linalg.norm(surface.points, axis=1)
+    inner, outer = radius.min(), radius.max()
+    assert 0.025 <= outer - inner <= 0.15
+    assert (inner + outer) / 2 == pytest.approx(0.5, abs=2e-3)
+    off = np.minimum(radius - inner, outer - radius) > 2e-3
+    rim = surface.normals[off]
+    assert 0.001 < off.mean() < 0.2
+    assert (rim @ rim[0]).min() > 0.999
 
 
 def test_landscapes_hold_leaves_and_wires_that_no_surface_claims() -> None:

@@ -278,6 +278,12 @@ def test_options_of_pdal(tmp_path: Path) -> None:
     [
         ({"order": "X,Y,X"}, "option 'order' has 'X'"),
         ({"order": "X:a"}, "option 'order' has 'X:a'"),
+        ({"order": "X:"}, "option 'order' has 'X:'"),
+        ({"order": "X:123"}, "option 'order' has 'X:123'"),
+        ({"order": "X: 1:2"}, "option 'order' has 'X: 1:2'"),
+        ({"order": "X,,Y"}, "option 'order' has ''"),
+        # Blanks of which each might be where the name ends.
+        ({"order": "X" + 100_000 * " " + "Y:Z"}, "option 'order' has 'X  "),
         ({"delimiter": "."}, "option 'delimiter'"),
         ({"newline": " "}, "option 'newline'"),
         ({"filename": "x.pts", "order": "X,Y,Z"}, "option 'order' has no effect on .pts"),

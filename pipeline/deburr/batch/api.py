@@ -12,6 +12,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from deburr.batch import outputs
 from deburr.batch.inputs import expand
 from deburr.batch.ledger import Ledger
@@ -19,6 +21,8 @@ from deburr.batch.prepare import LEDGER, Prepared, Request, left_in, prepare
 from deburr.batch.run import Batch, Means, Silent, View, clear
 from deburr.batch.space import everything
 from deburr.batch.vpc import SUFFIX
+from deburr.core.addresses import Named, is_address
+from deburr.core.bounds import parse, unfit
 from deburr.core.errors import DeburrWarning, SpecError
 from deburr.core.files import clear_left
 from deburr.core.neighbors import threads
@@ -26,6 +30,7 @@ from deburr.pipeline.resolve import Override, as_overrides
 from deburr.pipeline.spec import Source
 from deburr.scratch.room import make_folder, needed
 from deburr.tiles import memory as memory_of
+from deburr.tiles.cut import Box
 
 #: In the folder of outputs: what is needed in between.
 SCRATCH = ".deburr"
@@ -61,6 +66,7 @@ def batch(
     tile: float | None = None,
     vpc: bool = False,
     independent: bool = False,
+    bounds: str | None = None,
     retry_failed: bool = False,
     overrides: Mapping[str, Any] | Iterable[Override] = (),
     view: View | None = None,
@@ -75,7 +81,8 @@ def batch(
     spec, overrides
         As in `deburr.pipeline.plan.load`.
     inputs, context : path or paths
-        Files, folders, globs, virtual point clouds (.vpc); ``context`` is looked at and not written.
+        Files, folders, globs, virtual point clouds (.vpc), catalogues (STAC, .json); files and lists may be addresses.
+        ``context`` is looked at and not written.
     out : path
         The folder of the outputs, of ``report.json`` and of the ledger; made if it is missing.
     workers : int
@@ -94,6 +101,9 @@ def batch(
         Write a virtual point cloud of the outputs.
     independent : bool
         Each file is a cloud of its own, as of separate objects.
+    bounds : str, optional
+        Clean and write the points of this box alone, ``"([xmin, xmax], [ymin, ymax])"``, cloud units. What lies around
+        it is looked at.
     retry_failed : bool
         Do only what failed in the run before.
     view : View, optional
@@ -115,7 +125,7 @@ def batch(
     asked = request(
         spec, [os.fspath(word) for word in words], out, context=[os.fspath(word) for word in context], workers=workers,
         memory=memory, name=name, retile=retile, tile=tile, vpc=vpc, independent=independent,
-        overrides=as_overrides(overrides), shared=scheduler is not None,
+        bounds=bounds, overrides=as_overrides(overrides), shared=scheduler is not None,
     )  # fmt: skip
     told = _Listening(view or Silent())
     found = run(asked, prepare(asked, asked.out / SCRATCH), told, scheduler, retry_failed)
@@ -152,6 +162,7 @@ def request(
     tile: float | None = None,
     vpc: bool = False,
     independent: bool = False,
+    bounds: str | None = None,
     overrides: Sequence[Override] = (),
     shared: bool = False,
     prefix: str = "",
@@ -165,14 +176,20 @@ def request(
             raise SpecError(f"{prefix}{option} {side:g}: must be a length above 0, in the cloud's units")
     if not 1 <= workers <= _WORKERS:
         raise SpecError(f"{prefix}workers {workers}: must be at least 1 and at most {_WORKERS:,}")
-    found = expand(inputs)
-    around = expand(context, found) if context else []
-    # Workers elsewhere have other working folders.
-    place = Path.absolute if shared else Path
+    if is_address(os.fspath(out)):
+        raise SpecError(f"{prefix}out {out}: is an address; outputs of a batch are files here, upload them")
+    box = None if bounds is None else _box(bounds, f"{prefix}bounds")
+    found = expand(inputs, bounds=box)
+    around = expand(context, found, box) if context else []
+
+    def place(path: Named) -> Named:
+        # Workers elsewhere have other working folders.
+        return path.absolute() if shared and isinstance(path, Path) else path
+
     asked = Request(
         spec,
         [place(path) for path in found],
-        place(Path(out)),
+        Path(out).absolute() if shared else Path(out),
         [place(path) for path in around],
         name,
         retile,
@@ -183,8 +200,20 @@ def request(
         [Path(word) for word in (*inputs, *context) if Path(word).suffix.lower() == SUFFIX],
         vpc,
         independent,
+        box,
     )
     return asked if asked.memory is not None else replace(asked, memory=_as_before(asked, shared))
+
+
+def _box(text: str, option: str) -> Box:
+    """The half-open box in x and y that an option gives, both of whose ends are part of it. Raises `SpecError`."""
+    wrong = unfit(option, text)
+    if wrong:
+        raise SpecError(wrong)
+    found = parse(text)
+    if np.isfinite(found.low[2]) or np.isfinite(found.high[2]):
+        raise SpecError(f"{option} {text}: heights are not bounded in a batch; leave the third pair out")
+    return found.low[:2], np.nextafter(found.high[:2], np.inf)
 
 
 def _as_before(asked: Request, shared: bool) -> int:

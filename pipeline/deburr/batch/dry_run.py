@@ -9,12 +9,15 @@ from typing import Any
 import numpy as np
 
 from deburr.batch import layout as batch_tiles
+from deburr.batch.job import Job
+from deburr.batch.layout import Tile
 from deburr.batch.prepare import Prepared, Request
+from deburr.batch.space import Footprint, everything
+from deburr.batch.tasks import Clean
 from deburr.core.cloud import PointCloud
 from deburr.core.neighbors import threads
 from deburr.core.original import ORIGINAL
 from deburr.core.stage import Filter
-from deburr.scratch import store
 from deburr.scratch.input_file import FileRef
 from deburr.tiles import memory
 from deburr.tiles.surveys import Passes
@@ -31,6 +34,10 @@ def described(request: Request, prepared: Prepared) -> dict[str, Any]:
     first = passes.survey() or passes.work()
     points = sum(tile.points for tile in tiles)
     files = job.store.files
+    halos = [
+        max((batch_tiles.halo(first, file.extent) for file in files if file.number in tile.core.files), default=0.0)
+        for tile in tiles
+    ]
     seconds = _seconds_a_point(job.filters, _spacing(files)) * points / min(request.workers, threads())
     return {
         "inputs": len([file for file in files if not file.context]),
@@ -42,20 +49,32 @@ def described(request: Request, prepared: Prepared) -> dict[str, Any]:
                 "id": tile.id,
                 "points": tile.points,
                 "box": [*tile.core.low.tolist(), *tile.core.high.tolist()],
-                "halo": max(
-                    (batch_tiles.halo(first, file.extent) for file in files if file.number in tile.core.files),
-                    default=0.0,
-                ),
+                "halo": halo,
             }
-            for tile in tiles
+            for tile, halo in zip(tiles, halos, strict=True)
         ],
         "workers": request.workers,
         "memory_gb_a_worker": round((memory.BASE + memory.PER_POINT * job.limit) / 1e9, 2),
-        "scratch_gb": round(store.size(files, job.store.dims, job.store.chunk) / 1e9, 3),
+        "scratch_gb": round(everything(job) / 1e9, 3),
+        "fetched_gb": round(_fetched(job, tiles, halos) / 1e9, 6),
         "estimated_seconds": round(seconds, 1),
         "failed": dict(prepared.failed),
         "warnings": list(prepared.warnings),
     }
+
+
+def _fetched(job: Job, tiles: Sequence[Tile], halos: Sequence[float]) -> int:
+    """Bytes that are fetched of files on the web, by their heads and indices."""
+    tasks = [
+        Clean(id=tile.id, points=tile.points, core=tile.core, halo=halo, known=(), folder="", targets=None)
+        for tile, halo in zip(tiles, halos, strict=True)
+    ]
+    total = 0
+    for number, window in Footprint(job, tasks).windows.items():
+        file = job.store.file(number)
+        if file.is_remote and file.stamp is not None:
+            total += int(file.stamp[0] or 0) if window is None else file.reader.cost(*window)
+    return total
 
 
 def _spacing(files: Sequence[FileRef]) -> float:

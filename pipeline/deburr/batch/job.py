@@ -11,13 +11,16 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from deburr.core.cloud import PointCloud
+import numpy as np
+
+from deburr.core.cloud import Extent, PointCloud
 from deburr.core.errors import RunError
 from deburr.core.files import replacing
 from deburr.core.registry import stage_class
-from deburr.core.stage import Filter, Stage, Writer
+from deburr.core.stage import Filter, Reader, Stage, Writer
 from deburr.pipeline.plan import Plan
-from deburr.scratch.store import Store
+from deburr.scratch.store import Store, inside, spanned
+from deburr.tiles.cut import Box
 from deburr.tiles.tile import View, Work
 
 #: Of the file in scratch; each run's has its own.
@@ -33,6 +36,7 @@ class Job:
     units : of lengths, as the readers found them; None if they did not.
     limit : points that a tile may read, about; ``chunk``: points of a file held at a time when it is written.
     independent : each file is a cloud of its own, whatever lies where.
+    bounds : from and to, (2,) each: where points are worked on, half-open; None: everywhere.
     path : the file that a worker has read it from.
     """
 
@@ -43,6 +47,7 @@ class Job:
     limit: int
     chunk: int
     independent: bool = False
+    bounds: Box | None = None
     path: str = ""
 
     def save(self, folder: Path) -> Path:
@@ -55,6 +60,7 @@ class Job:
             "limit": self.limit,
             "chunk": self.chunk,
             "independent": self.independent,
+            "bounds": None if self.bounds is None else [side.tolist() for side in self.bounds],
         }
         path = folder / _NAME.format(secrets.token_hex(6))
         with replacing(path) as temporary:
@@ -75,9 +81,39 @@ class Job:
         """The points that may matter to those of ``files``, by number: all, or their own where they are independent."""
         return self.store.only(files) if self.independent else self.store
 
+    def about(self, files: Sequence[int]) -> Extent:
+        """Of the points that are worked on with those of ``files``; where there are bounds, if points lie evenly."""
+        store = self.around(files)
+        if self.bounds is None:
+            return store.extent
+        own = [file.number for file in store.files if not file.context]
+        return spanned([inside(store.file(number), *self.bounds) for number in own])
+
+    def own(self, number: int) -> Box:
+        """Where the points of a file lie that are worked on; of those without, an empty box."""
+        file = self.store.file(number)
+        if self.bounds is None:
+            return file.low, file.high
+        return np.maximum(self.bounds[0], file.low), np.minimum(self.bounds[1], file.high)
+
+    def count(self, number: int) -> int:
+        """How many points of a file are worked on; where there are bounds, at most four times as many as if they lay
+        evenly."""
+        file = self.store.file(number)
+        if self.bounds is None:
+            return file.extent.count
+        return min(file.extent.count, 4 * inside(file, *self.bounds).count)
+
     def view(self, files: Sequence[int]) -> View:
         """As `around`, read as by a reader that found the units."""
-        return _Told(self.around(files), self.units)
+        return _Told(self.around(files), self.units, self.about(files), self.bounds is not None)
+
+    def reader(self, number: int) -> Reader:
+        """Reads the points of a file that are worked on, and maybe others."""
+        file = self.store.file(number)
+        window = None if self.bounds is None else self.store.window(number, *self.bounds)
+        reader = None if window is None else file.reader.within(*window)
+        return reader or file.reader
 
 
 @dataclass(frozen=True)
@@ -106,10 +142,12 @@ def targets(plan: Plan) -> list[Target]:
 
 @dataclass(frozen=True, eq=False)
 class _Told:
-    """A store whose clouds have the units that their reader found."""
+    """A store whose clouds have the units that their reader found. ``bounded``: what lies nowhere is left out."""
 
     store: Store
     units: str | None
+    about: Extent
+    bounded: bool
 
     @property
     def extent(self) -> Any:
@@ -120,17 +158,18 @@ class _Told:
         return replace(cloud, units=self.units), file
 
     def nowhere(self, low: Any, high: Any) -> Iterator[tuple[PointCloud, Any]]:
-        for cloud, file in self.store.nowhere(low, high):
+        for cloud, file in self.store.nowhere(low, high) if not self.bounded else ():
             yield replace(cloud, units=self.units), file
 
     def count(self, low: Any, high: Any) -> int:
         return self.store.count(low, high)
 
 
-def load(path: str) -> Job:
-    """The job in the file at ``path``; read anew only where the file has changed. Raises `RunError`."""
+def load(path: str, secrets: Mapping[str, str] | None = None) -> Job:
+    """The job in the file at ``path``, and the ``secrets`` of its store; read anew only where the file has changed.
+    Raises `RunError`."""
     try:
-        return _load(path, Path(path).stat().st_mtime_ns)
+        return _load(path, Path(path).stat().st_mtime_ns, tuple(sorted((secrets or {}).items())))
     except OSError as error:
         raise RunError(
             f"{path}: cannot be read by this worker ({error.strerror}); give an output folder on a disk that all "
@@ -139,14 +178,23 @@ def load(path: str) -> Job:
 
 
 @lru_cache(maxsize=2)
-def _load(path: str, _: int) -> Job:
+def _load(path: str, _: int, secrets: tuple[tuple[str, str], ...]) -> Job:
     value = json.loads(Path(path).read_text(encoding="utf-8"))
     filters = [stage_of(one) for one in value["filters"]]
     assert all(isinstance(stage, Filter) for stage in filters)
-    store = Store.from_json(value["store"])
+    store = Store.from_json(value["store"], dict(secrets))
     places = tuple(value["places"])
-    told = (value[name] for name in ("units", "limit", "chunk", "independent"))
-    found = Job(tuple(filters), places, store, *told)  # type: ignore[arg-type]  # see the assertion
+    bounds = None if value["bounds"] is None else (np.array(value["bounds"][0]), np.array(value["bounds"][1]))
+    found = Job(
+        tuple(filters),  # type: ignore[arg-type]  # see the assertion
+        places,
+        store,
+        value["units"],
+        value["limit"],
+        value["chunk"],
+        value["independent"],
+        bounds,
+    )
     return replace(found, path=path)
 
 

@@ -17,7 +17,7 @@ from deburr.core.horizon import SPACING
 from deburr.scratch.input_file import FileRef
 from deburr.tiles import cut as cutting
 from deburr.tiles import memory
-from deburr.tiles.surveys import reach
+from deburr.tiles.surveys import Passes, reach
 from deburr.tiles.tile import Core, Work
 
 #: The distance to the 16th neighbour, in spacings.
@@ -26,6 +26,8 @@ _HOP = sqrt(16 / np.pi)
 _SPARE = 1.6
 #: Real clouds are less even than random ones: their neighbours lie as much farther away than their density says.
 _UNEVEN = 1.3
+#: Tiles that read wider than this many halos read what was not foreseen.
+HALOS = 2.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,7 +55,7 @@ class Output:
 def large(job: Job) -> list[FileRef]:
     """The inputs that are more than one tile, and must be unpacked before it is known how to cut them."""
     most = int(memory.CORE * job.limit)
-    return [file for file in job.store.files if not file.context and file.extent.count > most]
+    return [file for file in job.store.files if not file.context and job.count(file.number) > most]
 
 
 def tiles(job: Job, outputs: Sequence[Output], side: float | None = None) -> list[Tile]:
@@ -85,22 +87,38 @@ def _points(job: Job, number: int, low: Any, high: Any) -> int:
 def _at_most(job: Job, number: int, low: Any, high: Any, most: int) -> int:
     """How many points of a file a box holds, hardly more. The same whatever has been unpacked in an earlier run."""
     file = job.store.file(number)
-    if file.extent.count <= most:
+    if job.count(number) <= most:
         return min(file.extent.count, 4 * _points(job, number, low, high))
-    counts, x, y = job.store.histogram(number)
+    counts, x, y = job.store.histogram(number, window(job, number))
     inside = np.outer((x[:-1] < high[0]) & (x[1:] > low[0]), (y[:-1] < high[1]) & (y[1:] > low[1]))
     return int(counts[inside].sum())
 
 
 def _of_file(job: Job, number: int, most: int, side: float | None) -> list[cutting.Box]:
     file = job.store.file(number)
+    own = job.own(number)
     if side is not None and file.extent.count:
-        cells = cutting.grid(file.low, file.high, side)
         # No more of a cell than the file fills: the rest is other tiles', and need not be read.
-        return [(np.maximum(low, file.low), np.minimum(high, file.high)) for low, high in cells]
-    if file.extent.count <= most:
-        return [(file.low, file.high)] if file.extent.count else [(np.zeros(2), np.zeros(2))]
-    return cutting.cut(*job.store.histogram(number), most)
+        return _within(own, cutting.grid(*own, side))
+    if job.count(number) <= most:
+        return [own] if file.extent.count else [(np.zeros(2), np.zeros(2))]
+    found = cutting.cut(*job.store.histogram(number, window(job, number)), most)
+    return found if job.bounds is None else _within(own, found)
+
+
+def _within(own: cutting.Box, boxes: Sequence[cutting.Box]) -> list[cutting.Box]:
+    """What of ``boxes`` lies in the box ``own``, which is not empty."""
+    clipped = [(np.maximum(low, own[0]), np.minimum(high, own[1])) for low, high in boxes]
+    return [(low, high) for low, high in clipped if (low < high).all()]
+
+
+def window(job: Job, number: int) -> cutting.Box | None:
+    """What is needed of a file to know how its points that are worked on lie, and most likely to work on them."""
+    if job.bounds is None:
+        return None
+    work = Passes(job.filters).survey() or Passes(job.filters).work()
+    wide = HALOS * halo(work, job.store.file(number).extent)
+    return job.store.window(number, job.bounds[0] - wide, job.bounds[1] + wide)
 
 
 def place(x: float, y: float) -> Floats:

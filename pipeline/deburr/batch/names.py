@@ -11,6 +11,7 @@ from string import Formatter
 from typing import Any
 
 from deburr.batch.inputs import identity
+from deburr.core.addresses import Named
 from deburr.core.arrays import Floats
 from deburr.core.errors import SpecError, did_you_mean
 from deburr.core.registry import by_extension
@@ -24,11 +25,11 @@ _WIDTH = re.compile(r"0?\d?\d?d?")
 
 def out_names(
     template: str | None,
-    files: Sequence[Path],
+    files: Sequence[Named],
     lows: Sequence[Floats],
     folder: Path,
     suffix: str | Sequence[str] | None = None,
-    context: Sequence[Path] = (),
+    context: Sequence[Named] = (),
     numbers: Sequence[int] | None = None,
 ) -> list[Path]:
     """Where the results of ``files`` go in ``folder``; one output an input.
@@ -41,7 +42,7 @@ def out_names(
     """
     counted = range(len(files)) if numbers is None else numbers
     values = [
-        {"stem": _stem(path), **_numbers(low, number)} for path, low, number in zip(files, lows, counted, strict=True)
+        {"stem": stem(path), **_numbers(low, number)} for path, low, number in zip(files, lows, counted, strict=True)
     ]
     suffixes = [suffix or path.suffix for path in files] if suffix is None or isinstance(suffix, str) else suffix
     remedy = "give a template such as '{index}_{stem}'" if template is None else "add a field such as {index} or {stem}"
@@ -50,7 +51,7 @@ def out_names(
 
 
 def cell_names(
-    template: str | None, lows: Sequence[Floats], folder: Path, suffix: str, inputs: Sequence[Path] = ()
+    template: str | None, lows: Sequence[Floats], folder: Path, suffix: str, inputs: Sequence[Named] = ()
 ) -> list[Path]:
     """The same for the cells of a grid with the lower left corners ``lows``, (2 or more,) each; there is no ``{stem}``,
     and the default is ``{x}_{y}``. No output may have the name of another or of one of ``inputs``, or leave ``folder``.
@@ -61,9 +62,10 @@ def cell_names(
     return _checked(names, cells, folder, inputs, "give a template with {index}")
 
 
-def _stem(path: Path) -> str:
-    stem = path.stem
-    return stem[:-5] if stem.lower().endswith(".copc") and len(stem) > 5 else stem
+def stem(path: Named) -> str:
+    """The name of an input without its extension; of COPC, which has two, without both."""
+    name = path.stem
+    return name[:-5] if name.lower().endswith(".copc") and len(name) > 5 else name
 
 
 def _numbers(low: Floats, index: int) -> dict[str, Any]:
@@ -109,7 +111,7 @@ def _wrong(template: str, fields: Iterable[str]) -> list[str]:
 
 
 def _checked(
-    names: Sequence[str], sources: Sequence[str], folder: Path, inputs: Iterable[Path], remedy: str
+    names: Sequence[str], sources: Sequence[str], folder: Path, inputs: Iterable[Named], remedy: str
 ) -> list[Path]:
     problems: list[str] = []
     first: dict[str, str] = {}

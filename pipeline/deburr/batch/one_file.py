@@ -25,6 +25,7 @@ from deburr.batch.run import Account, Batch, Means, Silent, View, outputs_of
 from deburr.batch.space import everything
 from deburr.batch.work import results_of
 from deburr.core import files, locks
+from deburr.core.addresses import is_address
 from deburr.core.errors import DeburrError, ReadError, SpecError, WriteError
 from deburr.core.files import private, replacing
 from deburr.core.progress import advance
@@ -63,6 +64,13 @@ def too_large(plan: Plan, asked: int | None) -> bool:
     if any(stage.host is not None for stage in plan.stages):
         if asked is not None:
             checked(plan)
+        return False
+    away = [step.where for step in plan.steps if is_address(getattr(step.stage, "filename", None) or "")]
+    if away:
+        if asked is not None:
+            raise SpecError(
+                f"{away[0]}: tiles are cut of files here and written to such, not at addresses; leave '--memory' out"
+            )
         return False
     try:
         count = plan.reader.outline().extent.count

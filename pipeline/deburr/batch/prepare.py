@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -15,7 +14,8 @@ from deburr.batch import map as batch_map
 from deburr.batch import report as batch_report
 from deburr.batch.job import Job, Target, targets
 from deburr.batch.layout import Output
-from deburr.batch.names import cell_names, out_names
+from deburr.batch.names import cell_names, out_names, stem
+from deburr.core.addresses import Named, spelt
 from deburr.core.errors import DeburrError, RunError, SpecError
 from deburr.core.original import ORIGINAL
 from deburr.core.registry import by_extension, extensions
@@ -26,7 +26,7 @@ from deburr.pipeline.compatible import check_alike
 from deburr.pipeline.plan import Plan, load
 from deburr.pipeline.resolve import Override, resolve
 from deburr.pipeline.spec import Entry, Source, parse, show
-from deburr.scratch.input_file import FileRef
+from deburr.scratch.input_file import FileRef, Stamp, stamp
 from deburr.scratch.store import Store
 from deburr.show import noise_map
 from deburr.show.page import page
@@ -45,12 +45,13 @@ _PATTERN = set("*?[]#{}$~")
 
 @dataclass(frozen=True)
 class Request:
-    """What was asked for; see `pipeline batch --help`. ``lists`` are the virtual point clouds that named inputs."""
+    """What was asked for; see `pipeline batch --help`. ``lists`` are the virtual point clouds that named inputs;
+    ``bounds``: from and to, (2,) each, half-open, where points are worked on."""
 
     spec: Source
-    inputs: Sequence[Path]
+    inputs: Sequence[Named]
     out: Path
-    context: Sequence[Path] = ()
+    context: Sequence[Named] = ()
     name: str | None = None
     retile: float | None = None
     tile: float | None = None
@@ -60,6 +61,7 @@ class Request:
     lists: Sequence[Path] = ()
     vpc: bool = False
     independent: bool = False
+    bounds: cutting.Box | None = None
 
     @cached_property
     def plans(self) -> dict[tuple[str, str], Plan]:
@@ -101,11 +103,15 @@ def prepare(request: Request, scratch: Path) -> Prepared:
         raise SpecError(f"--independent: each file is a cloud of its own, and {other} takes all for one; leave out one")
     first = next((path for path in request.inputs if _is_text(path)), None)
     filters, places = ((), ()) if first is None else checked(_plan(request, first))
-    outlines, failed = _outlines(request)
+    outlines, states, failed = _outlines(request)
     inputs = [path for path in request.inputs if path in outlines]
     if not inputs:
         raise RunError(["no input can be read", *failed.values()])
-    context = [path for path in request.context if path in outlines]
+    beside = [] if request.bounds is None else [path for path in inputs if not _touches(outlines[path], request.bounds)]
+    inputs = [path for path in inputs if path not in beside]
+    if not inputs:
+        raise RunError("no input has points in --bounds; correct them, they are in the units of the inputs")
+    context = [path for path in request.context if path in outlines] + ([] if request.independent else beside)
     dims = looked_at(filters)
     warnings = check_alike(
         [(path, outlines[path]) for path in (*inputs, *context)],
@@ -117,15 +123,16 @@ def prepare(request: Request, scratch: Path) -> Prepared:
     plans = [_plan(request, path, name) for path, name in zip(inputs, names, strict=True)]
     # A file keeps its number when others before it cannot be read today.
     numbers = {path: number for number, path in enumerate((*request.inputs, *request.context))}
-    refs = [_ref(plan, numbers[path], outlines[path], False) for plan, path in zip(plans, inputs, strict=True)]
-    _check_needed(filters, refs)
-    refs += [_ref(_plan(request, path), numbers[path], outlines[path], True) for path in context]
+    readers = [(plan, path, False) for plan, path in zip(plans, inputs, strict=True)]
+    readers += [(_plan(request, path), path, True) for path in context]
+    refs = [_ref(plan, numbers[path], outlines[path], about, states[path]) for plan, path, about in readers]
+    _check_needed(filters, [file for file in refs if not file.context])
     limit = memory.points((request.memory or int(0.8 * memory.available())) // request.workers)
     store = Store(refs, scratch / "points", dims, chunk(limit))
     units = next((outline.units for outline in outlines.values() if outline.units), None)
-    job = Job(filters, places, store, units, limit, chunk(limit), request.independent)
+    job = Job(filters, places, store, units, limit, chunk(limit), request.independent, request.bounds)
     if request.tile is not None:
-        _check_side(request, store)
+        _check_side(request, job)
     if request.retile is not None:
         outputs = _cells(request, job, inputs)
     else:
@@ -145,41 +152,43 @@ def left_in(folder: Path, vpc: bool) -> list[Path]:
 
 def _check_apart(request: Request, plan: Plan, outputs: Sequence[Output]) -> None:
     """Raise `SpecError` where the batch would overwrite what it reads."""
-    reads = dict.fromkeys([*request.inputs, *request.context], "an input") | read_by(plan)
+    own = [path for path in (*request.inputs, *request.context) if isinstance(path, Path)]
+    reads = dict.fromkeys(own, "an input") | read_by(plan)
     reads |= dict.fromkeys(request.lists, "the list of inputs")
     written = [one.path for output in outputs for one in output.targets]
     check_apart(reads, [*written, *left_in(request.out, request.vpc), request.out / LEDGER])
 
 
-def _plan(request: Request, path: Path, output: Path | None = None) -> Plan:
+def _plan(request: Request, path: Named, output: Path | None = None) -> Plan:
     """The pipeline for one input; without an ``output``, with one that is in nobody's way."""
-    output = output or request.out / ".deburr" / f"{path.stem}{_suffix(request, path)}"
-    kind = (path.suffix, output.suffix)
+    output = output or request.out / ".deburr" / f"{stem(path)}{_suffix(request, path)}"
+    kind = (path.suffix, output.name[len(stem(output)) :])
     # Names in which something may stand for more than itself are looked at each time.
     if kind in request.plans and not _PATTERN & {*str(path), *str(output)}:
-        return request.plans[kind].for_files(path, output)
-    plan = load(request.spec, input=path, output=output, overrides=request.overrides)
+        return request.plans[kind].for_files(spelt(path), output)
+    plan = load(request.spec, input=spelt(path), output=output, overrides=request.overrides)
     request.plans.setdefault(kind, plan)
     return plan
 
 
-def _suffix(request: Request, path: Path) -> str:
+def _suffix(request: Request, path: Named) -> str:
     """The extension of the output for ``path``: its own, or that of the spec's writer if this writes another format."""
     last = request.last
     writer = "" if last is None else last.type or ""
-    if last is None or not writer.startswith("writers.") or by_extension("writers", path) == writer:
+    if last is None or not writer.startswith("writers."):
         return path.suffix
-    own = Path(str(last.options.get("filename", "")))
-    if by_extension("writers", own) == writer:
-        return own.suffix
+    for one in (path, Path(str(last.options.get("filename", "")))):
+        for end in (one.name[len(stem(one)) :], one.suffix):
+            if by_extension("writers", f"x{end}") == writer:
+                return end
     return next((f".{extension}" for extension, one in extensions("writers").items() if one == writer), path.suffix)
 
 
-def _names(request: Request, inputs: Sequence[Path], outlines: Mapping[Path, Outline]) -> list[Path]:
+def _names(request: Request, inputs: Sequence[Named], outlines: Mapping[Named, Outline]) -> list[Path]:
     """Where the results of ``inputs`` go; with --retile, where they do not go."""
     if request.retile is not None:
         _check_layouts(inputs, outlines)
-        return [request.out / ".deburr" / f"{path.stem}{_suffix(request, path)}" for path in inputs]
+        return [request.out / ".deburr" / f"{stem(path)}{_suffix(request, path)}" for path in inputs]
     lows = [outlines[path].extent.low for path in inputs]
     suffixes = [_suffix(request, path) for path in inputs]
     numbers = {path: number for number, path in enumerate(request.inputs)}
@@ -260,26 +269,35 @@ def looked_at(filters: Sequence[Filter]) -> frozenset[str] | None:
     return frozenset().union(*(names for names in each if names is not None), *needed)
 
 
-def _outlines(request: Request) -> tuple[dict[Path, Outline], dict[str, str]]:
-    found: dict[Path, Outline] = {}
+def _touches(outline: Outline, bounds: cutting.Box) -> bool:
+    """Whether the file may have points in the ``bounds``."""
+    low, high = outline.extent.low[:2] - outline.step, outline.extent.high[:2] + outline.step
+    return bool(outline.extent.count and (low < bounds[1]).all() and (high >= bounds[0]).all())
+
+
+def _outlines(request: Request) -> tuple[dict[Named, Outline], dict[Named, Stamp | None], dict[str, str]]:
+    """What the heads of the files tell, the state of each before it was looked at; and what of others is wrong."""
+    found: dict[Named, Outline] = {}
+    states: dict[Named, Stamp | None] = {}
     failed: dict[str, str] = {}
     for path in (*request.inputs, *request.context):
         if not _is_text(path):
-            shown = os.fsencode(path).decode("utf-8", "backslashreplace")
+            shown = os.fsencode(str(path)).decode("utf-8", "backslashreplace")
             failed[shown] = f"{shown}: its name is not UTF-8 text, which reports and lists are made of; rename it"
             continue
         reader = _plan(request, path).reader
         assert reader is not None
         try:
+            states[path] = stamp(reader.filename)
             told = reader.outline()
-            FileRef.check_located(path, told.extent)
+            FileRef.check_located(str(path), told.extent)
             found[path] = told
         except DeburrError as error:
             failed[str(path)] = f"{reader.type_name}: {error}"
-    return found, failed
+    return found, states, failed
 
 
-def _is_text(path: Path) -> bool:
+def _is_text(path: Named) -> bool:
     try:
         str(path).encode()
     except UnicodeEncodeError:
@@ -287,9 +305,9 @@ def _is_text(path: Path) -> bool:
     return True
 
 
-def _ref(plan: Plan, number: int, outline: Outline, context: bool) -> FileRef:
+def _ref(plan: Plan, number: int, outline: Outline, context: bool, state: Stamp | None) -> FileRef:
     assert plan.reader is not None
-    return FileRef.of(plan.reader, number, outline, context)
+    return FileRef.of(plan.reader, number, outline, context, state)
 
 
 def _targets(plan: Plan) -> list[Target]:
@@ -301,17 +319,17 @@ def _targets(plan: Plan) -> list[Target]:
     return found
 
 
-def _check_side(request: Request, store: Store) -> None:
+def _check_side(request: Request, job: Job) -> None:
     """Raise `SpecError` for tiles of which there would be far too many."""
     assert request.tile is not None
-    for file in store.files:
+    for file in job.store.files:
         if not file.context and file.extent.count:
-            side = request.retile or 0.0
-            high = np.maximum(file.high, file.low + side)
-            cutting.check_side(file.low, high, request.tile, _FEW_TILES + file.extent.count // _POINTS_A_TILE)
+            low, high = job.own(file.number)
+            high = np.maximum(high, low + (request.retile or 0.0))
+            cutting.check_side(low, high, request.tile, _FEW_TILES + file.extent.count // _POINTS_A_TILE)
 
 
-def _check_layouts(inputs: Sequence[Path], outlines: Mapping[Path, Outline]) -> None:
+def _check_layouts(inputs: Sequence[Named], outlines: Mapping[Named, Outline]) -> None:
     first = outlines[inputs[0]].layout
     errors = [
         f"{path}: is {outlines[path].layout}, and {inputs[0]} is {first}; points of both cannot stand in one file "
@@ -323,11 +341,11 @@ def _check_layouts(inputs: Sequence[Path], outlines: Mapping[Path, Outline]) -> 
         raise SpecError(errors[:5])
 
 
-def _cells(request: Request, job: Job, inputs: Sequence[Path]) -> list[Output]:
+def _cells(request: Request, job: Job, inputs: Sequence[Named]) -> list[Output]:
     """The cells of the grid that the inputs are cut into anew."""
     assert request.retile is not None
     mine = [file for file in job.store.files if not file.context and file.extent.count]
-    low, high = _around(mine)
+    low, high = _around([job.own(file.number) for file in mine])
     grid = [(box, _meeting(job, box)) for box in cutting.grid(low, high, request.retile)]
     boxes = [(box, files) for box, files in grid if files]
     names = cell_names(request.name, [box[0] for box, _ in boxes], request.out, _suffix(request, inputs[0]),
@@ -335,14 +353,16 @@ def _cells(request: Request, job: Job, inputs: Sequence[Path]) -> list[Output]:
     outputs = []
     for name, (box, files) in zip(names, boxes, strict=True):
         there = _plan(request, inputs[0], name)
+        if job.bounds is not None:
+            box = (np.maximum(box[0], job.bounds[0]), np.minimum(box[1], job.bounds[1]))
         outputs.append(Output(name.name, _targets(there), files, box, may_be_empty=False))
     return outputs
 
 
-def _around(files: Sequence[FileRef]) -> tuple[Any, Any]:
-    if not files:
+def _around(boxes: Sequence[cutting.Box]) -> cutting.Box:
+    if not boxes:
         return np.zeros(2), np.zeros(2)
-    return np.min([file.low for file in files], axis=0), np.max([file.high for file in files], axis=0)
+    return np.min([low for low, _ in boxes], axis=0), np.max([high for _, high in boxes], axis=0)
 
 
 def _meeting(job: Job, box: cutting.Box) -> tuple[int, ...]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import secrets
 from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from typing import Any
@@ -16,6 +17,7 @@ from deburr.batch.tasks import Clean, OnTile, Survey, Task, Write
 from deburr.core.errors import ReadError
 from deburr.core.noise import is_by_place
 from deburr.scratch import input_file as fileref
+from deburr.scratch.input_file import FileRef
 
 
 class Past:
@@ -30,9 +32,9 @@ class Past:
         self._base = self._identity()
         self._files = sorted(job.store.files, key=lambda file: file.number)
         # By the state they were in before anything was read: one that changes meanwhile must not pass for what was.
-        self._states = {file.number: [os.path.abspath(file.path), file.stamp, file.context] for file in self._files}
+        self._states = {file.number: [file.place, file.stamp, file.context] for file in self._files}
         self._all_files = self._of_files([*self._states])
-        self._paths = {file.number: os.path.abspath(file.path) for file in self._files}
+        self._paths = {file.number: file.place for file in self._files}
         self._places = {file.number: place for place, file in enumerate(self._files)}
         self._bounds = np.array([[file.low, file.high] for file in self._files]).reshape(-1, 2, 2)
         self._contents: dict[int, str] = {}
@@ -46,6 +48,8 @@ class Past:
             {k: v for k, v in as_json(stage).items() if k not in ("tag", "user_data")} for stage in self._job.filters
         ]
         found = [version("deburr"), filters, files]
+        if self._job.bounds is not None:
+            found.append([side.tolist() for side in self._job.bounds])
         return [*found, "independent"] if self._job.independent else found
 
     def _of_files(self, numbers: Sequence[int]) -> str:
@@ -54,7 +58,7 @@ class Past:
 
     def _extent(self, task: OnTile) -> Any:
         """Of the cloud that a task is part of."""
-        extent = self._job.around(task.core.files).extent
+        extent = self._job.about(task.core.files)
         return [extent.low.tolist(), extent.high.tolist()] if extent.count else None
 
     def key(self, task: Task) -> str:
@@ -78,7 +82,7 @@ class Past:
         around = set() if self._job.independent else set(np.flatnonzero(np.all(meet, axis=1)).tolist())
         near = around.union(self._places[n] for n in core.files)
         seen = [[self._files[place].context, self._content(place)] for place in sorted(near)]
-        return ledger.key_of([[os.path.abspath(self._files[place].path) for place in sorted(near)], seen])
+        return ledger.key_of([[self._files[place].place for place in sorted(near)], seen])
 
     def _content(self, place: int) -> str:
         """The SHA-256 of a file as it was when this run began; of one that has changed since, what no file has.
@@ -88,7 +92,9 @@ class Past:
         if place in self._contents:
             return self._contents[place]
         file = self._files[place]
-        path, state = os.path.abspath(file.path), None if file.stamp is None else list(file.stamp)
+        if file.is_remote:
+            return self._contents.setdefault(place, _remote(file))
+        path, state = file.place, None if file.stamp is None else list(file.stamp)
         before = None if self._ledger is None else self._ledger.get("input", path)
         if before is not None and before["stamp"] == state:
             found = str(before["sha256"])
@@ -163,6 +169,13 @@ class Past:
 
     def _in_any_state(self, files: Sequence[int]) -> str:
         return ledger.key_of(self._base, *([self._paths[number] for number in files] if self._job.independent else []))
+
+
+def _remote(file: FileRef) -> str:
+    """What stands for the content of a file on the web: the mark and the time that its server gives it. One that gives
+    neither says nothing of a change that leaves the size as it is: no run has seen that file before."""
+    size, *marks = file.stamp or (None,)
+    return secrets.token_hex(16) if not any(marks) else ledger.key_of(size, marks)
 
 
 def _placed(targets: Sequence[Target] | None) -> list[Any]:

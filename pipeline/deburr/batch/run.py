@@ -26,6 +26,8 @@ from deburr.engine.queue import Outcome
 from deburr.engine.run import run as run_tasks
 from deburr.scratch.input_file import FileRef
 from deburr.scratch.room import check_room, is_short, make_scratch
+from deburr.scratch.store import FETCHED, inside
+from deburr.tiles.cut import Box
 from deburr.tiles.surveys import Passes, sample
 from deburr.tiles.tile import Core, Work
 
@@ -123,7 +125,7 @@ class Batch:
         for path, error in self.prepared.failed.items():
             self._view.failed(path, error)
             self._past.mark(path, error)
-        make_scratch(self._scratch, (_POINTS, _SUMS, _PIECES))
+        make_scratch(self._scratch, (_POINTS, _SUMS, _PIECES, FETCHED))
         while True:
             try:
                 self._run(side)
@@ -168,11 +170,13 @@ class Batch:
 
     def _run(self, side: float | None) -> None:
         self._short = is_short(self._scratch, everything(self._job))
-        self._setup = {"job": str(self._job.save(self._scratch))}
+        self._setup = {"job": str(self._job.save(self._scratch)), "secrets": self._job.store.secrets}
         # Those first that could not be read the last time: all else depends on whether they can be now.
         doubtful = [file.number for file in self._job.store.files if self._past.had_failed(file.path)]
-        self._unpack({*doubtful})
-        self._unpack({file.number for file in batch_tiles.large(self._job)})
+        windows = {number: batch_tiles.window(self._job, number) for number in doubtful}
+        self._unpack(windows)
+        large = [file.number for file in batch_tiles.large(self._job)]
+        self._unpack({number: batch_tiles.window(self._job, number) for number in large})
         tiles = batch_tiles.tiles(self._job, self.prepared.outputs, side)
         clouds = self._clouds(tiles)
         new = []
@@ -189,14 +193,18 @@ class Batch:
         for file in self._job.store.files:
             self._past.mark(file.path, None)
 
-    def _unpack(self, numbers: set[int]) -> None:
-        """Unpack the files that are not yet. Raises `_Unreadable` with all that cannot be read, each by its own fault:
-        what has not been worked on yet need not be done again."""
+    def _unpack(self, windows: Mapping[int, Box | None]) -> None:
+        """Unpack what is not yet of files by number: a window, or all (None). Raises `_Unreadable` with all that cannot
+        be read, each by its own fault: what has not been worked on yet need not be done again."""
         store = self._job.store
-        files = [file for file in store.files if file.number in numbers and not store.is_unpacked(file.number)]
-        if not files:
+        files = [file for file in store.files if file.number in windows]
+        tasks = {
+            file.path: Unpack(id=file.path, points=self._points(file, window), file=file.number, window=_listed(window))
+            for file in files
+            if not store.is_unpacked(file.number, window := windows[file.number])
+        }
+        if not tasks:
             return
-        tasks = {file.path: Unpack(id=file.path, points=file.extent.count, file=file.number) for file in files}
         self._view.stage("unpacking", len(tasks), sum(task.points for task in tasks.values()))
         unread: dict[int, str] = {}
         with closing(self._done(tasks.values())) as outcomes:
@@ -211,6 +219,10 @@ class Batch:
                 # What else went wrong (a full disk, say) is no fault of the file's, and is met again by its tiles.
         if unread:
             raise _Unreadable(unread)
+
+    @staticmethod
+    def _points(file: FileRef, window: Box | None) -> int:
+        return file.extent.count if window is None else inside(file, *window).count
 
     def _clouds(self, tiles: Sequence[Tile]) -> list[_Cloud]:
         """All files are one, or each is one of its own."""
@@ -256,15 +268,18 @@ class Batch:
 
     def _surveyed(self, cloud: _Cloud, work: Work, number: int) -> list[Survey]:
         """The tasks of a survey: cells of a sample, or all tiles."""
-        points_of = self._job.around(cloud.files)
-        chosen = sample(work, points_of.extent)
+        points_of, about = self._job.around(cloud.files), self._job.about(cloud.files)
+        chosen = sample(work, about)
         if chosen is None:
             parts = [(tile.id, tile.core, tile.points) for tile in cloud.tiles if tile.points]
         else:
             parts = []
             name = f"{self._paths(cloud.files)[0]} " if self._job.independent else ""
-            for x, y, right, top in chosen.cells(points_of.extent):
-                core = Core(batch_tiles.place(x, y), batch_tiles.place(right, top), cloud.files)
+            for x, y, right, top in chosen.cells(about):
+                low, high = batch_tiles.place(x, y), batch_tiles.place(right, top)
+                if self._job.bounds is not None:
+                    low, high = np.maximum(low, self._job.bounds[0]), np.minimum(high, self._job.bounds[1])
+                core = Core(low, high, cloud.files)
                 points = points_of.count(core.low, core.high)
                 if points:
                     parts.append((f"{name}{x:g}_{y:g}", core, points))
@@ -385,12 +400,14 @@ class Batch:
         # What the last pass over the points has read is not read again; where space is short, nor kept in between.
         spent = () if self._means.keep else (Clean, Survey) if self._short else (Clean,)
         reading = [task for task in waiting if isinstance(task, OnTile)]
-        spare = Footprint(self._job, [task for task in reading if isinstance(task, spent)])
+        again = {number for one in reading if not isinstance(one, Clean) or one.targets is None
+                 for number in one.core.files}  # fmt: skip
+        spare = Footprint(self._job, [task for task in reading if isinstance(task, spent)], again)
         check_room(self._scratch, spare.most())
         if not self._short:
-            self._unpack(Footprint(self._job, reading).files)
+            self._unpack(Footprint(self._job, reading).windows)
         # How many points a tile has is known when it is read; before, it is guessed a little too high.
-        whole = sum(file.extent.count for file in self._job.store.files if not file.context)
+        whole = sum(self._job.count(file.number) for file in self._job.store.files if not file.context)
         self._view.stage(name, len(tasks), min(sum(task.points for task in tasks), whole))
         for task in left:
             self.account.errors[task.id] = _LEFT
@@ -437,6 +454,10 @@ class Batch:
     def _paths(self, numbers: Iterable[int]) -> list[str]:
         wanted = set(numbers)
         return [file.path for file in self._job.store.files if file.number in wanted]
+
+
+def _listed(window: Box | None) -> Sequence[Sequence[float]] | None:
+    return None if window is None else [side.tolist() for side in window]
 
 
 def _around(box: Sequence[float], halo: float) -> Core:

@@ -36,11 +36,12 @@ class Task:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Unpack(Task):
-    """Put the points of the input number ``file`` into scratch."""
+    """Put the points of the input number ``file`` into scratch, or those of a ``window``, from and to."""
 
     kind = "unpack"
 
     file: int
+    window: Sequence[Sequence[float]] | None = None
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

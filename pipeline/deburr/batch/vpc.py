@@ -1,4 +1,4 @@
-"""Virtual point clouds: a JSON file that names many point clouds, which QGIS opens as one layer.
+"""Writes virtual point clouds: a JSON file that names many point clouds, which QGIS opens as one layer.
 
 The format is a STAC ItemCollection, of items with STAC's pointcloud and projection extensions. What its readers need:
 
@@ -34,22 +34,16 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote, urlsplit
-from urllib.request import url2pathname
 
 import numpy as np
 
 from deburr.core.arrays import Floats
 from deburr.core.crs import lonlat
 from deburr.core.crs.same import one_system
-from deburr.core.errors import ReadError, WriteError
+from deburr.core.errors import WriteError
 from deburr.core.files import replacing
 
 SUFFIX = ".vpc"
-#: Bytes: a hundred thousand files take about this much; more is no list of files.
-_LARGEST = 500_000_000
-#: Letters of a path at most; more is none on any system. Those of one that a message repeats.
-_LONGEST, _SHOWN = 4096, 80
 _EXTENSIONS = (
     "https://stac-extensions.github.io/pointcloud/v1.0.0/schema.json",
     "https://stac-extensions.github.io/projection/v1.1.0/schema.json",
@@ -72,100 +66,6 @@ class VpcEntry:
     high: Sequence[float]
     crs: str | None
     dims: Mapping[str, str]
-
-
-# -- reading --------------------------------------------------------------------------------------------------------
-
-
-def read(path: str | Path) -> list[Path]:
-    """The files that a virtual point cloud names, in its order, each as often as it is named.
-
-    Raises `ReadError` for what is no virtual point cloud, and for files that are missing or not on this machine.
-    """
-    features = _features(Path(path), _parsed(Path(path)))
-    folder = Path(os.path.abspath(path)).parent
-    found = [_resolve(path, folder, number, _href(path, number, item)) for number, item in enumerate(features, 1)]
-    missing = [file for file in found if not os.path.isfile(file)]
-    if missing:
-        more = f" and {len(missing) - 1:,} others" if len(missing) > 1 else ""
-        raise ReadError(
-            f"{path}: names {missing[0]}{more}, which cannot be found; put the files there, or build it anew"
-        )
-    return found
-
-
-def _parsed(path: Path) -> Any:
-    try:
-        size = path.stat().st_size
-        if size > _LARGEST:
-            raise ReadError(
-                f"{path}: is too large for a virtual point cloud ({size:,} bytes); give the files themselves"
-            )
-        content = path.read_bytes()
-    except OSError as error:
-        raise ReadError(f"{path}: cannot be read ({error.strerror}); check the path and its permissions") from error
-    if content.startswith(b"PK\x03\x04"):
-        raise ReadError(f"{path}: is a compressed virtual point cloud; unzip it and give the .vpc file inside")
-    try:
-        return json.loads(content)
-    except (ValueError, RecursionError) as error:
-        raise ReadError(f"{path}: is no virtual point cloud, for it is not JSON ({error}); build it anew") from error
-
-
-def _features(path: Path, found: Any) -> list[Any]:
-    if not isinstance(found, dict) or found.get("type") != "FeatureCollection":
-        raise ReadError(f"{path}: is no virtual point cloud, for its type is not FeatureCollection; build it anew")
-    features = found.get("features")
-    if not isinstance(features, list) or not features:
-        raise ReadError(f"{path}: names no files; build it anew, or give the files themselves")
-    return features
-
-
-def _href(path: str | Path, number: int, item: Any) -> str:
-    """The path of an item's points: not that of an overview or a picture."""
-    assets = item.get("assets") if isinstance(item, dict) else None
-    known = [asset for asset in assets.values() if _is_data(asset)] if isinstance(assets, dict) else []
-    if isinstance(assets, dict) and assets.get("data") in known:
-        known.insert(0, assets["data"])
-    if not known:
-        raise ReadError(f"{path}: item {number} has no file (assets.data.href); build the virtual point cloud anew")
-    return str(known[0]["href"])
-
-
-def _is_data(asset: Any) -> bool:
-    if not isinstance(asset, dict) or not isinstance(asset.get("href"), str) or not asset["href"]:
-        return False
-    roles = asset.get("roles")
-    return not isinstance(roles, list) or not roles or "data" in roles
-
-
-def _resolve(path: str | Path, folder: Path, number: int, href: str) -> Path:
-    shown = href if len(href) <= _SHOWN else f"{href[:_SHOWN]}..."
-    if "\0" in href or len(href) > _LONGEST:
-        raise ReadError(f"{path}: item {number} names {shown!r}, which is no path; build the virtual point cloud anew")
-    try:
-        os.fsencode(href)
-        return _place(path, folder, href, shown)
-    except (ValueError, OSError) as error:
-        raise ReadError(
-            f"{path}: item {number} names {shown!r}, which is no path; build the virtual point cloud anew"
-        ) from error
-
-
-def _place(path: str | Path, folder: Path, href: str, shown: str) -> Path:
-    # Two letters at least: C:\ is a drive, no scheme.
-    scheme = re.match(r"([A-Za-z][A-Za-z0-9+.-]+):/", href)
-    if scheme and scheme.group(1).lower() == "file":
-        return Path(url2pathname(urlsplit(href).path))
-    if scheme:
-        raise ReadError(f"{path}: names {shown}, which is not on this machine; download it and build it anew")
-    plain = Path(os.path.normpath(folder / href))
-    # QGIS and pdal_wrench write plain paths; STAC proper has links, in which a space is %20.
-    linked = Path(os.path.normpath(folder / unquote(href)))
-    return linked if not os.path.exists(plain) and os.path.exists(linked) else plain
-
-
-# -- writing --------------------------------------------------------------------------------------------------------
 
 
 def write(path: str | Path, entries: Sequence[VpcEntry]) -> list[str]:

@@ -16,7 +16,6 @@ from deburr.batch.tasks import Clean, Survey, Task, Unpack, Write
 from deburr.core.cloud import PointCloud
 from deburr.core.errors import RunError
 from deburr.core.files import plain
-from deburr.core.stage import Reader
 from deburr.core.sums import Histogram, Sum, from_json, merge, to_json
 from deburr.pipeline.blame import blamed
 from deburr.pipeline.report import peak_memory_mb
@@ -28,9 +27,10 @@ from deburr.tiles.tile import Done, View, Work, process
 
 
 def do(value: Mapping[str, Any]) -> dict[str, Any]:
-    """Do the task that `deburr.batch.tasks.as_json` gave; ``job``: the path of the job's file."""
+    """Do the task that `deburr.batch.tasks.as_json` gave; ``job``: the path of the job's file; ``secrets``: what stands
+    in no file."""
     began = time.perf_counter()
-    task, all_ = tasks.from_json(value), job.load(value["job"])
+    task, all_ = tasks.from_json(value), job.load(value["job"], value.get("secrets"))
     try:
         record = _done(task, all_)
     except Unread as error:
@@ -42,7 +42,8 @@ def do(value: Mapping[str, Any]) -> dict[str, Any]:
 def _done(task: Task, all_: job.Job) -> dict[str, Any]:
     match task:
         case Unpack():
-            return {"points": all_.store.unpack(task.file).extent.count}
+            window = None if task.window is None else (np.array(task.window[0]), np.array(task.window[1]))
+            return {"points": all_.store.unpack(task.file, window).extent.count}
         case Survey():
             return _survey(task, all_)
         case Clean():
@@ -125,19 +126,17 @@ def _parts(
 ) -> Iterator[PointCloud]:
     """The points to be written; what their readers warn of is added to ``said``."""
     for number, results in sources:
-        for part in put_together(_reader(all_, number), results, whole, all_.chunk, all_.store.kinds):
-            said.update(dict.fromkeys(warning for record in part.history for warning in record.warnings))
-            yield part
+        with all_.store.reading(number):
+            for part in put_together(all_.reader(number), results, whole, all_.chunk, all_.store.kinds):
+                said.update(dict.fromkeys(warning for record in part.history for warning in record.warnings))
+                yield part
     # The results are of the files as they were; the output takes its name only if they are so still.
     for number, _ in sources:
-        all_.store.file(number).check()
+        with all_.store.reading(number):
+            all_.store.file(number).check()
     if not Path(all_.path).exists():
         # The run was killed, and this worker did not notice; what stands there now is another run's.
         raise RunError(f"{all_.path}: is gone, and so is the run that asked for this; nothing is to be done")
-
-
-def _reader(all_: job.Job, number: int) -> Reader:
-    return all_.store.file(number).reader
 
 
 def _account(done: Done) -> dict[str, Any]:

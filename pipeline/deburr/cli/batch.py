@@ -50,6 +50,9 @@ class _Whole(click.ParamType[int]):
 @click.option("--retile", metavar="SIDE", type=float, help="Write squares of this side instead, in the cloud's units.")
 @click.option("--tile", metavar="SIDE", type=float, help="Work in squares of this side; default: as memory allows.")
 @click.option("--independent", is_flag=True, help="Each file is a cloud of its own: scans of objects, not tiles.")
+@click.option(
+    "--bounds", metavar="BOX", help="Clean and write the points of this box alone: '([xmin, xmax], [ymin, ymax])'."
+)
 @click.option("--vpc", is_flag=True, help="Write a virtual point cloud of the outputs (QGIS).")
 @click.option("--retry-failed", is_flag=True, help="Do only what failed in the run before.")
 @click.option("--dry-run", is_flag=True, help="Print the plan as JSON and do nothing.")
@@ -63,7 +66,8 @@ def batch(
     meter: Meter,
     **options: Any,
 ) -> None:
-    """Run the pipeline in SPEC over INPUTS: files, folders, globs, .vpc files. One output an input.
+    """Run the pipeline in SPEC over INPUTS: files, folders, globs, .vpc files, STAC catalogues (.json),
+    each here or at an address (https://, s3://). One output an input.
 
     Files are cleaned together with what lies around them in the other files, so that no border shows, and their noise
     is found in all of them; with --independent, each as 'pipeline run' would. Run the same command again after an

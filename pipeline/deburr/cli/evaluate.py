@@ -30,6 +30,7 @@ def evaluate(clean: str, noisy: tuple[str, ...], table: str | None, quiet: bool,
     """
     from deburr.batch.inputs import expand
     from deburr.cli.progress import shown
+    from deburr.core.errors import SpecError
     from deburr.core.files import replacing
     from deburr.core.interrupts import whole_import
     from deburr.pipeline.denoise import denoiser
@@ -37,9 +38,13 @@ def evaluate(clean: str, noisy: tuple[str, ...], table: str | None, quiet: bool,
     whole_import("deburr.nn.deburr.default")  # which imports torch
     from deburr.train import evaluate as module
 
+    found = expand(noisy)
     given = {name: value for name, value in options.items() if value is not None}
+    paths = [path for path in found if isinstance(path, Path)]
+    if len(paths) < len(found):
+        raise SpecError("addresses are not evaluated; download the files first")
     with shown(quiet):
-        rows = module.evaluate(Path(clean), expand(noisy), denoiser(given))
+        rows = module.evaluate(Path(clean), paths, denoiser(given))
     if table is not None:
         with replacing(Path(table)) as temporary:
             temporary.write_text(module.as_csv(rows), encoding="utf-8")

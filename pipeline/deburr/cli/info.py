@@ -11,6 +11,7 @@ import click
 from deburr.cli.complete import FILE
 from deburr.cli.say import give, result, say, say_all
 from deburr.cli.shared import common
+from deburr.core.addresses import is_address
 from deburr.core.errors import RunError
 
 
@@ -28,7 +29,8 @@ def info(names: tuple[str, ...], as_json: bool, summary: bool, quiet: bool) -> N
 
     found: list[dict[str, Any]] = []
     failed: list[RunError] = []
-    paths = files(names, "pipeline batch '[\"filters.spd\"]' FOLDER --out DIR")
+    batch = "pipeline batch '[\"filters.spd\"]' FOLDER --out DIR"
+    paths = [path for name in names for path in ([name] if is_address(name) else files([name], batch))]
     for path in paths:
         try:
             found.append(_told(path, as_json, summary, quiet, first=not found))
@@ -44,7 +46,7 @@ def info(names: tuple[str, ...], as_json: bool, summary: bool, quiet: bool) -> N
         raise click.exceptions.Exit(failed[0].exit_code)
 
 
-def _told(path: Path, as_json: bool, summary: bool, quiet: bool, first: bool) -> dict[str, Any]:
+def _told(path: str | Path, as_json: bool, summary: bool, quiet: bool, first: bool) -> dict[str, Any]:
     """The figures of one file, printed unless they are to be JSON."""
     from deburr.cli.progress import shown
     from deburr.pipeline import info as module

@@ -16,6 +16,7 @@ from deburr.cli.complete import FILE, FOLDER
 from deburr.cli.overrides import OverridesCommand
 from deburr.cli.say import give, result
 from deburr.cli.shared import common, hosted
+from deburr.core.addresses import is_address
 from deburr.core.errors import SpecError, WriteError
 
 if TYPE_CHECKING:
@@ -113,7 +114,8 @@ def run(
 @click.option("--device", help="cpu, cuda, or auto; default cpu.")
 @click.option("--classes", metavar="N,N", help="Only points of these ASPRS classes may move: 2,6.")
 @click.option("--where", metavar="CONDITION", help="Only points that meet this may move: 'Z > 3'.")
-@click.option("--dimensions", metavar="NAME,NAME", help="Add Displacement, Uncertainty, NoiseLevel.")
+@click.option("--spread", help="even: spaced evenly along the surface, for objects, not for scans; default none.")
+@click.option("--dimensions", metavar="NAME,NAME", help="Add Displacement, Uncertainty, NoiseLevel, Energy.")
 @_report
 @_memory
 @_mkdir
@@ -131,7 +133,8 @@ def denoise(
     """Denoise the point cloud IN and write it as OUT: the same points, in the same order, nothing else changed.
 
     Several files (or a quoted glob) are cleaned one by one, each without its neighbours, into the folder OUT. Tiles of
-    one area, and whole folders, are for `pipeline batch`, which sees across their borders.
+    one area, and whole folders, are for `pipeline batch`, which sees across their borders. An OUT that ends in
+    .copc.laz is COPC, whose points stand in the order of its octree.
     """
     from deburr.cli.meter import FILE
 
@@ -160,6 +163,10 @@ def _targets(
     """Of each file that ``inputs`` name: its path, its output's, the folder of its report."""
     from deburr.batch.inputs import files
 
+    if any(map(is_address, inputs)):
+        if len(inputs) > 1:
+            raise SpecError(f"{inputs[0]}: an address is cleaned alone, into one file; give it alone")
+        return [(inputs[0], output, report)]
     found = files(inputs, f"pipeline batch '[\"filters.spd\"]' {shlex.join(inputs)} --out DIR")
     folder = Path(output)
     if len(found) == 1 and not output.endswith(os.sep):

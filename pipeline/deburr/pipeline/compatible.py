@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
 
 import numpy as np
 
+from deburr.core.addresses import Named
 from deburr.core.crs import words
 from deburr.core.crs.same import agree
 from deburr.core.errors import SpecError
@@ -21,7 +21,7 @@ _LISTED = 5
 
 
 def check_alike(
-    outlines: Sequence[tuple[str | Path, Outline]],
+    outlines: Sequence[tuple[str | Named, Outline]],
     dims: frozenset[str] | None = None,
     merged: bool = True,
     remedy: str = "",
@@ -42,20 +42,20 @@ def check_alike(
     return [*doubts, *_without_system(outlines), *_lacking(outlines, dims), *_overlapping(outlines, remedy)]
 
 
-def _units(outlines: Sequence[tuple[str | Path, Outline]]) -> Iterator[str]:
+def _units(outlines: Sequence[tuple[str | Named, Outline]]) -> Iterator[str]:
     told = [(path, words.short(outline.units)) for path, outline in outlines if outline.units]
     yield from _differ(told, "its unit of length is {}, and that of {} is {}")
     heights = [(path, words.short(outline.height_units)) for path, outline in outlines if outline.height_units]
     yield from _differ(heights, "its heights are in {}, and those of {} in {}")
 
 
-def _differ(told: Sequence[tuple[str | Path, str]], clause: str) -> Iterator[str]:
+def _differ(told: Sequence[tuple[str | Named, str]], clause: str) -> Iterator[str]:
     for path, unit in told[1:]:
         if unit != told[0][1]:
             yield f"{path}: {clause.format(unit, *told[0])}; run them apart, or convert one of them first"
 
 
-def _systems(outlines: Sequence[tuple[str | Path, Outline]]) -> Iterator[str]:
+def _systems(outlines: Sequence[tuple[str | Named, Outline]]) -> Iterator[str]:
     told = [(path, outline.crs) for path, outline in outlines if outline.crs]
     known: dict[str, bool] = {}
     for path, crs in told[1:]:
@@ -69,8 +69,8 @@ def _systems(outlines: Sequence[tuple[str | Path, Outline]]) -> Iterator[str]:
             )
 
 
-def _shapes(outlines: Sequence[tuple[str | Path, Outline]], dims: frozenset[str] | None) -> Iterator[str]:
-    first: dict[str, tuple[str | Path, tuple[int, ...]]] = {}
+def _shapes(outlines: Sequence[tuple[str | Named, Outline]], dims: frozenset[str] | None) -> Iterator[str]:
+    first: dict[str, tuple[str | Named, tuple[int, ...]]] = {}
     for path, outline in outlines:
         for name, kind in _looked_at(outline, dims).items():
             before, shape = first.setdefault(name, (path, kind.shape))
@@ -90,7 +90,7 @@ def _looked_at(outline: Outline, dims: frozenset[str] | None) -> Mapping[str, np
     return {name: kind for name, kind in there.items() if dims is None or name in dims}
 
 
-def _without_system(outlines: Sequence[tuple[str | Path, Outline]]) -> Iterator[str]:
+def _without_system(outlines: Sequence[tuple[str | Named, Outline]]) -> Iterator[str]:
     without = [path for path, outline in outlines if not outline.crs]
     told = next((outline.crs for _, outline in outlines if outline.crs), None)
     if without and told:
@@ -100,10 +100,10 @@ def _without_system(outlines: Sequence[tuple[str | Path, Outline]]) -> Iterator[
         )
 
 
-def _lacking(outlines: Sequence[tuple[str | Path, Outline]], dims: frozenset[str] | None) -> Iterator[str]:
+def _lacking(outlines: Sequence[tuple[str | Named, Outline]], dims: frozenset[str] | None) -> Iterator[str]:
     told = [(path, _looked_at(outline, dims).keys()) for path, outline in outlines if outline.kinds is not None]
     everything = sorted({name for _, names in told for name in names})
-    lacking: dict[tuple[str, ...], list[str | Path]] = {}
+    lacking: dict[tuple[str, ...], list[str | Named]] = {}
     for path, names in told:
         missing = tuple(name for name in everything if name not in names)
         if missing:
@@ -112,7 +112,7 @@ def _lacking(outlines: Sequence[tuple[str | Path, Outline]], dims: frozenset[str
         yield f"{_listed(paths)}: without {', '.join(missing)}, which other files have; taken to be 0 there"
 
 
-def _overlapping(outlines: Sequence[tuple[str | Path, Outline]], remedy: str) -> Iterator[str]:
+def _overlapping(outlines: Sequence[tuple[str | Named, Outline]], remedy: str) -> Iterator[str]:
     full = [(path, outline.extent) for path, outline in outlines if outline.extent.count]
     if len(full) < 2:
         return
@@ -137,6 +137,6 @@ def _overlapping(outlines: Sequence[tuple[str | Path, Outline]], remedy: str) ->
         yield f"{len(pairs) - _LISTED:,} more pairs of files overlap by more than {_OVERLAP:.0%} of the smaller"
 
 
-def _listed(paths: Sequence[str | Path]) -> str:
+def _listed(paths: Sequence[str | Named]) -> str:
     more = f" and {len(paths) - _NAMED:,} more" if len(paths) > _NAMED else ""
     return ", ".join(str(path) for path in paths[:_NAMED]) + more

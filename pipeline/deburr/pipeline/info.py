@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from deburr.core.addresses import shown
 from deburr.core.arrays import Floats
 from deburr.core.cloud import PointCloud
 from deburr.core.crs import words as crs
@@ -30,8 +31,8 @@ def info(path: str) -> dict[str, Any]:
     """
     reader = load([path]).reader
     assert reader is not None, "a single file name is a reader"
-    advance(f"reading {path}", 0, 0)
-    return {"file": path, **measure(reader.read())}
+    advance(f"reading {shown(path)}", 0, 0)
+    return {"file": shown(path), **measure(reader.read())}
 
 
 def outlined(path: str) -> dict[str, Any]:
@@ -45,7 +46,7 @@ def outlined(path: str) -> dict[str, Any]:
     found["dimensions"] = {name: str(kind.base) for name, kind in (told.kinds or {}).items()}
     if told.extent.count:
         found["bounds"] = {"min": told.extent.low.tolist(), "max": told.extent.high.tolist()}
-    return {"file": path, **found}
+    return {"file": shown(path), **found}
 
 
 def measure(cloud: PointCloud) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from deburr.core.addresses import NO_FILES
 from deburr.core.errors import SpecError
 from deburr.core.registry import hosted, stage_class, stage_types, why_unknown
 from deburr.core.stage import Reader, Stage, Writer
@@ -274,6 +275,8 @@ def _files(steps: list[Step]) -> list[str]:
         return ["option 'filename' is empty or holds a character that no file name may have; correct it"]
     if isinstance(last, Reader):
         return []
+    if last.host is None and path.lower().startswith(("http://", "https://")):
+        return [f"'{path}' {NO_FILES}"]
     return [problem for step in steps[:-1] for problem in _clashes(path, step.stage)]
 
 

@@ -20,6 +20,7 @@ from typing import Any
 
 import numpy as np
 
+from deburr.core.addresses import shown
 from deburr.core.cloud import PointCloud
 from deburr.core.crs import words as crs
 from deburr.core.files import replacing
@@ -253,7 +254,7 @@ def versions() -> dict[str, str]:
 
 
 def plain(value: Any) -> Any:
-    """JSON values only: numpy's become Python's, NaN and infinity null."""
+    """JSON values only: numpy's become Python's, NaN and infinity null; addresses without what is secret."""
     if hasattr(value, "tolist"):
         value = value.tolist()
     if isinstance(value, Mapping):
@@ -262,7 +263,7 @@ def plain(value: Any) -> Any:
         return [plain(item) for item in value]
     if isinstance(value, float):
         return value if math.isfinite(value) else None
-    return value if value is None or isinstance(value, bool | int | str) else str(value)
+    return value if value is None or isinstance(value, bool | int) else shown(str(value))
 
 
 def write(folder: Path, cloud: PointCloud, report: dict[str, Any], read: PointCloud | None = None) -> None:

@@ -25,8 +25,8 @@ _STRING = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*(?:"|\\?\Z)', re.DOTALL)
 #: A string, which is left alone, or a comment as PDAL takes it: to the end of the line, or between ``/*`` and ``*/``
 #: (to the end of the text where that is missing, so that no text is searched anew from each of its beginnings).
 _STRING_OR_COMMENT = re.compile(rf"(?P<string>{_STRING.pattern})|//[^\n\r]*|/\*.*?(?:(?P<end>\*/)|\Z)", re.DOTALL)
-#: What JSON text begins with, behind comments.
-_JSON = re.compile(r"(?:\s|//[^\n\r]*[\n\r]|/\*.*?\*/)*[\[{]", re.DOTALL)
+#: What JSON text begins with, behind comments; each is read once, or many of them are tried in all combinations.
+_JSON = re.compile(r"(?:\s++|//[^\n\r]*+[\n\r]|(?>/\*.*?\*/))*+[\[{]", re.DOTALL)
 _BRACKETS = {"[": 1, "{": 1, "]": -1, "}": -1}
 
 

@@ -44,7 +44,8 @@ def view(
     if not any(cloud.located.any() for cloud in clouds):
         raise RunError(f"{' and '.join(names)}: there is no point to be seen; give another file or box")
     scene = of_two(clouds[0], clouds[1] if len(clouds) == 2 else None)
-    page.write(Path(path), " → ".join(Path(name).name for name in names), scene, _facts(clouds, scene, names))
+    shown = _shown(names)
+    page.write(Path(path), " → ".join(shown), scene, _facts(clouds, scene, shown))
     return scene
 
 
@@ -73,8 +74,22 @@ def _inside(xyz: Floats, box: Sequence[float]) -> Bools:
     return np.asarray(((xyz[:, :2] >= low) & (xyz[:, :2] < high)).all(axis=1))
 
 
+def _shown(names: Sequence[str]) -> list[str]:
+    """Files by their names alone; by those of their folders too where a batch has left the names as they were."""
+    short = [Path(name).name for name in names]
+    if len(set(short)) == len(short):
+        return short
+    return [os.path.join(Path(name).resolve().parent.name, Path(name).name) for name in names]
+
+
+def _counted(name: str, cloud: PointCloud) -> list[list[str]]:
+    nowhere = len(cloud) - int(cloud.located.sum())
+    lines = [[name, f"{len(cloud):,} points"]]
+    return lines + ([["without coordinates", f"{nowhere:,} points, not shown"]] if nowhere else [])
+
+
 def _facts(clouds: Sequence[PointCloud], scene: Scene, names: Sequence[str]) -> dict[str, Any]:
-    told = [[Path(name).name, f"{len(cloud):,} points"] for name, cloud in zip(names, clouds, strict=True)]
+    told = [line for name, cloud in zip(names, clouds, strict=True) for line in _counted(name, cloud)]
     last = clouds[-1]
     if scene.paired and len(clouds) == 2:
         last = PointCloud(last.xyz, last.dims, original=clouds[0].xyz, crs=last.crs or clouds[0].crs)

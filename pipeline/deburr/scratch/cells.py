@@ -50,6 +50,7 @@ class Buckets:
         the same y follow each other.
     extent : that of the points themselves.
     nowhere : how many of them have no coordinates.
+    window : (2, 2) from and to: the box of which all points of the file are here; None: everywhere.
     """
 
     folder: Path
@@ -59,6 +60,7 @@ class Buckets:
     starts: Ints
     extent: Extent
     nowhere: int = 0
+    window: Floats | None = None
 
     @classmethod
     def load(cls, folder: Path) -> Buckets | None:
@@ -74,14 +76,20 @@ class Buckets:
         counts = [head["count"] - head["nowhere"], head["nowhere"]]
         if sizes != [count * record_type(kinds).itemsize for count in counts]:
             return None
-        return cls(folder, kinds, x, y, starts, Extent(head["count"], low, high), head["nowhere"])
+        window = None if head["window"] is None else np.array(head["window"])
+        return cls(folder, kinds, x, y, starts, Extent(head["count"], low, high), head["nowhere"], window)
+
+    def covers(self, low: Floats, high: Floats) -> bool:
+        """Whether all points of the file in the box [low, high), (2,) each, are here."""
+        return self.window is None or bool((low >= self.window[0]).all() and (high <= self.window[1]).all())
 
     def save(self) -> None:
         """Write all but the points into ``folder``."""
         extent = self.extent
         with open(self.folder / "index.npz", "wb", opener=private) as file:
             np.savez(file, x=self.x, y=self.y, starts=self.starts, low=extent.low, high=extent.high)
-        head = {"count": extent.count, "nowhere": self.nowhere, "kinds": kinds_as_json(self.kinds)}
+        window = None if self.window is None else self.window.tolist()
+        head = {"count": extent.count, "nowhere": self.nowhere, "kinds": kinds_as_json(self.kinds), "window": window}
         with open(self.folder / "head.json", "w", encoding="utf-8", opener=private) as text:
             json.dump(head, text)
 

@@ -191,14 +191,21 @@ def _joined(part: PointCloud, found: list[Columns], whole: Shape) -> Columns:
         whole_part = np.zeros((len(part), *kind.shape), kind.base) if before is None else before.astype(kind.base)
         for columns in found:
             if name in columns.dims:
-                whole_part[columns.rows - part.rows[0]] = columns.dims[name]
-        dims[name] = whole_part[rows[order] - part.rows[0]]
+                whole_part[_places(part, columns.rows)] = columns.dims[name]
+        dims[name] = whole_part[_places(part, rows[order])]
     return Columns(rows[order], xyz, dims)
+
+
+def _places(part: PointCloud, rows: Ints) -> Ints:
+    """Where in ``part`` the points of these ``rows`` (M,) stand; of a file that was read in part, rows are missing."""
+    if int(part.rows[-1]) - int(part.rows[0]) + 1 == len(part):
+        return np.asarray(rows - part.rows[0])
+    return np.searchsorted(part.rows, rows)
 
 
 def _changed(part: PointCloud, columns: Columns, whole: Shape) -> PointCloud:
     if len(columns.rows) != len(part):
-        part = part.select(columns.rows - part.rows[0])
+        part = part.select(_places(part, columns.rows))
     dims = {name: column for name, column in part.dims.items() if name not in whole.taken}
     dims |= columns.dims
     if not len(part):

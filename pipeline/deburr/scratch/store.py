@@ -8,7 +8,7 @@ import os
 import secrets
 import shutil
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,14 +16,16 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from deburr.core import locks
+from deburr.core import locks, web
 from deburr.core.arrays import Floats
 from deburr.core.cloud import Extent, PointCloud
 from deburr.core.errors import ReadError, RunError
+from deburr.core.fetched import remove
 from deburr.core.files import private
 from deburr.scratch.cells import Buckets, Kinds, Records, record_type
 from deburr.scratch.input_file import FileRef
 from deburr.scratch.unpack import CELLS, CHUNK, unpack, writing
+from deburr.tiles.cut import Box
 
 
 class Unread(ReadError):
@@ -36,6 +38,8 @@ class Unread(ReadError):
 
 #: Files whose indices are kept in memory.
 _OPENED = 256
+#: What the folder of fetched bytes is called, beside that of points.
+FETCHED = "fetched"
 
 
 class Store:
@@ -43,6 +47,9 @@ class Store:
 
     Any number of processes may use the same folder; each file is unpacked by one of them. Read are the dimensions
     ``dims`` (None: all) that any of the files has; where a file lacks one, its points have zeros.
+
+    Of an indexed file, windows may be unpacked (`unpack`): a box of it is then read from one that covers it, or else
+    from a wider one, unpacked now. What is fetched of files on the web lies beside ``folder``.
     """
 
     def __init__(
@@ -51,23 +58,30 @@ class Store:
         self.files = tuple(sorted(files, key=lambda file: file.number))
         self.folder, self.dims, self.chunk = Path(folder), dims, chunk
         self.kinds = _merged(self.files, dims)
-        self.extent = _spanned([file.extent for file in self.files])
+        self.extent = spanned([file.extent for file in self.files])
         self._by_number = {file.number: file for file in self.files}
         self._low = np.array([file.low for file in self.files]).reshape(-1, 2)
         self._high = np.array([file.high for file in self.files]).reshape(-1, 2)
-        self._opened: dict[int, Buckets] = {}
+        self._opened: dict[int, list[Buckets]] = {}
 
     def as_json(self) -> dict[str, Any]:
-        """All that another process needs to have the same store; JSON values."""
+        """All that another process needs to have the same store, but for the `secrets`; JSON values."""
         dims = None if self.dims is None else sorted(self.dims)
         files = [file.as_json() for file in self.files]
         return {"files": files, "folder": str(self.folder), "dims": dims, "chunk": self.chunk}
 
+    @property
+    def secrets(self) -> dict[str, str]:
+        """The addresses of files by number, of those that are not to be shown."""
+        return {str(file.number): file.secret for file in self.files if file.secret is not None}
+
     @classmethod
-    def from_json(cls, value: Mapping[str, Any]) -> Store:
-        """What `as_json` gave."""
+    def from_json(cls, value: Mapping[str, Any], secrets: Mapping[str, str] | None = None) -> Store:
+        """What `as_json` and `secrets` gave."""
         dims = None if value["dims"] is None else frozenset(value["dims"])
-        return cls([FileRef.from_json(file) for file in value["files"]], value["folder"], dims, value["chunk"])
+        told = [FileRef.from_json(file) for file in value["files"]]
+        files = [replace(file, secret=(secrets or {}).get(str(file.number))) for file in told]
+        return cls(files, value["folder"], dims, value["chunk"])
 
     def read(self, low: Floats, high: Floats) -> tuple[PointCloud, npt.NDArray[np.int32]]:
         """The points whose x and y lie in [low, high), (2,) each, ordered by file and row; and (N,) their files.
@@ -75,7 +89,7 @@ class Store:
         Raises `Unread` for a file that cannot be read, has changed, or has points that are not where its head says, and
         `WriteError` where it cannot be unpacked.
         """
-        there = [(file, self.unpack(file.number)) for file in self.meeting(low, high)]
+        there = [(file, self._covering(file, low, high)) for file in self.meeting(low, high)]
         room = sum(buckets.count(low, high) for _, buckets in there)
         return self._cloud(((file.number, some) for file, buckets in there
                             for some in _readable(file, buckets, buckets.read(low, high))), room)  # fmt: skip
@@ -86,7 +100,7 @@ class Store:
         for file in self.meeting(low, high):
             if not ((file.low >= low) & (file.low < high)).all():
                 continue
-            buckets = self.unpack(file.number)
+            buckets = self._covering(file, low, high)
             for records in _readable(file, buckets, buckets.read_nowhere(self.chunk)):
                 yield self._cloud([(file.number, records)], len(records))
 
@@ -114,7 +128,7 @@ class Store:
         """About how many points `read` would give, and no fewer; from the heads of files that are not yet unpacked."""
         found = 0
         for file in self.meeting(low, high):
-            buckets = self._existing(file)
+            buckets = self._existing(file, _clipped(file, low, high))
             found += _guess(file, low, high) if buckets is None else buckets.count(low, high)
         return found
 
@@ -134,11 +148,11 @@ class Store:
         """The same of the files with these ``numbers`` alone."""
         return Store([self.file(number) for number in numbers], self.folder, self.dims, self.chunk)
 
-    def histogram(self, number: int) -> tuple[npt.NDArray[Any], Floats, Floats]:
-        """How the points of a file lie: counts (W, D) of cells, and their edges (W + 1,), (D + 1,) in x and y, between
-        which all of them lie. Of a file that is not yet unpacked: as if they lay evenly."""
+    def histogram(self, number: int, window: Box | None = None) -> tuple[npt.NDArray[Any], Floats, Floats]:
+        """How the points of a file lie, at least those of a ``window``: counts (W, D) of cells, and their edges
+        (W + 1,), (D + 1,) in x and y, between which all of them lie. Of one that is not yet unpacked: as if evenly."""
         file = self.file(number)
-        buckets = self._existing(file)
+        buckets = self._existing(file, window)
         if buckets is not None:
             return buckets.histogram()
         if not file.extent.count:
@@ -146,20 +160,39 @@ class Store:
         x, y = (np.linspace(low, high, 65) for low, high in zip(file.low, file.high, strict=True))
         return np.full((64, 64), file.extent.count / 4096), x, y
 
-    def unpack(self, number: int) -> Buckets:
-        """The points of a file in scratch, unpacked now if they are not yet. Raises as `read` does."""
+    def window(self, number: int, low: Floats, high: Floats) -> Box | None:
+        """What to unpack of a file where the box [low, high), (2,) each, is needed of it; None: all."""
+        file = self.file(number)
+        low, high = _clipped(file, low, high)
+        part = file.indexed and (low < high).all() and ((low > file.low) | (high < file.high)).any()
+        return (low, high) if part else None
+
+    def unpack(self, number: int, window: Box | None = None) -> Buckets:
+        """The points of a file in scratch, or of a ``window`` and maybe more, unpacked now if they are not yet. Raises
+        as `read` does."""
         file = self.file(number)
         try:
-            buckets = self._existing(file) or self._unpacked(file)
+            buckets = self._existing(file, window) or self._unpacked(file, window)
         except ReadError as error:
             raise Unread(f"{file.type}: {error}", number) from error
         if not _kept(file, buckets.extent):
             raise Unread(_astray(file, buckets.extent), number)
         return buckets
 
-    def is_unpacked(self, number: int) -> bool:
-        """Whether the points of a file are in scratch already."""
-        return self._existing(self.file(number)) is not None
+    def is_unpacked(self, number: int, window: Box | None = None) -> bool:
+        """Whether the points of a file, or those of a ``window``, are in scratch already."""
+        return self._existing(self.file(number), window) is not None
+
+    def _covering(self, file: FileRef, low: Floats, high: Floats) -> Buckets:
+        """Points of a file in scratch, all in the box [low, high) among them."""
+        window: Box | None = _clipped(file, low, high)
+        if self._existing(file, window) is None:
+            window, part = None, self._widest(file)
+            if part is not None:  # wider than was foreseen, and soon maybe wider still
+                low, high = np.minimum(low, part[0]), np.maximum(high, part[1])
+                low, high = _clipped(file, low, high)
+                window = self.window(file.number, low - (high - low) / 4, high + (high - low) / 4)
+        return self.unpack(file.number, window)
 
     def measured(self) -> Store:
         """The same store after all files have been unpacked, with their true extents instead of those in the heads."""
@@ -167,66 +200,134 @@ class Store:
         files = [replace(file, extent=extent, step=0.0) for file, extent in zip(self.files, extents, strict=True)]
         return Store(files, self.folder, self.dims, self.chunk)
 
-    def release(self, number: int) -> None:
-        """Delete the unpacked points of a file; they are unpacked again if they are asked for again."""
+    @property
+    def fetched(self) -> Path:
+        """The folder of what is fetched."""
+        return self.folder.with_name(FETCHED)
+
+    def release(self, number: int, fetched: bool = False) -> None:
+        """Delete the unpacked points of a file, and with ``fetched`` what was fetched of it; they are unpacked and
+        fetched again if they are asked for again."""
         self._opened.pop(number, None)
-        folder = self._place(self.file(number))
-        gone = folder.with_name(f".{folder.name}.{secrets.token_hex(6)}")
-        try:
-            folder.rename(gone)  # at once: no other process finds a part of it
-        except FileNotFoundError:
-            return
-        except PermissionError:  # Windows moves no folder of which a file is read; it goes with all scratch in the end
-            return
-        shutil.rmtree(gone, ignore_errors=True)
+        file = self.file(number)
+        if fetched and file.is_remote:
+            remove(self.fetched, file.path)
+        for folder in self._places(file):
+            gone = folder.with_name(f".{folder.name}.{secrets.token_hex(6)}")
+            try:
+                folder.rename(gone)  # at once: no other process finds a part of it
+            except FileNotFoundError:
+                continue
+            except PermissionError:  # Windows moves no folder that is read; it goes with all scratch in the end
+                continue
+            shutil.rmtree(gone, ignore_errors=True)
 
-    def _existing(self, file: FileRef) -> Buckets | None:
-        known = self._opened.pop(file.number, None)
-        if known is None or not known.folder.exists():  # another process may have released it
-            known = Buckets.load(self._place(file))
-        if known is not None:
-            self._keep(file, known)
-        return known
+    def reading(self, number: int) -> AbstractContextManager[None]:
+        """While this lasts, what is fetched of a file is kept for all who need it."""
+        return web.kept_in(self.fetched) if self.file(number).is_remote else nullcontext()
 
-    def _keep(self, file: FileRef, buckets: Buckets) -> None:
+    def _existing(self, file: FileRef, window: Box | None = None) -> Buckets | None:
+        """The smallest that holds the ``window`` (None: all) and is there."""
+        known = [one for one in self._opened.pop(file.number, []) if one.folder.exists()]  # others may release them
+        if not any(_holds(one, window) for one in known):
+            loaded = {one.folder for one in known}
+            known += [one for place in self._places(file) if place not in loaded
+                      if (one := Buckets.load(place)) is not None]  # fmt: skip
+        self._keep(file, known)
+        return min((one for one in known if _holds(one, window)), key=_room, default=None)
+
+    def _widest(self, file: FileRef) -> Box | None:
+        """The largest window that is there."""
+        there = [one for one in self._opened.get(file.number, []) if one.window is not None]
+        found = max(there, key=_room, default=None)
+        return None if found is None or found.window is None else (found.window[0], found.window[1])
+
+    def _keep(self, file: FileRef, buckets: list[Buckets]) -> None:
         """Remember the indices of the files that were asked for last: of a country's, all would fill the memory."""
-        self._opened[file.number] = buckets
+        if buckets:
+            self._opened[file.number] = buckets
         if len(self._opened) > _OPENED:
             del self._opened[next(iter(self._opened))]
 
-    def _unpacked(self, file: FileRef) -> Buckets:
-        place = self._place(file)
+    def _unpacked(self, file: FileRef, window: Box | None = None) -> Buckets:
+        place = self._place(file, window)
         wanted = {name: kind for name, kind in file.kinds.items() if name in self.kinds}
-        with _alone(place, file.path):
+        reader = file.reader if window is None else file.reader.within(*window)
+        assert reader is not None  # only indexed files have windows
+        with _alone(place, file.path), self.reading(file.number):
             found = Buckets.load(place)
             if found is None:
                 shutil.rmtree(place, ignore_errors=True)  # what is there is not whole
                 file.check()
-                found = unpack(file.reader, file.extent, wanted, place, self.chunk)
+                told = file.extent if window is None else inside(file, *window)
+                found = unpack(reader, told, wanted, place, self.chunk, None if window is None else np.array(window))
                 try:
                     file.check()
                 except ReadError:
                     shutil.rmtree(place, ignore_errors=True)
                     raise
-        self._keep(file, found)
+        self._keep(file, [*self._opened.pop(file.number, []), found])
         return found
 
-    def _place(self, file: FileRef) -> Path:
+    def _place(self, file: FileRef, window: Box | None = None) -> Path:
         """The folder of a file's points; its name changes with the file and with what is read of it."""
         wanted = None if self.dims is None else sorted(self.dims)
-        what = [os.path.realpath(file.path), file.stamp, file.type, dict(file.options), wanted]
-        return self.folder / f"{file.number}-{hashlib.sha256(json.dumps(what).encode()).hexdigest()[:16]}"
+        path = file.path if file.is_remote else os.path.realpath(file.path)
+        what = [path, file.stamp, file.type, dict(file.options), wanted]
+        found = self.folder / f"{file.number}-{hashlib.sha256(json.dumps(what).encode()).hexdigest()[:16]}"
+        if window is None:
+            return found
+        box = json.dumps([side.tolist() for side in window]).encode()
+        return found.with_name(f"{found.name}-{hashlib.sha256(box).hexdigest()[:16]}")
+
+    def _places(self, file: FileRef) -> list[Path]:
+        """The folders of a file's points that are there: of all of it, and of windows."""
+        whole = self._place(file)
+        windows = self.folder.glob(f"{whole.name}-*") if file.indexed else ()
+        return [*([whole] if whole.exists() else []), *sorted(windows)]
 
 
-def size(files: Sequence[FileRef], dims: frozenset[str] | None = None, chunk: int = CHUNK) -> int:
-    """Bytes of scratch that a store of ``files`` takes, once all are unpacked with the dimensions ``dims``."""
+def size(
+    files: Sequence[FileRef],
+    dims: frozenset[str] | None = None,
+    chunk: int = CHUNK,
+    windows: Mapping[int, Box | None] | None = None,
+) -> int:
+    """Bytes of scratch that a store of ``files`` takes, once all are unpacked with the dimensions ``dims``, or the
+    ``windows`` of those, by number, that have one; and what is fetched of them."""
     total = 0
     for file in files:
+        window = (windows or {}).get(file.number)
+        count = file.extent.count if window is None else inside(file, *window).count
         wanted = {name: kind for name, kind in file.kinds.items() if dims is None or name in dims}
-        chunks = -(-file.extent.count // chunk)
+        chunks = -(-count // chunk)
         # The index besides, the grid's edges, and heads.
-        total += file.extent.count * record_type(wanted).itemsize + 8 * (chunks + 2) * (CELLS + 1) + 4096
+        total += count * record_type(wanted).itemsize + 8 * (chunks + 2) * (CELLS + 1) + 4096
+        if file.is_remote and file.stamp is not None and file.extent.count:
+            total += int(file.stamp[0] or 0) * count // file.extent.count
     return total
+
+
+def _clipped(file: FileRef, low: Floats, high: Floats) -> Box:
+    """Of a box, what lies where the file may have points."""
+    return np.maximum(low, file.low), np.minimum(high, file.high)
+
+
+def inside(file: FileRef, low: Floats, high: Floats) -> Extent:
+    """The extent of a file's points in a box, if they lie evenly."""
+    low, high = _clipped(file, low, high)
+    width = np.maximum(file.high - file.low, 1e-300)
+    count = int(np.ceil(file.extent.count * float(np.clip((high - low) / width, 0, 1).prod())))
+    return Extent(count, np.append(low, file.extent.low[2]), np.append(high, file.extent.high[2]))
+
+
+def _holds(buckets: Buckets, window: Box | None) -> bool:
+    return buckets.window is None or (window is not None and buckets.covers(*window))
+
+
+def _room(buckets: Buckets) -> float:
+    """Of the plane."""
+    return np.inf if buckets.window is None else float((buckets.window[1] - buckets.window[0]).prod())
 
 
 def _readable(file: FileRef, buckets: Buckets, records: Iterator[Records]) -> Iterator[Records]:
@@ -266,7 +367,8 @@ def _common(a: np.dtype[Any], b: np.dtype[Any]) -> np.dtype[Any]:
     return np.dtype(np.int64) if whole else both
 
 
-def _spanned(extents: Sequence[Extent]) -> Extent:
+def spanned(extents: Sequence[Extent]) -> Extent:
+    """Of all points together."""
     low, high = np.full(3, np.inf), np.full(3, -np.inf)
     for extent in extents:
         if extent.count:

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from deburr.core.addresses import name_of, shown
 from deburr.core.arrays import Floats, Ints
 from deburr.core.cloud import Extent, PointCloud, kinds
 from deburr.core.errors import ReadError, WriteError
@@ -29,9 +30,12 @@ CELLS, _POINTS = 4096, 64
 _SHARED = 1 / 8
 
 
-def unpack(reader: Reader, extent: Extent, wanted: Kinds, folder: Path, chunk: int = CHUNK) -> Buckets:
+def unpack(
+    reader: Reader, extent: Extent, wanted: Kinds, folder: Path, chunk: int = CHUNK, window: Floats | None = None
+) -> Buckets:
     """Write the points of ``reader`` and its columns ``wanted`` into a new ``folder``, ``chunk`` points at a time.
 
+    ``window``: the box that the reader reads all points of, as of `Buckets`.
     ``extent`` is what the head of the file says; the grid is made for it, and anew if it proves quite wrong. If another
     process was faster, its work stands. Raises `ReadError`, and `WriteError` where there is no room; nothing is left.
     """
@@ -40,6 +44,7 @@ def unpack(reader: Reader, extent: Extent, wanted: Kinds, folder: Path, chunk: i
         made = _filled(temporary, reader, wanted, extent, chunk)
         if not _fits(made):
             made = _filled(temporary, reader, wanted, made.extent, chunk)
+        made = replace(made, window=window)
         with writing(folder, reader.filename):
             made.save()
             try:
@@ -75,7 +80,7 @@ def _filled(folder: Path, reader: Reader, wanted: Kinds, extent: Extent, chunk: 
             with writing(folder, reader.filename):
                 _write(file, records)
                 _write(nowhere, apart)
-            advance(f"unpacking {Path(reader.filename).name}", count + lost, max(count + lost, extent.count))
+            advance(f"unpacking {name_of(reader.filename)}", count + lost, max(count + lost, extent.count))
     cells = (len(grid[0]) - 1) * (len(grid[1]) - 1)
     index = np.array(starts, dtype=np.int64).reshape(-1, cells + 1)
     return Buckets(folder, wanted, *grid, index, Extent(count + lost, low, high), lost)
@@ -114,7 +119,7 @@ def _recorded(cloud: PointCloud, wanted: Kinds, order: Ints, path: str) -> Recor
     """The records of the points ``order`` (M,) of ``cloud``."""
     there = kinds(cloud.dims)
     if any(name not in there or there[name].newbyteorder("<") != kind for name, kind in wanted.items()):
-        raise ReadError(f"{path}: has other dimensions than a moment ago; run again when nothing writes to it")
+        raise ReadError(f"{shown(path)}: has other dimensions than a moment ago; run again when nothing writes to it")
     records = np.empty(len(order), record_type(wanted))
     for axis, name in enumerate("xyz"):
         records[name] = cloud.xyz[order, axis]
@@ -165,6 +170,6 @@ def writing(folder: Path, path: str) -> Iterator[None]:
         yield
     except OSError as error:
         raise WriteError(
-            f"{folder.parent}: the points of {path} cannot be unpacked there ({error.strerror or error}); free space, "
-            "or choose another folder for scratch files"
+            f"{folder.parent}: the points of {shown(path)} cannot be unpacked there ({error.strerror or error}); free "
+            "space, or choose another folder for scratch files"
         ) from error

@@ -59,7 +59,8 @@ def draw(cloud: PointCloud, path: Path, title: str = "") -> None:
     figure = Figure(figsize=(2 * _WIDE + 1.3, sum(heights) + 1.9), layout="constrained", facecolor="white")
     axes: Any = figure.subplots(2, 2, height_ratios=heights, sharex="row", sharey="row")
     unit = crs.length_unit(cloud)
-    figure.suptitle(title or headline(cloud, unit), fontsize=14, color=INK, fontweight="bold")
+    title = title or headline(cloud, unit)
+    figure.suptitle(title, fontsize=14, color=INK, fontweight="bold")
     columns = zip(axes.T, flat, ("before", "after"), (BEFORE, AFTER), strict=True)
     for (top, bottom), view, name, color in columns:
         top.set_title(name, loc="left", color=color, fontsize=13, fontweight="bold")
@@ -72,7 +73,7 @@ def draw(cloud: PointCloud, path: Path, title: str = "") -> None:
     axes[1, 0].set_xlabel(f"distance along the section ({unit})", color=INK)
     slab = f"{int(inside.sum()):,} points in a slab {section.thickness:.2g} {unit} thick"
     axes[1, 1].set_xlabel(slab, color=PALE)
-    figure.savefig(path, format="png", dpi=_DPI)
+    figure.savefig(path, format="png", dpi=_DPI, metadata={"Title": title})
 
 
 def _content(flat: list[Floats], width: float, height: float, middle: float) -> Window:

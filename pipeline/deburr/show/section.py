@@ -19,6 +19,8 @@ _HEIGHT_SHARE = 0.66
 DETAIL = (0.24, 0.1)
 #: Directions tried: a section through a wall must meet it nearly at a right angle to show it as a line.
 _TURNS = 12
+#: How surfaces lie is told by planes of so many points, at so many places at most.
+_PLANE_K, _PLANES = 24, 1000
 
 
 @dataclass(frozen=True)
@@ -64,11 +66,13 @@ def choose(before: Floats, after: Floats) -> Section:
     for center in _busy(before, weight, width):
         near = np.hypot(*(before - center)[:, :2].T) < width
         points, local = before[near], weight[near]
+        places, normals = _surfaces(after[near])
         for section in _turned(center, width, thickness):
             section = _level(section, points, local)
             inside = section.holds(points)
             seen = np.hypot(arrows[near][inside] @ section.along, arrows[near][inside, 2]).sum() + 1e-9 * inside.sum()
             seen *= shape_seen(section.flat(after[near][inside])) + 1e-3
+            seen *= edge_on(section, places, normals)
             if seen > most:
                 best, most = section, float(seen)
     assert best is not None, "there is always one busy place"
@@ -112,6 +116,27 @@ def shape_seen(flat: Floats) -> float:
     # Lines have no sign, so their doubled angles are averaged: 1 where all agree, 0 where they are even.
     alike = float(np.hypot(np.cos(doubled[lines]).mean(), np.sin(doubled[lines]).mean()))
     return float(lines.mean()) ** 2 * (1.2 - alike)
+
+
+def edge_on(section: Section, places: Floats, normals: Floats) -> float:
+    """0 where surfaces at ``places`` (M, 3) with ``normals`` (M, 3) are met from the front, 1 where edge-on.
+
+    Seen from the front, scan lines look like surfaces that were cut.
+    """
+    inside = section.holds(places)
+    if not inside.any():
+        return 1.0
+    within = (normals[inside] @ section.along) ** 2 + normals[inside, 2] ** 2
+    return float(within.mean())
+
+
+def _surfaces(points: Floats) -> tuple[Floats, Floats]:
+    """Some of ``points`` (N, 3), and the normals (M, 3) of the planes through them and their neighbours."""
+    some = points[:: max(1, len(points) // _PLANES)]
+    k = min(_PLANE_K, len(points))
+    near = points[Neighbors(points).nearest(some, k)[1]]
+    near -= near.mean(axis=1, keepdims=True)
+    return some, np.linalg.eigh(near.transpose(0, 2, 1) @ near)[1][:, :, 0]
 
 
 def _turned(center: Floats, width: float, thickness: float) -> Iterator[Section]:

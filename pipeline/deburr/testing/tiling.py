@@ -27,6 +27,8 @@ class Memory:
     def extent(self) -> Extent:
         return self.cloud.extent
 
+    about = extent
+
     def read(self, low: Any, high: Any) -> tuple[PointCloud, Any]:
         plan = self.cloud.original[:, :2]
         rows = np.flatnonzero(self._there & ((plan >= low) & (plan < high)).all(axis=1))

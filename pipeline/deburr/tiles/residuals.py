@@ -102,7 +102,7 @@ def _clean(view: View, result: _Result, rows: Ints) -> PointCloud:
     every, nowhere = np.ones(len(rows), np.bool_), np.full(2, np.inf)
     horizon = Horizon(-nowhere, nowhere, every, every, np.zeros(len(rows), np.int32))
     cloud = cloud.with_dims({name: column[rows] for name, column in result.dims.items()})
-    return replace(cloud, xyz=result.xyz[rows], horizon=horizon, extent=view.extent)
+    return replace(cloud, xyz=result.xyz[rows], horizon=horizon, extent=view.about)
 
 
 def _level(noted: Sums, places: Floats) -> Floats:

@@ -37,6 +37,11 @@ class View(Protocol):
         """Of all points."""
         ...
 
+    @property
+    def about(self) -> Extent:
+        """Of those that are worked on: what stages take for the whole cloud's."""
+        ...
+
     def read(self, low: Floats, high: Floats) -> tuple[PointCloud, npt.NDArray[np.int32]]:
         """The points whose x and y lie in [low, high), (2,) each, ordered by file and row; and (N,) their files."""
         ...
@@ -169,7 +174,7 @@ def _nowhere(view: View, work: Work, core: Core, done: Done) -> None:
     for start, file in view.nowhere(core.low, core.high):
         every, far = np.ones(len(start), np.bool_), np.full(2, np.inf)
         horizon = Horizon(-far, far, np.isin(file, core.files), every, file)
-        start = cloud = replace(start, horizon=horizon, extent=view.extent)
+        start = cloud = replace(start, horizon=horizon, extent=view.about)
         for number, (stage, known) in enumerate(zip(work.stages, work.known, strict=True)):
             with blamed(work.where(number), len(cloud)):
                 check_needs(stage, cloud)
@@ -190,7 +195,7 @@ def _tile(view: View, core: Core, low: Floats, high: Floats, proved: bool) -> Po
     if not proved:
         low, high = np.full(2, -np.inf), np.full(2, np.inf)
     horizon = Horizon(low, high, core.holds(cloud, file), np.ones(len(cloud), np.bool_), file)
-    return replace(cloud, horizon=horizon, extent=view.extent)
+    return replace(cloud, horizon=horizon, extent=view.about)
 
 
 def _files(cloud: PointCloud) -> npt.NDArray[np.int32]:

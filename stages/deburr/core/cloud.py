@@ -103,7 +103,8 @@ class PointCloud:
     original : (N, 3) float64
         The coordinates as they were read, row by row; the same array as ``xyz`` until something moves.
     rows : (N,) int64
-        Each point's row in the source file; a point keeps it through every stage.
+        Each point's row in the source file; a point keeps it through every stage. One that a stage has made has that of
+        a point beside it, and so, where nothing says otherwise, what stands in the file there.
     crs : str or None
         WKT, or ``EPSG:n`` where the file gives a code only.
     units, height_units : str or None

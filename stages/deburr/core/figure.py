@@ -18,11 +18,13 @@ class Figure(ABC):
     words : what a summary calls it; None: its name. An empty text leaves it out of summaries.
     unit : of the value, or of each value of a list.
     spread : the names of two more figures, between which most of what it stands for lies.
+    description : what it is, for the reference.
     """
 
     words: str | None = None
     unit: Unit = ""
     spread: tuple[str, str] | None = None
+    description: str = ""
 
     @abstractmethod
     def merged(self, values: Sequence[Any]) -> Any:

@@ -11,11 +11,14 @@ import os
 import re
 import secrets
 import stat
+import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from glob import glob, has_magic
 from pathlib import Path
+from typing import BinaryIO
 
+from deburr.core.addresses import is_address, name_of, shown
 from deburr.core.errors import DeburrError, WriteError
 
 #: Letters of a pattern of file names, at most: as many as a path has anywhere. What a longer one matches can take
@@ -86,7 +89,13 @@ def replacing(path: str | Path) -> Iterator[Path]:
     The bytes reach the disk before the name changes, so that a crash leaves the old file or the new one. A file that
     is replaced hands on its permissions; a link is replaced itself.
     Raises `WriteError` for what the operating system refuses.
+
+    An address in a store of objects is written to when all is done, from a scratch file.
     """
+    if is_address(os.fspath(path)):
+        with _sending(os.fspath(path)) as temporary:
+            yield temporary
+        return
     target = Path(os.path.abspath(path))
     check_folder(target)
     temporary = target.with_name(f".{target.stem[:80]}.{secrets.token_hex(6)}{target.suffix}")
@@ -109,6 +118,24 @@ def replacing(path: str | Path) -> Iterator[Path]:
     finally:
         with suppress(OSError):
             temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def _sending(address: str) -> Iterator[Path]:
+    from deburr.core.servers import send
+
+    try:
+        with tempfile.TemporaryDirectory(prefix="deburr-") as folder:
+            temporary = Path(folder) / (name_of(address) or "points")
+            yield temporary
+            if not temporary.exists():
+                raise OSError(0, "nothing was written")
+            send(str(temporary), address)
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise WriteError(
+            f"{shown(address)}: cannot be written ({reason}); free space in {tempfile.gettempdir()}"
+        ) from error
 
 
 def _made(path: Path, mode: int) -> os.stat_result:
@@ -169,6 +196,11 @@ def plain(path: str | os.PathLike[str], flags: int) -> int:
         os.close(descriptor)
         raise OSError(errno.EINVAL, "it is no file")
     return descriptor
+
+
+def size_of(file: BinaryIO) -> int:
+    """Bytes of an open file; where it stands is another place then."""
+    return file.seek(0, os.SEEK_END)
 
 
 def read_whole(descriptor: int, most: int) -> bytes:

@@ -82,10 +82,15 @@ def is_by_place(sums: Mapping[str, Any]) -> bool:
 #: What stages that find noise report: `NOISE`, their figure for the whole cloud, and what `noise_figures` makes.
 NOISE, MEDIAN, SPREAD, EVIDENCE = "noise", "noise_median", ("noise_p05", "noise_p95"), "evidence"
 NOISE_REPORTS: Reports = {
-    NOISE: Same(unit="length", spread=SPREAD),
-    **dict.fromkeys((MEDIAN, *SPREAD), Summed(words="", unit="length")),
-    EVIDENCE: Summed(unit="points"),
-}
+    NOISE: Same(
+        unit="length", spread=SPREAD,
+        description="the noise of the whole cloud, found or given: the standard deviation of each coordinate's error",
+    ),
+    MEDIAN: Summed("", "length", description="the median of the noise at the points"),
+    SPREAD[0]: Summed("", "length", description="the noise that 5 % of the points stay below"),
+    SPREAD[1]: Summed("", "length", description="the noise that 95 % of the points stay below"),
+    EVIDENCE: Summed(unit="points", description="around how many there was a surface to read the noise from"),
+}  # fmt: skip
 
 
 def noise_figures(sums: Sums) -> dict[str, Any]:

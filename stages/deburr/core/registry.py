@@ -11,6 +11,7 @@ from functools import cache
 from pathlib import PurePath
 from typing import Any
 
+from deburr.core.addresses import shown
 from deburr.core.entries import Entries, Point
 from deburr.core.errors import SpecError, did_you_mean
 from deburr.core.host import Host
@@ -78,8 +79,11 @@ def extensions(kind: str) -> dict[str, str]:
 
 
 def by_extension(kind: str, path: str | os.PathLike[str]) -> str | None:
-    """The type of the reader or writer for a file of this name; None if there is none."""
-    return extensions(kind).get(PurePath(path).suffix.lower().removeprefix("."))
+    """The type of the reader or writer for a file of this name; None if there is none. Of an extension and a longer
+    one that ends with it, as ``copc.laz``, the longer counts."""
+    known, last = extensions(kind), PurePath(shown(os.fspath(path)))
+    longer = "".join(last.suffixes[-2:]).lower().removeprefix(".")
+    return known.get(longer) or known.get(last.suffix.lower().removeprefix("."))
 
 
 def hosted(type_name: str) -> type[Stage] | None:

@@ -5,12 +5,13 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
-from deburr.core.arrays import Bools
+from deburr.core.addresses import is_address
+from deburr.core.arrays import Bools, Floats
 from deburr.core.cloud import Extent, PointCloud, kinds
 from deburr.core.figure import Reports
 from deburr.core.horizon import Known
@@ -39,7 +40,7 @@ class Outline:
     ``kinds``: the type of each dimension's values, as `deburr.core.cloud.kinds`; None where the head does not tell.
     ``step``: how far the points may lie beyond the extent, one step of the file's lattice in x or y; cloud units.
     ``units`` are those of x and y, ``height_units`` those of z; each None if the head does not tell. ``doubts``: what
-    its users should know, one clause each.
+    its users should know, one clause each. ``indexed``: a box of it can be read without the rest (`Reader.within`).
     """
 
     extent: Extent
@@ -50,6 +51,7 @@ class Outline:
     step: float = 0.0
     height_units: str | None = None
     doubts: tuple[str, ...] = ()
+    indexed: bool = False
 
 
 class Stage(BaseModel):
@@ -140,12 +142,22 @@ class Reader(Stage, ABC):
         """What `read` gives, ``size`` points at a time where the format allows it, in the file's order."""
         yield self.read()
 
+    def within(self, low: Floats, high: Floats) -> Self | None:
+        """The same, reading of an indexed file the box from ``low`` to ``high``, (2,) each, in x and y, and maybe what
+        lies around it: points keep their rows. None where the options do not allow it, or the format knows no index."""
+        return None
+
+    def cost(self, low: Floats, high: Floats) -> int:
+        """How many bytes of the file `within` the box are read, of a file that is indexed. Raises `ReadError`."""
+        raise NotImplementedError(f"{self.type_name} knows no index")
+
 
 class Filter(Stage, ABC):
     """A stage between reader and writer.
 
     ``moves_afar``: it may move a point any distance, so that behind it no stage that looks around can be tiled.
-    ``keeps_count``: as many points leave it as reach it, at least with its ``example``.
+    ``keeps_count``: as many points leave it as reach it, at least with its ``example``. One that adds points puts them
+    behind the others, each with the row in the source, and the place there, of a point that it is made beside.
     """
 
     effort: ClassVar[float] = 3.0
@@ -228,7 +240,7 @@ class Writer(Stage, ABC):
     @property
     def path(self) -> str | None:
         """The local file that is written; None where it is none."""
-        return self.filename
+        return None if is_address(self.filename) else self.filename
 
     @abstractmethod
     def write(self, cloud: PointCloud) -> PointCloud:

@@ -11,6 +11,8 @@ import json
 import re
 from typing import Any
 
+from deburr.core import addresses
+
 #: Characters of a sentence that are shown, at most; a path alone may have 4,096.
 MOST = 2000
 
@@ -23,7 +25,7 @@ def printable(text: object, most: int = MOST) -> str:
     """``text`` in one line of at most about ``most`` characters, all of which a terminal prints and none of which it
     obeys: others as escapes such as ``\\x1b``. What is left out stands in the middle: a sentence begins with where and
     ends with the remedy. What is printable and short stays as it is."""
-    shown = short(str(text), most)
+    shown = short(addresses.shown(str(text)), most)
     return shown if shown.isprintable() else short("".join(map(_printed, shown)), most)
 
 

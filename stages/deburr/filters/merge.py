@@ -18,7 +18,7 @@ class Merge(Filter):
     """
 
     type_name: ClassVar[str] = "filters.merge"
-    reports: ClassVar[Reports] = {"points": Count()}
+    reports: ClassVar[Reports] = {"points": Count(description="points of all files")}
     joins: ClassVar[bool] = True
 
     def run(self, cloud: PointCloud) -> PointCloud:

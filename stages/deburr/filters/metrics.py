@@ -18,7 +18,7 @@ from deburr.core.figure import Count, Reports, Same, Summed
 from deburr.core.horizon import Known
 from deburr.core.neighbors import SPACING_K, Neighbors
 from deburr.core.progress import advance
-from deburr.core.registry import stage_class
+from deburr.core.registry import by_extension, stage_class
 from deburr.core.stage import Filter, Reach, Reader
 from deburr.core.sums import Histogram, Sum, Sums
 from deburr.filters._mesh import SUFFIXES, Mesh, read_mesh
@@ -68,14 +68,22 @@ class Metrics(Filter):
 
     type_name: ClassVar[str] = "filters.metrics"
     reports: ClassVar[Reports] = {
-        **dict.fromkeys(("points", "points_left_out"), Count()),
-        **dict.fromkeys(("classes", "neighbors", "units"), Same()),
-        **dict.fromkeys(("as_read", "now", "displacement"), Summed()),
+        "points": Count(description="points that were measured"),
+        "points_left_out": Count(description="points of class 7 or 18, withheld ones, and those of other classes"),
+        "classes": Same(description="the classes that were measured"),
+        "neighbors": Same(description="of how many points the planes are"),
+        "units": Same(description="what each figure is, and its unit"),
+        "as_read": Summed(description="the figures below of the points where they were read"),
+        "now": Summed(description="the same of the points where they are"),
+        "displacement": Summed(
+            description="from the place it was read from to that of each point: median, p99, max, rms"
+        ),
     }
     files: ClassVar[frozenset[str]] = frozenset({"reference"})
 
     reference: str | None = Field(
-        None, description="the truth: a cloud (LAS, LAZ, PLY) or a mesh (PLY, OBJ, STL) in the same coordinates"
+        None,
+        description="the truth: a cloud of any format that is read, or a mesh (PLY, OBJ, STL), in the same coordinates",
     )
     paired: bool = Field(False, description="row i of the reference cloud is the true place of row i of the file read")
     classes: list[Annotated[int, Field(ge=0, le=255)]] | None = Field(
@@ -264,8 +272,10 @@ class Reference:
 
 def _read_cloud(path: str) -> PointCloud:
     # Found through the registry: filters know no reader.
-    reader_class = stage_class("readers.ply" if path.lower().endswith(".ply") else "readers.las")
-    reader = reader_class.model_validate({"filename": path})
+    kind = by_extension("readers", path)
+    if kind is None:
+        raise ReadError(f"{path}: is no cloud or mesh that is known; name a reference of another format")
+    reader = stage_class(kind).model_validate({"filename": path})
     assert isinstance(reader, Reader)
     return reader.read()
 

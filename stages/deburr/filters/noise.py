@@ -36,9 +36,12 @@ class Noise(Filter):
     type_name: ClassVar[str] = "filters.noise"
     example: ClassVar[dict[str, Any]] = {"sigma": 0.01}
     reports: ClassVar[Reports] = {
-        **dict.fromkeys(("points", "points_left_out"), Count()),
-        **dict.fromkeys(("kind", "seed", "units"), Same()),
-        "sigma": Same(unit="length"),
+        "points": Count(description="points that noise was added to"),
+        "points_left_out": Count(description="points of class 7 or 18 and withheld ones"),
+        "kind": Same(description="the distribution"),
+        "seed": Same(description="what the chance was drawn from"),
+        "units": Same(description="what lengths are in"),
+        "sigma": Same(unit="length", description="the standard deviation along each axis"),
     }
 
     kind: Literal["gaussian", "laplace", "uniform", "anisotropic"] = Field(

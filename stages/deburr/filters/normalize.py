@@ -30,9 +30,10 @@ class Normalize(Filter):
 
     type_name: ClassVar[str] = "filters.normalize"
     reports: ClassVar[Reports] = {
-        "points": Count(),
-        "method": Same(),
-        **dict.fromkeys(("scale", "offset"), Same(unit="exact")),
+        "points": Count(description="points that were looked at"),
+        "method": Same(description="how the frame was chosen"),
+        "scale": Same(unit="exact", description="of the frame: world = local * scale + offset"),
+        "offset": Same(unit="exact", description="of the frame, x, y, z"),
     }
 
     method: Literal["spacing", "unit_sphere"] = Field(

@@ -1,4 +1,4 @@
-"""filters.outlier: finds the points that stand alone, as PDAL's filter of that name does."""
+"""filters.outlier: finds the points that stand alone, as PDAL's filter of that name does, or by their energy."""
 
 from __future__ import annotations
 
@@ -18,12 +18,18 @@ from deburr.core.horizon import Known
 from deburr.core.neighbors import SPACING_K, Indices, Neighbors
 from deburr.core.progress import advance
 from deburr.core.sample import Sample
-from deburr.core.stage import Filter, Reach
+from deburr.core.stage import Filter, Reach, Stage
 from deburr.core.sums import Exact, Histogram, Sums
 from deburr.filters._sure import sure_of
+from deburr.filters._surprise import CHANCES, NEAREST, surprise, surprising
+from deburr.filters.spd import Spd
+from deburr.nn.level import LEAST
+from deburr.nn.points import canonical
 
 #: Neighbour distances held at a time.
 CHUNK_VALUES = 1 << 22
+#: What tells the energies, and what of the whole cloud they hang on.
+_ENERGY = Spd(strength=0.0, dimensions=["Energy"])
 
 
 @dataclass(frozen=True)
@@ -39,7 +45,7 @@ def _lower(value: Any) -> Any:
 
 
 class Outlier(Filter):
-    """Flag outliers: exactly the points that PDAL's filters.outlier flags with the same options.
+    """Flag outliers; by ``statistical`` and ``radius`` exactly the points that PDAL's filters.outlier flags.
 
     ``statistical``: a point's d is the mean distance to its ``mean_k`` nearest neighbours, itself not counted; it is an
     outlier unless d < mean(d) + multiplier * s(d), s the sample standard deviation (n - 1) over all points.
@@ -47,6 +53,10 @@ class Outlier(Filter):
     All points that have coordinates take part, those of a noise class too. As in PDAL, neighbours that a cloud of
     ``mean_k`` points or fewer lacks count as distance 0, and if every point were an outlier none is flagged, with a
     warning.
+    ``energy``: an outlier is a point whose place surprises the default network more than a share of ``chance`` of the
+    good points of simulated scans do: far from the nearest four others, against the spacing of the cloud, or off what
+    its neighbours take for the surface (its Energy). Points of class 7 or 18 and withheld ones take no part.
+    Experimental: docs/explanation/energy.md says where it is better, and where not.
     """
 
     model_config = ConfigDict(populate_by_name=True)
@@ -54,12 +64,17 @@ class Outlier(Filter):
     type_name: ClassVar[str] = "filters.outlier"
     example: ClassVar[dict[str, Any]] = {"class": 18}
     reports: ClassVar[Reports] = {
-        **dict.fromkeys(("points", "flagged"), Count()),
-        **dict.fromkeys(("action", "threshold_of", "units"), Same()),
-        "threshold": Same(unit="length"),
+        "points": Count(description="points that were looked at"),
+        "method": Same(description="what makes an outlier, where that is energy"),
+        "chance": Same(description="share of the good points that may be taken for outliers"),
+        "flagged": Count(description="points that are outliers"),
+        "action": Same(description="what was done to them"),
+        "threshold_of": Same(description="the distance that the threshold is of"),
+        "units": Same(description="what lengths are in"),
+        "threshold": Same(unit="length", description="outliers are further than this"),
     }
 
-    method: Annotated[Literal["statistical", "radius"], BeforeValidator(_lower)] = Field(
+    method: Annotated[Literal["statistical", "radius", "energy"], BeforeValidator(_lower)] = Field(
         "statistical", description="what makes an outlier"
     )
     mean_k: int = Field(8, ge=1, le=1000, description="neighbours whose mean distance is taken (statistical)")
@@ -68,6 +83,12 @@ class Outlier(Filter):
         1.0, gt=0, description="how near neighbours must be (radius)", json_schema_extra={"unit": "cloud units"}
     )
     min_k: int = Field(2, ge=0, le=1000, description="points there must be more of, itself counted (radius)")
+    chance: float = Field(
+        0.01,
+        ge=CHANCES[-1],
+        le=CHANCES[0],
+        description="share of the good points that may be taken for outliers by chance (energy)",
+    )
     class_: int = Field(7, ge=0, le=255, alias="class", description="classification that outliers get (classify)")
     action: Literal["classify", "withhold", "remove"] = Field(
         "classify", description="what becomes of outliers: Classification = class, Withheld = 1, or removal"
@@ -82,8 +103,21 @@ class Outlier(Filter):
         """What tells outliers from others, if they stay."""
         return frozenset({"classify": {"Classification"}, "withhold": {"Withheld"}, "remove": ()}[self.action])
 
+    @property
+    def reads(self) -> dict[str, str]:
+        """By energy, the weights of the network."""
+        return _ENERGY.reads if self.method == "energy" else super().reads
+
+    def check(self, before: tuple[Stage, ...]) -> list[str]:
+        """Refuse a chance where none is asked for."""
+        if self.method != "energy" and "chance" in self.model_fields_set:
+            return [f"option 'chance' has no effect with method '{self.method}'; remove it, or use method 'energy'"]
+        return []
+
     def run(self, cloud: PointCloud) -> PointCloud:
         """Flag the outliers and do to them what ``action`` says."""
+        if self.method == "energy":
+            return self._by_energy(cloud)
         there = cloud.located
         found = self._look(cloud.xyz) if there.all() else _spread(self._look(cloud.xyz[there]), there)
         known = self._told(self._sums(found.values[there])) if cloud.horizon is None else cloud.horizon.known
@@ -110,28 +144,72 @@ class Outlier(Filter):
         }
         return self._act(cloud, flagged).note(self.type_name, figures, *warnings)
 
+    def surprises(self, cloud: PointCloud) -> Floats:
+        """(N,) how surprising the place of each point is (see `deburr.filters._surprise`); NaN of those that take no
+        part, or have no surroundings."""
+        return self._surprised(cloud)[1]
+
+    def _by_energy(self, cloud: PointCloud) -> PointCloud:
+        """Flag what surprises more than good points do."""
+        told, found = self._surprised(cloud)
+        sure = told.settled
+        flagged = sure & (found > surprising(self.chance))  # NaN is not
+        cloud = cloud.settle(sure)
+        figures = {
+            "points": int((cloud.counted & cloud.active).sum()),
+            "method": self.method,
+            "chance": self.chance,
+            "flagged": int((flagged & cloud.counted).sum()),
+            "action": self.action,
+        }
+        warnings = []
+        if "spacing" not in told.history[-1].figures and (cloud.horizon is None or cloud.horizon.known.get("few")):
+            warnings.append(f"fewer than {LEAST} different points tell no outliers by their energy; none was flagged")
+        return self._act(cloud, flagged).note(self.type_name, figures, *warnings)
+
+    def _surprised(self, cloud: PointCloud) -> tuple[PointCloud, Floats]:
+        """``cloud`` with its energies, and what `surprises` tells."""
+        told = _ENERGY.run(cloud)
+        spacing, found = told.history[-1].figures.get("spacing"), np.full(len(cloud), nan)
+        if spacing is not None:
+            # Twins do not vouch for each other.
+            points, back = canonical(cloud.xyz[cloud.active])
+            distance = _mean_distances(points, points, NEAREST).values[back]
+            found[cloud.active] = surprise(distance, spacing, told.dims["Energy"][cloud.active])
+        return told, found
+
     @property
     def looks_at(self) -> frozenset[str]:
-        """The dimension that ``action`` changes: all points take part, whatever they are."""
+        """The dimension that ``action`` changes: all points take part, whatever they are, but by energy."""
         changed = {"classify": ["Classification"], "withhold": ["Withheld"], "remove": []}
-        return frozenset(changed[self.action])
+        asked = ("Classification", "Withheld") if self.method == "energy" else ()
+        return frozenset((*changed[self.action], *asked))
 
-    def reach(self, known: Known) -> Reach:
-        """``radius``, or as far as to neighbour ``mean_k``: on a surface, four times the points lie twice as far."""
+    def reach(self, known: Known) -> Reach | None:
+        """``radius``, or as far as to neighbour ``mean_k``: on a surface, four times the points lie twice as far; by
+        energy, what the network sees."""
+        if self.method == "energy":
+            return _ENERGY.reach(known)
         if self.method == "radius":
             return Reach(length=self.radius)
         return Reach(hops=max(1.0, sqrt(self.mean_k / SPACING_K)))
 
     def asks(self, known: Known) -> bool:
-        """For the threshold, and whether all points would be outliers."""
+        """For the threshold, and whether all points would be outliers; by energy, the spacing and the noise."""
+        if self.method == "energy":
+            return _ENERGY.asks(known)
         return "spared" not in known
 
     def sample(self, extent: Extent, known: Known) -> Sample | None:
         """A part at first, if a radius is given: as a rule it holds a point that is no outlier, and one is enough."""
+        if self.method == "energy":
+            return _ENERGY.sample(extent, known)
         return Sample.of(extent) if self.method == "radius" and not known else None
 
     def survey(self, cloud: PointCloud, known: Known) -> tuple[Sums, Bools]:
         """Count the distances of the core's points that are sure."""
+        if self.method == "energy":
+            return _ENERGY.survey(cloud, known)
         core = np.flatnonzero(cloud.core)
         found = self._look(cloud.xyz, core)
         sure = cloud.settled.copy()
@@ -140,6 +218,8 @@ class Outlier(Filter):
 
     def learn(self, known: Known, sums: Sums) -> Known:
         """The threshold, and whether all points are beyond it."""
+        if self.method == "energy":
+            return _ENERGY.learn(known, sums)
         told = self._told(sums)
         return {"points": 0} if self.method == "radius" and not known and not _exact(sums, "inside").total else told
 
@@ -176,20 +256,9 @@ class Outlier(Filter):
     def _look(self, xyz: Floats, of: Indices | None = None) -> Found:
         """What is found around the points ``of`` (M,), or around all."""
         queries = xyz if of is None else xyz[of]
-        return (self._statistical if self.method == "statistical" else self._radius)(xyz, queries)
-
-    def _statistical(self, xyz: Floats, queries: Floats) -> Found:
-        """Mean distances to the neighbours, cloud units."""
-        mean, radii = np.zeros(len(queries)), np.full(len(queries), inf)
-        for start, stop, distances, _ in _nearest(xyz, queries, self.mean_k + 1):
-            part = mean[start:stop]
-            for j in range(1, self.mean_k + 1):
-                # The running mean, in PDAL's order, so that even the rounding agrees.
-                column = distances[:, j] if j < distances.shape[1] else 0.0
-                part += (column - part) / j
-            if distances.shape[1] > self.mean_k:
-                radii[start:stop] = distances[:, self.mean_k]
-        return Found(mean, radii)
+        return (
+            _mean_distances(xyz, queries, self.mean_k) if self.method == "statistical" else self._radius(xyz, queries)
+        )
 
     def _radius(self, xyz: Floats, queries: Floats) -> Found:
         """Squared distances to point ``min_k`` + 1, infinite where there is none."""
@@ -218,6 +287,20 @@ def _spread(found: Found, there: Bools) -> Found:
     values, radii = np.full(len(there), -inf), np.zeros(len(there))
     values[there], radii[there] = found.values, found.radii
     return Found(values, radii)
+
+
+def _mean_distances(xyz: Floats, queries: Floats, mean_k: int) -> Found:
+    """Mean distances to the ``mean_k`` nearest others, cloud units."""
+    mean, radii = np.zeros(len(queries)), np.full(len(queries), inf)
+    for start, stop, distances, _ in _nearest(xyz, queries, mean_k + 1):
+        part = mean[start:stop]
+        for j in range(1, mean_k + 1):
+            # The running mean, in PDAL's order, so that even the rounding agrees.
+            column = distances[:, j] if j < distances.shape[1] else 0.0
+            part += (column - part) / j
+        if distances.shape[1] > mean_k:
+            radii[start:stop] = distances[:, mean_k]
+    return Found(mean, radii)
 
 
 def _told(threshold: float | None, points: int, spared: bool) -> Known:

@@ -23,8 +23,10 @@ class Patch(Filter):
 
     type_name: ClassVar[str] = "filters.patch"
     reports: ClassVar[Reports] = {
-        "points": Count(),
-        **dict.fromkeys(("method", "size", "overlap"), Same()),
+        "points": Count(description="points in patches"),
+        "method": Same(description="how patches are chosen"),
+        "size": Same(description="points of a patch"),
+        "overlap": Same(description="in how many patches a point is on average"),
     }
 
     method: Literal["blocks", "knn"] = Field("blocks", description="blocks: model deburr; knn: model spd")

@@ -26,9 +26,10 @@ class Restore(Filter):
 
     type_name: ClassVar[str] = "filters.restore"
     reports: ClassVar[Reports] = {
-        **dict.fromkeys(("points", "points_moved_back"), Count()),
-        "displacement_max": Most(words="", unit="length"),
-        "units": Same(),
+        "points": Count(description="points of the cloud"),
+        "points_moved_back": Count(description="points that were elsewhere"),
+        "displacement_max": Most("", "length", description="how far the farthest went back"),
+        "units": Same(description="what lengths are in"),
     }
     moves_afar: ClassVar[bool] = True
 

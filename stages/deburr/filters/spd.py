@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from math import inf
 from typing import Annotated, Any, ClassVar, Literal
 
@@ -18,7 +19,7 @@ from deburr.core.noise import NOISE_REPORTS, noise_figures, noise_sums
 from deburr.core.original import ORIGINAL, keep_original
 from deburr.core.sample import Sample
 from deburr.core.stage import Filter, Reach, Stage
-from deburr.core.sums import Sum, Sums
+from deburr.core.sums import Histogram, Sum, Sums
 from deburr.core.where import parse
 from deburr.filters._moves import displacement, movable, uncertainty_left
 from deburr.filters._normals import NONE, NORMALS, STALE, carried, recomputed
@@ -26,6 +27,7 @@ from deburr.nn import level
 from deburr.nn.contract import Denoised, Model, Seen, Settings, Surveyor
 from deburr.nn.models import DEFAULT, OPTIONS, Kind, kind_of, kinds, load
 from deburr.nn.points import count_distinct
+from deburr.nn.schedule import CHANCE, SAMPLES, Sampler, steps_of
 
 #: Noise given beyond this many spacings is nothing that the network was trained on; most likely it is in another unit.
 MOST_NOISE = 5.0
@@ -33,6 +35,8 @@ MOST_NOISE = 5.0
 LEAST_NOISE = 0.01
 #: The noise is doubtful where less than this share of the points had a surface around them to read it from.
 LEAST_EVIDENCE = 0.5
+#: The sum that tells how far points went for an even spacing.
+_ALONG = "spread"
 #: Tells which flight strip, or which station, a point comes from.
 STRIP = "PointSourceId"
 
@@ -71,11 +75,25 @@ class Spd(Filter):
     type_name: ClassVar[str] = "filters.spd"
     effort: ClassVar[float] = 10.0
     reports: ClassVar[Reports] = {
-        **dict.fromkeys(("points", "points_left_out", "points_held"), Count()),
-        **dict.fromkeys(("model", "noise_source", "steps", "strips_apart"), Same()),
-        "spacing": Same(unit="length"),
-        "max_displacement": Same("limit of movement", "length"),
-        **dict.fromkeys(("displacement_median", "displacement_max"), Summed("", "length")),
+        "points": Count(description="points that the network looked at"),
+        "points_left_out": Count(description="points of class 7 or 18 and withheld ones, neither used nor moved"),
+        "points_held": Count(description="points that were looked at, and that classes or where kept in their place"),
+        "model": Same(description="the network"),
+        "noise_source": Same(description="whether the noise was estimated or given"),
+        "steps": Same(description="how often the network looked at the points and moved them"),
+        "strips_apart": Same(description="strips that saw nothing of each other"),
+        "spacing": Same(unit="length", description="side of the square that a point owns on the surface, the median"),
+        "max_displacement": Same("limit of movement", "length", description="no point may move further"),
+        "spread_median": Summed(
+            "spread along the surface, median",
+            "length",
+            description="how far they went to lie evenly, the median",
+        ),
+        "spread_max": Summed(
+            "spread along the surface, at most", "length", description="how far the farthest went to lie evenly"
+        ),
+        "displacement_median": Summed("", "length", description="how far points moved, the median (model spd)"),
+        "displacement_max": Summed("", "length", description="how far the farthest moved (model spd)"),
         **NOISE_REPORTS,
     }
     files: ClassVar[frozenset[str]] = frozenset({"weights"})
@@ -97,6 +115,21 @@ class Spd(Filter):
     neighbors: int | None = Field(
         None, ge=1, le=64, description="points that each point's score reaches; default: 4 (model spd)"
     )
+    sampler: Sampler = Field(
+        "ascent",
+        description="ascent: each step goes all of the way that the score points out, to where the point most likely "
+        "came from; ddim, ancestral: the reverse of a diffusion in small steps, without and with chance; langevin: the "
+        "mean of several chains of chance, whose spread is Uncertainty (all three experimental)",
+    )
+    samples: int | None = Field(
+        None,
+        ge=2,
+        le=1000,
+        multiple_of=2,
+        description="draws whose mean is the result and whose spread is Uncertainty, an even number; default: 8 "
+        "(sampler langevin), a single draw (ancestral)",
+    )
+    seed: int = Field(0, ge=0, lt=1 << 63, description="the same seed gives the same chance (samplers with chance)")
     strength: float = Field(1.0, ge=0, le=1, description="share of the displacement that is applied")
     max_displacement: Positive | None = Field(
         None,
@@ -114,6 +147,11 @@ class Spd(Filter):
         description="the normals that points carry: they stay as they are; or come anew from the surface, on the side "
         "that they were",
     )
+    spread: Literal["none", "even"] = Field(
+        "none",
+        description="how points lie along the surface: none, as denoising leaves them; or even, pushed apart by up to "
+        "half a spacing, for sampled objects: on scans it is harm, since points leave their own places",
+    )
     classes: list[Annotated[int, Field(ge=0, le=255)]] | None = Field(
         None, min_length=1, description="only points of these ASPRS classes may move (2 ground, 6 building, ...)"
     )
@@ -123,11 +161,12 @@ class Spd(Filter):
     keep_original: bool = Field(
         False, description="keep the coordinates as OriginalX, OriginalY, OriginalZ, which filters.restore puts back"
     )
-    dimensions: list[Literal["Displacement", "Uncertainty", "NoiseLevel"]] | None = Field(
+    dimensions: list[Literal["Displacement", "Uncertainty", "NoiseLevel", "Energy"]] | None = Field(
         None,
         min_length=1,
         description="dimensions to add: Displacement, how far each point was moved; Uncertainty, the standard "
-        "deviation of the noise that is left across the surface; NoiseLevel, that of the noise before (float32)",
+        "deviation of the noise that is left across the surface; NoiseLevel, that of the noise before; Energy, what a "
+        "point's place costs beyond what the noise explains, before it is moved, in nats (float32)",
         json_schema_extra={"unit": "cloud units"},
     )
 
@@ -152,6 +191,8 @@ class Spd(Filter):
             )
         for option in sorted(OPTIONS & self.model_fields_set - kind.options):
             errors.append(f"option '{option}' has no effect on model '{self.model}'; remove it")
+        if self.samples is not None and self.sampler not in CHANCE:
+            errors.append(f"option 'samples' has no effect on sampler '{self.sampler}'; remove it, or use 'langevin'")
         errors += self._impossible(kind)
         for stage in before:
             uses = {"filters.normalize": kind.frames, "filters.patch": kind.patch_methods}.get(stage.type_name)
@@ -185,7 +226,8 @@ class Spd(Filter):
             return None
         if self.asks(known):
             return Reach(hops=1 if self.noise != "auto" else level.survey_hops())
-        return Reach(hops=level.hops(known, self.steps))
+        told = [step.told for step in steps_of(known, self.sampler, self.steps)]
+        return Reach(hops=level.hops(known, told, self.spread == "even"))
 
     def asks(self, known: Known) -> bool:
         """The noise level and the spacing of the whole cloud."""
@@ -241,7 +283,8 @@ class Spd(Filter):
             # What is seen so far is nothing to work on.
             unsure = self._told(cloud, cloud.xyz, {}).settle(~active)
             return unsure.note(self.type_name, self._counts(unsure, may))
-        denoised = self._network().denoise(points, self._settings(cloud, active, known, again))
+        settings = replace(self._settings(cloud, active, known, again), may=may[active])
+        denoised = self._network().denoise(points, settings)
         xyz = cloud.xyz.copy()
         xyz[may] = denoised.xyz[may[active]]
         columns = {**self._columns(denoised, active, may), **self._normals(cloud, denoised, active, may)}
@@ -252,8 +295,8 @@ class Spd(Filter):
             told = True if denoised.level_settled is None else denoised.level_settled
             settled[active] = denoised.settled | (~may[active] & told)
             done = done.settle(settled, float(denoised.figures["max_displacement"]) * self.strength)
-        sums = self._noise(done, denoised, may)
-        figures = self._counts(done, may) | dict(denoised.figures) | noise_figures(sums)
+        sums = self._noise(done, denoised, may) | self._along(done, denoised, may)
+        figures = self._counts(done, may) | dict(denoised.figures) | self.figures(sums)
         # A tile's share of the evidence is not the cloud's, of which `doubts` speaks.
         doubts = self.doubts(figures) if cloud.horizon is None else []
         said = [*self._degrees(cloud), *doubts, *self._replaced(cloud), *self._of_normals(cloud, done.moved)]
@@ -265,8 +308,11 @@ class Spd(Filter):
         return done.note(self.type_name, figures, *said, sums=sums)
 
     def figures(self, sums: Sums) -> dict[str, Any]:
-        """How the noise level is distributed over the points."""
-        return noise_figures(sums)
+        """How the noise level is distributed over the points, and how far they went for an even spacing."""
+        along = sums.get(_ALONG)
+        if not isinstance(along, Histogram) or along.max is None:
+            return noise_figures(sums)
+        return noise_figures(sums) | {"spread_median": along.quantile(0.5), "spread_max": along.max}
 
     def _noise(self, cloud: PointCloud, denoised: Denoised, may: Bools) -> dict[str, Sum]:
         """What the model found of the noise at the points of ``cloud`` that count."""
@@ -281,6 +327,12 @@ class Spd(Filter):
             cloud.original[active][counted],
             cloud.extent,
         )
+
+    def _along(self, cloud: PointCloud, denoised: Denoised, may: Bools) -> dict[str, Sum]:
+        """How far the points of ``cloud`` that count and may move went for an even spacing."""
+        if denoised.along is None:
+            return {}
+        return {_ALONG: Histogram.of(denoised.along[(cloud.counted & may)[cloud.active]])}
 
     def _counts(self, cloud: PointCloud, may: Bools) -> dict[str, object]:
         """The figures that are counts of ``cloud``, of which the points ``may`` (N,) move."""
@@ -346,7 +398,7 @@ class Spd(Filter):
             noise = denoised.figures["noise"] if level is None else level
             left = uncertainty_left(left, noise, np.where(may[active], self.strength, 0.0))
         columns = {}
-        for name, told in {"NoiseLevel": level, "Uncertainty": left}.items():
+        for name, told in {"NoiseLevel": level, "Uncertainty": left, "Energy": denoised.energy}.items():
             if name not in (self.dimensions or ()):
                 continue
             if told is None:
@@ -429,6 +481,7 @@ class Spd(Filter):
                 horizon=None if cloud.horizon is None else cloud.horizon.select(active, cloud.original),
                 known=known,
                 total=cloud.extent.count,
+                rows=cloud.rows[active],
             ),
             noise=None if again else given,
             most_noise=given if again and given is not None else inf,
@@ -442,7 +495,12 @@ class Spd(Filter):
             frame=cloud.frame,
             patches=cloud.patches,
             normals=self.normals == "recompute",
+            even=self.spread == "even",
+            energy="Energy" in (self.dimensions or ()),
             groups=self._strips(cloud, active),
+            sampler=self.sampler,
+            samples=self.samples or (SAMPLES if self.sampler == "langevin" else 1),
+            seed=self.seed,
         )
 
     def _strips(self, cloud: PointCloud, active: Bools) -> Ints | None:

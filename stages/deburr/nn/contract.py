@@ -11,6 +11,7 @@ from deburr.core.arrays import Bools, Floats, Ints
 from deburr.core.cloud import Frame, Patches
 from deburr.core.horizon import Horizon, Known
 from deburr.core.sums import Sums
+from deburr.nn.schedule import Sampler
 
 
 @dataclass(frozen=True)
@@ -23,7 +24,12 @@ class Settings:
     max_displacement : no point moves further.
     device : a torch device, ``cpu`` or ``cuda``; ``auto`` takes a GPU where there is one.
     normals : whether the surface's normals are asked for.
+    even : whether points are to be spread evenly along the surface behind that.
+    may : (N,) bool, the points that may move, which the even spacing heeds; None: all.
+    energy : whether the points' energies are asked for.
     groups : (N,) ints; points of different groups do not see each other. None: all see all.
+    sampler, seed : the kind of steps (see `deburr.nn.schedule`), and what their chance is drawn from.
+    samples : how many draws the result is the mean of, 1 or an even number.
     """
 
     noise: float | None = None
@@ -39,7 +45,13 @@ class Settings:
     patches: Patches | None = None
     seen: Seen | None = None
     normals: bool = False
+    even: bool = False
+    may: Bools | None = None
+    energy: bool = False
     groups: Ints | None = None
+    sampler: Sampler = "ascent"
+    seed: int = 0
+    samples: int = 1
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,6 +64,7 @@ class Seen:
     horizon : of these points, in a tile; None: they are the whole cloud.
     known : what surveys have found; empty where that is still to be done.
     total : how many points the whole cloud has.
+    rows : (N,) int64, in the file that was read: what a point's chance depends on. None: as they are handed over.
     """
 
     counted: Bools
@@ -60,6 +73,7 @@ class Seen:
     horizon: Horizon | None = None
     known: Known = field(default_factory=dict)
     total: int = 0
+    rows: Ints | None = None
 
     def part(self, rows: Ints) -> Seen:
         """The same of some of the points."""
@@ -69,6 +83,7 @@ class Seen:
             places=self.places[rows],
             sampled=None if self.sampled is None else self.sampled[rows],
             horizon=None if self.horizon is None else self.horizon.select(rows, self.places),
+            rows=None if self.rows is None else self.rows[rows],
         )
 
 
@@ -84,10 +99,15 @@ class Denoised:
     settled : (N,) bool, in a tile: the points whose result is that in the whole cloud; None: all.
     level : (N,) float64, the standard deviation of the noise at each point that the model was told or found, in the
         units of ``xyz``; None from a model that has none.
-    level_settled : (N,) bool, in a tile: the points whose level is that in the whole cloud; None: all.
+    level_settled : (N,) bool, in a tile: the points whose level, and energy if it was asked for, is that in the whole
+        cloud; None: all.
     evidence : (N,) bool, the points around which there was a surface to read the noise from; None: it was not asked.
     normals : (N, 3) float64, unit vectors across the surface, whose sign means nothing; NaN where no surface was looked
         at. None: they were not asked for, or nothing was.
+    along : (N,) float64, how far each point was moved along the surface for an even spacing, in the units of ``xyz``;
+        None: that was not asked for.
+    energy : (N,) float64, nats: what the place of each point, as it was handed over, costs beyond what the noise
+        explains. None: it was not asked for, or the model has none.
     """
 
     xyz: Floats
@@ -98,6 +118,8 @@ class Denoised:
     level_settled: Bools | None = None
     evidence: Bools | None = None
     normals: Floats | None = None
+    along: Floats | None = None
+    energy: Floats | None = None
 
 
 #: What is seen together where filters.patch does not say: blocks whose neighbours' features about fill a core's cache;

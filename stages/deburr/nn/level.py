@@ -7,6 +7,7 @@ the cloud has too few points for any.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from math import ceil, inf, sqrt
 
 import numpy as np
@@ -18,9 +19,9 @@ from deburr.core.sample import ENOUGH, Sample
 from deburr.core.sums import Exact, Histogram, Sum, Sums
 
 #: Where the noise exceeds these many spacings, planes are fitted twice and four times as wide: it fills smaller scales.
-WIDER = (0.7, 1.4)
-#: A second step is worth its time where the noise exceeds this many spacings.
-SECOND_STEP = 0.25
+WIDER = (0.85, 1.8)
+#: A second and a third step are worth their time where the noise exceeds these many spacings.
+MORE_STEPS = (0.25, 0.5)
 #: Each step is told this share of the noise level before it; the weights are trained for it.
 STEP_LEVEL = 0.4
 #: Fewer different points than a neighbourhood span no surface.
@@ -29,6 +30,8 @@ LEAST = 32
 #: sees, the thinned copies that it looks at, the judges that it listens to, and the field between them: a first guess
 #: of what a tile must see, no more; what it saw is known to the networks alone.
 _PLANE_HOPS, _LAYERS, _AVERAGING_HOPS, _COPY_HOPS, _POOL_HOPS, _FIELD_HOPS = 16, 5, 8, 14, 10, 4
+#: Hops that an even spacing takes behind all these.
+_EVEN_HOPS = 7
 #: Guesses further than this factor from their median are no news of the cloud's noise.
 APART = 3.0
 
@@ -40,7 +43,8 @@ def widening(noise: float) -> int:
 
 def steps(known: Known) -> int:
     """How many steps the noise asks for."""
-    return 2 if known["noise"] > SECOND_STEP * known["spacing"] else 1
+    noise = float(known["noise"] / known["spacing"])
+    return 1 + sum(noise > limit for limit in MORE_STEPS)
 
 
 def asks(known: Known) -> bool:
@@ -58,16 +62,17 @@ def seen(hops: int) -> int:
     return min(hops, ceil(2.5 * sqrt(hops)))
 
 
-def hops(known: Known, asked: int | None) -> int:
-    """How far a point sees along the graph in all steps, of which there are ``asked``, if that is not None."""
+def hops(known: Known, told: Sequence[float], even: bool = False) -> int:
+    """How far a point sees along the graph in all steps, each of which is ``told`` such a share of the noise; and
+    behind them, where points are made ``even``."""
     if known.get("few"):
         return 0
     noise = known["noise"] / known["spacing"]
-    widths = [widening(noise * STEP_LEVEL**step) for step in range(asked or steps(known))]
+    widths = [widening(noise * share) for share in told]
     planes = [seen(_PLANE_HOPS * wider) for wider in widths]
     if not known.get("given"):
         planes[0] = max(planes[0], survey_hops() + _FIELD_HOPS)
-    return sum(planes) + _LAYERS * len(planes)
+    return sum(planes) + _LAYERS * len(planes) + even * _EVEN_HOPS
 
 
 def survey_hops() -> int:

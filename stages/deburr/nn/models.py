@@ -28,7 +28,7 @@ class Kind:
     that it uses. ``frames``, ``patch_methods``: the methods of filters.normalize and filters.patch that it heeds.
     ``bundled``: the file with the weights that come with it; a model with the option ``weights`` and no such file needs
     one from its user. ``min_points``: fewer different ones are left as they are. ``dimensions`` are those that it can
-    fill: Displacement any model, Uncertainty and NoiseLevel one that returns them. ``tiled`` is whether it is a
+    fill: Displacement any model, Uncertainty, NoiseLevel and Energy one that returns them. ``tiled`` is whether it is a
     `deburr.nn.contract.Surveyor`.
     """
 
@@ -47,7 +47,7 @@ class Kind:
 #: The options of filters.spd that a model may use or ignore.
 OPTIONS = frozenset(
     {"weights", "noise", "steps", "step_size", "step_decay", "neighbors", "strength", "max_displacement", "device",
-     "strips", "normals"}
+     "strips", "normals", "sampler", "samples", "seed", "spread"}
 )  # fmt: skip
 DEFAULT = "deburr"
 
@@ -77,14 +77,14 @@ KINDS: dict[str, Kind] = {
             frames=frozenset({"spacing"}),
             patch_methods=frozenset({"blocks"}),
             bundled=BUNDLED,
-            dimensions=frozenset({"Displacement", "Uncertainty", "NoiseLevel"}),
+            dimensions=frozenset({"Displacement", "Uncertainty", "NoiseLevel", "Energy"}),
             tiled=True,
         ),
         Kind(
             name="spd",
             description="the network of Luo & Hu (ICCV 2021) as published, which needs imported weights",
             load=_spd,
-            options=OPTIONS - {"noise", "strips", "normals"},
+            options=OPTIONS - {"noise", "strips", "normals", "sampler", "samples", "seed", "spread"},
             frames=frozenset({"unit_sphere", "spacing"}),
             patch_methods=frozenset({"knn"}),
             min_points=32,

@@ -34,7 +34,12 @@ class E57(Reader):
 
     type_name: ClassVar[str] = "readers.e57"
     extensions: ClassVar[tuple[str, ...]] = ("e57",)
-    reports: ClassVar[Reports] = dict.fromkeys(("scans", "poses", "precision", "images"), Same())
+    reports: ClassVar[Reports] = {
+        "scans": Same(description="scans in the file"),
+        "poses": Same(description="how many of them have a pose"),
+        "precision": Same(description="how coordinates are stored"),
+        "images": Same(description="images in the file"),
+    }
 
     missing: Literal["keep", "drop"] = Field(
         "keep", description="what becomes of points that the scanner calls invalid: they stay as they are, or go"

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, BinaryIO, ClassVar
+from typing import TYPE_CHECKING, Any, BinaryIO, ClassVar, Self
 
 import numpy as np
-from pydantic import Field
+from pydantic import Field, PrivateAttr
 
+from deburr.core import web
+from deburr.core.addresses import is_address, shown
 from deburr.core.arrays import Floats
+from deburr.core.bounds import Bounds
+from deburr.core.bounds import parse as parse_bounds
+from deburr.core.bounds import unfit as unfit_bounds
 from deburr.core.cloud import Extent, PointCloud, kinds
 from deburr.core.crs import wkt
 from deburr.core.errors import ReadError
 from deburr.core.figure import Reports, Same
+from deburr.core.files import size_of
 from deburr.core.stage import Outline, Reader
 from deburr.formats.las.crs import given_crs, read_crs, unfit_crs
 from deburr.formats.las.points import Layout, parse_extras
@@ -23,10 +28,13 @@ from deburr.formats.las.points import Layout, parse_extras
 if TYPE_CHECKING:
     from deburr.formats.las.header import Header, LasSource
     from deburr.formats.las.records import Vlr
+    from deburr.formats.las.window import Window
 
 
 #: Of options that PDAL's pipelines have, and that change nothing.
 _PDALS = "taken from PDAL's pipelines, without effect"
+#: Options that ask for some of the points.
+_PARTS = ("start", "count", "bounds", "resolution", "all_points")
 _CHANNELS = "waveform fields of several scanner channels in LAZ may be misread; read a .las file"
 
 
@@ -38,11 +46,26 @@ class LasReader(Reader):
 
     type_name: ClassVar[str] = "readers.las"
     extensions: ClassVar[tuple[str, ...]] = ("las", "laz")
-    reports: ClassVar[Reports] = dict.fromkeys(("scale", "offset"), Same(unit="exact"))
+    reports: ClassVar[Reports] = {
+        "scale": Same(unit="exact", description="of the coordinates in the file, x, y, z: the smallest steps"),
+        "offset": Same(unit="exact", description="of the coordinates in the file, x, y, z"),
+    }
     synonyms: ClassVar[Mapping[str, str]] = {"spatialreference": "override_srs"}
 
     start: int = Field(0, ge=0, description="number of points to skip at the beginning")
     count: int | None = Field(None, ge=0, description="largest number of points to read; default: all")
+    bounds: str | None = Field(
+        None,
+        description="read the points of this box alone, ([xmin, xmax], [ymin, ymax]), or with [zmin, zmax] behind; "
+        "of COPC, only the parts of the file that may hold some",
+        json_schema_extra={"unit": "cloud units"},
+    )
+    resolution: float | None = Field(
+        None,
+        gt=0,
+        description="of COPC: leave out the levels of its octree that are finer than this distance between points",
+        json_schema_extra={"unit": "cloud units"},
+    )
     all_points: bool = Field(False, description="read points behind those that the header counts, if there are any")
     nosrs: bool = Field(False, description="read no coordinate reference system; its records are still copied")
     override_srs: str | None = Field(
@@ -52,11 +75,16 @@ class LasReader(Reader):
     compression: bool | str | None = Field(None, description=f"{_PDALS}: the file says how it is compressed")
     threads: int | None = Field(None, ge=1, description=f"{_PDALS}: DEBURR_THREADS limits the threads")
     fix_dims: bool = Field(True, description=f"{_PDALS}: names of dimensions are taken as they are")
+    #: Whether parts may have the extent of the whole file, rather than that of the window, for which it is read twice.
+    _guessed: bool = PrivateAttr(False)
     use_eb_vlr: bool = Field(True, description=f"{_PDALS}: extra bytes are as their record says, in every version")
 
     def check(self, before: tuple[Any, ...]) -> list[str]:
         """Refuse two contradicting answers, and what is no coordinate reference system."""
-        errors = []
+        errors = unfit_bounds("bounds", self.bounds)
+        for option in ("start", "count", "all_points"):
+            if self._window_options and getattr(self, option) != type(self).model_fields[option].default:
+                errors.append(f"options '{self._window_options[0]}' and '{option}' exclude each other; remove one")
         for option in ("override_srs", "default_srs"):
             given = getattr(self, option)
             errors += unfit_crs(option, given)
@@ -70,16 +98,37 @@ class LasReader(Reader):
         return cloud
 
     def outline(self) -> Outline:
-        """What the header and the records tell. Points are read only where the header's bounds cannot be true."""
-        from deburr.formats.las.outline import extent_of, layout_of
+        """What the header and the records tell. Points are read only where the header's bounds cannot be true, and
+        where only some are wanted."""
+        from deburr.formats.las.copc import is_copc
+        from deburr.formats.las.outline import layout_of
 
         with _opened(self.filename) as file:
             source, wanted, _ = self._head(file)
             columns = kinds({name: source.layout.get(source.records, name) for name in source.layout.names})
             step = float(np.abs(source.header.scales[:2]).max())
-            extent, layout = extent_of(file, source, wanted), layout_of(source)
+            extent, layout = self._extent(file, source, wanted), layout_of(source)
             plan, height, doubts = self._told(source)
-            return Outline(extent, self._crs(source), plan, layout, columns, step, height, doubts)
+            indexed = is_copc(source)
+            return Outline(extent, self._crs(source), plan, layout, columns, step, height, doubts, indexed)
+
+    def within(self, low: Floats, high: Floats) -> Self | None:
+        """By 'bounds', if no option asks for a part already."""
+        own = {name: field.default for name, field in type(self).model_fields.items()}
+        if any(getattr(self, option) != own[option] for option in _PARTS):
+            return None
+        ends = ", ".join(f"[{a!r}, {b!r}]" for a, b in zip(low.tolist(), high.tolist(), strict=True))
+        found = self.model_copy(update={"bounds": f"({ends})"})
+        found._guessed = True
+        return found
+
+    def cost(self, low: Floats, high: Floats) -> int:
+        """By the octree, which says how long each of its parts is."""
+        from deburr.formats.las.copc import cost
+
+        with _opened(self.filename) as file:
+            box = Bounds(np.append(low, -np.inf), np.append(high, np.inf))
+            return cost(file, self._head(file)[0], box)
 
     def parts(self, size: int) -> Iterator[PointCloud]:
         """What `read` gives, ``size`` points at a time; of no points, one empty cloud.
@@ -94,31 +143,60 @@ class LasReader(Reader):
 
     def _clouds(self, size: int | None) -> Iterator[PointCloud]:
         """The file in parts of ``size`` points; None: in one part, with the extent of its points."""
-        from deburr.formats.las.body import read_points
-        from deburr.formats.las.outline import extent_of
-
         with _opened(self.filename) as file:
             source, wanted, warnings = self._head(file)
-            extent = None if size is None else extent_of(file, source, wanted)
+            extent = None if size is None else self._extent(file, source, wanted, self._guessed)
             watched = source.layout.format in (9, 10) and source.header.are_points_compressed
             channels: set[int] = set()
-            start = source.start
-            for records in read_points(file, source, wanted, size or max(wanted, 1)):
+            for part in self._read(file, source, wanted, size):
                 if watched and len(channels) < 2:
-                    channels.update(np.unique(source.layout.get(records, "ScanChannel")).tolist())
+                    channels.update(np.unique(source.layout.get(part.records, "ScanChannel")).tolist())
                     # Measured: lazrs 0.8 does not give back what it was given; which half is wrong cannot be told.
                     warnings += [f"{source.path}: {_CHANNELS}"] if len(channels) > 1 else []
-                part, start = replace(source, records=records, start=start), start + len(records)
-                del records
+                if self._window_options and not len(part.records) and not self._guessed:
+                    warnings.append(f"{source.path}: none of its {source.header.point_count:,} points was asked for")
                 yield self._cloud(part, extent, warnings)
                 del part  # see read_points
                 warnings = []
+
+    def _read(self, file: BinaryIO, source: LasSource, wanted: int, size: int | None) -> Iterator[LasSource]:
+        """``source`` with the points that are asked for, ``size`` at a time (None: all at once)."""
+        from deburr.formats.las.body import read_points
+
+        if self._window_options:
+            for rows, records in self._window.points(file, source, size):
+                yield replace(source, records=records, chosen=rows)
+            return
+        web.fetch(file, [(0, size_of(file) if wanted else 0)])
+        start = source.start
+        for records in read_points(file, source, wanted, size or max(wanted, 1)):
+            part, start = replace(source, records=records, start=start), start + len(records)
+            del records
+            yield part
+            del part
+
+    @property
+    def _window_options(self) -> list[str]:
+        """The options that ask for a part of the cloud in space."""
+        return [option for option in ("bounds", "resolution") if getattr(self, option) is not None]
+
+    @property
+    def _window(self) -> Window:
+        from deburr.formats.las.window import Window
+
+        return Window(None if self.bounds is None else parse_bounds(self.bounds), self.resolution)
+
+    def _extent(self, file: BinaryIO, source: LasSource, wanted: int, guessed: bool = False) -> Extent:
+        from deburr.formats.las.outline import extent_of
+
+        found = self._window_options and not guessed
+        return self._window.extent(file, source) if found else extent_of(file, source, wanted)
 
     def _cloud(self, source: LasSource, extent: Extent | None, warnings: list[str]) -> PointCloud:
         n = len(source.records)
         plan, height, _ = self._told(source)
         figures: dict[str, Any] = {
-            "file": self.filename,
+            "file": shown(self.filename),
             "points": n,
             "las_version": f"1.{source.header.minor}",
             "point_format": source.layout.format,
@@ -129,7 +207,7 @@ class LasReader(Reader):
         return PointCloud(
             xyz=_world(source),
             dims={name: source.layout.get(source.records, name) for name in source.layout.names},
-            rows=np.arange(source.start, source.start + n, dtype=np.int64),
+            rows=source.rows,
             crs=self._crs(source),
             units=plan,
             height_units=height,
@@ -157,7 +235,7 @@ class LasReader(Reader):
         from deburr.formats.las.count import recount
         from deburr.formats.las.header import LasSource, read_evlrs, read_header
 
-        path, size = self.filename, os.fstat(file.fileno()).st_size
+        path, size = shown(self.filename), size_of(file)
         header, vlrs = read_header(file, path, size)
         evlrs = read_evlrs(file, path, header, size)
         layout, warning = _layout(header, vlrs, evlrs, path)
@@ -175,12 +253,13 @@ class LasReader(Reader):
 def _opened(path: str) -> Iterator[BinaryIO]:
     """The file at ``path``; what goes wrong with it becomes a `ReadError`."""
     try:
-        with open(path, "rb") as file:
+        with web.opened(path) if is_address(path) else open(path, "rb") as file:
             yield file
     except OSError as error:
         reason = error.strerror or str(error)
-        raise ReadError(f"{path}: cannot be read ({reason}); check the path and its permissions") from error
+        raise ReadError(f"{shown(path)}: cannot be read ({reason}); check the path and its permissions") from error
     except MemoryError as error:
+        path = shown(path)
         raise ReadError(f"{path}: needs more memory than there is; read a part with 'start' and 'count'") from error
 
 

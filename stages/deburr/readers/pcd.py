@@ -24,7 +24,13 @@ class Pcd(Reader):
 
     type_name: ClassVar[str] = "readers.pcd"
     extensions: ClassVar[tuple[str, ...]] = ("pcd",)
-    reports: ClassVar[Reports] = dict.fromkeys(("encoding", "width", "height", "fields", "viewpoint"), Same())
+    reports: ClassVar[Reports] = {
+        "encoding": Same(description="ascii, binary or binary_compressed"),
+        "width": Same(description="columns of the grid of pixels; without a grid, points"),
+        "height": Same(description="rows of the grid of pixels; without a grid, 1"),
+        "fields": Same(description="names and types"),
+        "viewpoint": Same(description="where the scanner stood, and its orientation (a quaternion)"),
+    }
 
     missing: Fate = Field("keep", description=DESCRIPTION)
 

@@ -33,8 +33,14 @@ class Text(Reader):
     extensions: ClassVar[tuple[str, ...]] = ("xyz", "txt", "csv", "asc", "pts", "ptx")
     ambiguous: ClassVar[frozenset[str]] = frozenset({"txt", "csv", "asc"})
     reports: ClassVar[Reports] = {
-        **dict.fromkeys(("kind", "columns", "separator", "decimals", "decimal_mark", "crs"), Same()),
-        **dict.fromkeys(("scans", "without_return"), Count()),
+        "kind": Same(description="which kind of text it is"),
+        "columns": Same(description="their names"),
+        "separator": Same(description="what stands between values"),
+        "decimals": Same(description="digits behind the decimal mark of x, y, z"),
+        "decimal_mark": Same(description="point or comma"),
+        "crs": Same(description="the system of coordinates, if it was told"),
+        "scans": Count(description="scans in the file"),
+        "without_return": Count(description="pixels of PTX without return, which are no points"),
     }
     effort: ClassVar[float] = 2.0
 

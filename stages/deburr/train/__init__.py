@@ -15,23 +15,29 @@ LICENCE = "BSD-3-Clause"
 def run(recipe_path: str, init: str | None = None, resume: bool = False) -> dict[str, Any]:
     """Train by the recipe in ``recipe_path`` and write the weights it names; returns their card.
 
-    ``init``: weights to start from, or "bundled"; their chain of runs goes on in the card. ``resume``: go on from the
-    checkpoint of an interrupted run of this recipe. Raises `deburr.core.errors.SpecError` and `RunError`.
+    ``init``: weights to start from, or "bundled"; their chain of runs goes on in the card, and they grow where the
+    recipe asks for a larger network. ``resume``: go on from the checkpoint of an interrupted run of this recipe.
+    Raises `deburr.core.errors.SpecError` and `RunError`.
     """
     from deburr.core.errors import RunError, SpecError
     from deburr.core.files import check_folder
     from deburr.nn import weights
     from deburr.nn.deburr import BUNDLED
+    from deburr.nn.deburr.default import sizes_of
+    from deburr.nn.deburr.layer import Sizes
     from deburr.train.curves import Curves
     from deburr.train.feed import find_scenes, scenes
+    from deburr.train.grown import as_large
     from deburr.train.loop import Trainer, train
     from deburr.train.owned import check_owned
     from deburr.train.recipe import read_recipe
     from deburr.train.tiles import Tiles, find_files, read_tiles
 
     recipe = read_recipe(recipe_path)
-    if recipe.objective == "self_supervised" and init is None and not resume:
-        raise SpecError(f"{recipe_path}: objective 'self_supervised' fine-tunes trained weights; give them with --init")
+    if recipe.of_files and init is None and not resume:
+        raise SpecError(
+            f"{recipe_path}: objective '{recipe.objective}' fine-tunes trained weights; give them with --init"
+        )
     files, prepared = find_files(recipe_path, recipe.files), find_scenes(recipe_path, recipe.scenes)
     if init is not None and resume:
         raise SpecError("--init and --resume exclude each other; a resumed run has its first weights already")
@@ -46,7 +52,7 @@ def run(recipe_path: str, init: str | None = None, resume: bool = False) -> dict
     trainer, chain, curves = Trainer(recipe), list[dict[str, Any]](), Curves(output.with_suffix(".csv"))
     if init is not None:
         tensors, card = weights.read(init, model="deburr")
-        weights.fit(init, trainer.networks, tensors)
+        weights.fit(init, trainer.networks, as_large(tensors, sizes_of(init, card), Sizes(**trainer.sizes())))
         chain = [*card.get("chain", [])]
         trainer.begin_average()
     if resume:
@@ -57,7 +63,8 @@ def run(recipe_path: str, init: str | None = None, resume: bool = False) -> dict
     else:
         check_owned(checkpoint, curves.path)
     tiles = Tiles(read_tiles(files, recipe, trainer.model())) if files else None
-    with scenes(recipe, trainer.step * recipe.batch, tiles.draw if tiles else None, prepared) as drawn:
+    other = None if tiles is None else tiles.parted if recipe.objective == "score_matching" else tiles.draw
+    with scenes(recipe, trainer.step * recipe.batch, other, prepared) as drawn:
         train(trainer, checkpoint, drawn, chain, curves)
     card = finish(trainer, [*chain, _link(trainer, recipe_path, tiles, len(prepared))], str(output))
     curves.add(trainer.step, trainer.seconds, trainer.points, trainer.running)
@@ -77,8 +84,8 @@ def prepare(recipe_path: str, folder: str, count: int) -> None:
     from deburr.train.recipe import read_recipe
 
     recipe = read_recipe(recipe_path)
-    if recipe.objective == "self_supervised":
-        raise SpecError(f"{recipe_path}: scenes of objective 'self_supervised' cannot be prepared; choose another")
+    if recipe.of_files:
+        raise SpecError(f"{recipe_path}: scenes of objective '{recipe.objective}' cannot be prepared; choose another")
     try:
         Path(folder).mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -123,7 +130,7 @@ def finish(trainer: Any, chain: list[dict[str, Any]], output: str) -> dict[str, 
     }
     weights.save(output, trainer.average, card)
     card["validation"], left = judge(Default.load(output))
-    card["uncertainty"] = left.shares.round(4).tolist()
+    card["uncertainty"] = left.figures()
     weights.save(output, trainer.average, card)
     log.info("wrote %s", output)
     return card

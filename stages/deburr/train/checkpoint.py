@@ -94,21 +94,36 @@ def load_optimizer(path: Path, optimizer: torch.optim.Optimizer, state: Mapping[
     own = optimizer.state_dict()["param_groups"]
     try:
         for group, found in zip(own, state["param_groups"], strict=True):
-            if any(found[name] != value for name, value in group.items() if name != "lr" and name in found):
+            if not all(_goes_on(name, value, found[name]) for name, value in group.items() if name in found):
                 raise damaged
         optimizer.load_state_dict(dict(state))
-        for group in optimizer.param_groups:
+        for group, before in zip(optimizer.param_groups, own, strict=True):
+            if not before.keys() <= group.keys():
+                raise damaged
             for parameter in group["params"]:
-                if not all(_fits(value, parameter) for value in optimizer.state.get(parameter, {}).values()):
+                if not _fits(optimizer.state.get(parameter, {}), parameter):
                     raise damaged
     except (ValueError, KeyError, TypeError, AttributeError, IndexError, RuntimeError) as error:
         raise damaged from error
 
 
-def _fits(value: Any, parameter: Tensor) -> bool:
-    """Whether ``value`` is a count, or goes with each value of ``parameter``."""
-    shaped = isinstance(value, Tensor) and (value.dim() == 0 or value.shape == parameter.shape)
-    return shaped and bool(torch.isfinite(value).all())
+def _goes_on(name: str, own: Any, found: Any) -> bool:
+    """Whether a setting of the optimiser may become ``found``: the learning rate any number, others what they are."""
+    if name == "lr":
+        return type(found) is type(own) and math.isfinite(found) and found >= 0
+    # A tensor compares equal to numbers, and to some of nothing; it is never written as they are.
+    return name == "params" or repr(found) == repr(own)
+
+
+def _fits(moments: Mapping[str, Any], parameter: Tensor) -> bool:
+    """Whether ``moments`` are what Adam keeps of ``parameter``: none, or a number of steps and two of its shape."""
+    if not moments:
+        return True
+    shapes = {"step": torch.Size(), "exp_avg": parameter.shape, "exp_avg_sq": parameter.shape}
+    return moments.keys() == shapes.keys() and all(
+        isinstance(value, Tensor) and value.shape == shapes[name] and bool(torch.isfinite(value).all())
+        for name, value in moments.items()
+    )
 
 
 def _chain(text: str) -> list[dict[str, Any]]:

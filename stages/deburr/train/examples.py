@@ -36,13 +36,15 @@ _FIRST_SOLIDS, _SCENES_A_SOLID = 8, 16
 class Example:
     """A noisy scene in spacings: its clean truth, its coordinates now (N, 3), each point's noise level (N,) float64.
 
-    ``guessed``: its truth is only right on average, see `deburr.train.tiles`.
+    ``guessed``: its truth is only right on average, see `deburr.train.tiles`. ``held``: (M, 3) more noisy points, which
+    the network does not see; then there is no truth at all, see `deburr.train.matching`.
     """
 
     truth: CleanScene
     points: Floats
     level: Floats
     guessed: bool = False
+    held: Floats | None = None
 
     @property
     def typical(self) -> float:
@@ -76,7 +78,7 @@ def draw(recipe: Recipe, number: int, solids: Path, other: Draw | None = None) -
     other : where every second example comes from instead.
     """
     rng = np.random.default_rng([recipe.seed, 3, number])
-    if other is not None and number % 2 == 0:
+    if other is not None and (number % 2 == 0 or recipe.objective == "score_matching"):
         return other(rng)
     kind = rng.random()
     if kind < recipe.scan_share:
@@ -85,7 +87,8 @@ def draw(recipe: Recipe, number: int, solids: Path, other: Draw | None = None) -
         scene, (low, high) = landscape_scene(recipe.seed * 1_000_000 + number), recipe.landscape_noise
     else:
         there = min(recipe.solids, _FIRST_SOLIDS + number // _SCENES_A_SOLID)
-        scene, (low, high) = kept_solid(solids, recipe.seed * 1_000_000 + int(rng.integers(there))), recipe.solid_noise
+        seed, (low, high) = recipe.seed * 1_000_000 + int(rng.integers(there)), recipe.solid_noise
+        scene = kept_solid(solids, seed, np.random.default_rng([seed, 9]).random() < recipe.hollow_share)
         if len(scene.points) <= _FEW:
             high = min(high, _SPARSE)
     small = rng.random() < _CROPS
@@ -113,11 +116,11 @@ def _scan(seed: int, recipe: Recipe) -> Example:
     return Example(scaled(scan.truth, factor), scan.points * factor, level)
 
 
-def kept_solid(folder: Path, seed: int) -> CleanScene:
+def kept_solid(folder: Path, seed: int, hollow: bool = False) -> CleanScene:
     """The solid of ``seed``, from ``folder`` if it was made before; to float32, so that it is the same either way."""
-    path = folder / f"{seed}.npz"
+    path = folder / f"{seed}{'-hollow' * hollow}.npz"
     if not path.is_file():
-        made = solid_scene(seed)
+        made = solid_scene(seed, hollow=hollow)
         arrays = (made.points, made.surface.points, made.surface.normals)
         with replacing(path) as temporary:
             np.savez(temporary, *(array.astype(np.float32) for array in arrays))

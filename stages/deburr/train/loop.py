@@ -25,7 +25,7 @@ from deburr.nn.deburr.layer import Sizes
 from deburr.nn.deburr.network import ScoreNetwork
 from deburr.nn.deburr.noise_network import NoiseNetwork
 from deburr.nn.device import torch_device
-from deburr.train import level, validate
+from deburr.train import level, matching, validate
 from deburr.train.checkpoint import load_optimizer, read_state, seal
 from deburr.train.curves import Curves
 from deburr.train.fused import FusedNetwork
@@ -35,8 +35,8 @@ from deburr.train.recipe import Recipe
 log = logging.getLogger(__name__)
 
 _AVERAGE = 0.998
-#: What a first pass leaves is a fraction of the noise; this weight lets both passes count.
-_SECOND = 3.0
+#: What a first pass leaves is a fraction of the noise; this weight lets later passes count.
+_LATER = 3.0
 #: Weight of the way along the surface, which is mostly chance.
 _OWN = 0.3
 #: Weight of examples whose truth is guessed, which is mostly chance as well.
@@ -109,7 +109,7 @@ class Trainer:
         if prepared.judged is not None:
             losses |= level.losses(self.networks["noise"], scene.graph, prepared.judged)  # type: ignore[arg-type]
         if "score" in self.recipe.networks:
-            if prepared.second:
+            while prepared.passes:
                 with torch.no_grad():
                     score = self.networks["score"](scene)[0]
                 prepared = passed(prepared, score.cpu().double().numpy())
@@ -125,13 +125,17 @@ class Trainer:
         at once, the first would learn as slowly as the second, whose target is mostly chance. Of a guessed truth only
         the mean is known to be right, so that it can but be held to the sum.
         """
+        if prepared.around is not None:
+            around, level = prepared.around.to(self.device), torch.from_numpy(prepared.example.level).to(self.device)
+            way = self.networks["score"].fields(scene)  # type: ignore[operator]
+            return {"match": matching.loss(way, around, matching.windows(scene.graph), level.float())}
         shared, own, each = self.networks["score"].parts(scene)  # type: ignore[operator]
         example, level = prepared.example, prepared.unit.to(self.device)
         home = prepared.home.to(self.device) / level
         if example.guessed:
             return {"tile": _GUESSED * (((shared + own) / level - home) ** 2).sum(1).mean()}
         surface = prepared.surface.to(self.device) / level
-        importance = _SECOND if prepared.again else 1.0
+        importance = _LATER if prepared.again else 1.0
         main = ((shared / level - surface) ** 2).sum(1).mean()
         along = ((own / level - (home - surface)) ** 2).sum(1).mean()
         # Every neighbour's own score at the point is held to the target as well (Luo & Hu 2021, eq. 5).

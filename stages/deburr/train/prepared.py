@@ -21,11 +21,12 @@ from deburr.nn.deburr.far import look_far
 from deburr.nn.deburr.inputs import NOISE_FLOOR, Scene
 from deburr.nn.deburr.planes import Graph, Planes, build_graph, fit_planes, spread
 from deburr.nn.deburr.thinned import copies
-from deburr.nn.level import SECOND_STEP, STEP_LEVEL, widening
+from deburr.nn.level import MORE_STEPS, STEP_LEVEL, widening
 from deburr.nn.points import canonical
 from deburr.train import level
 from deburr.train.examples import Example
 from deburr.train.level import Judged, judged
+from deburr.train.matching import places_around
 from deburr.train.recipe import Recipe
 from deburr.train.scene import CleanScene, Surface, displacement_target
 
@@ -35,6 +36,8 @@ Arrays = Mapping[str, npt.NDArray[Any]]
 _TOLD_ERROR = 0.15
 #: Hops over which the level that the network is told is averaged: who denoises cannot know it of single points.
 _TOLD_HOPS = 4
+#: Share of the scenes that are denoised once before they are learnt from which are denoised twice.
+_TWICE = 0.35
 
 
 @dataclass(frozen=True)
@@ -47,9 +50,11 @@ class Prepared:
     surface, home : (N, 3) float32, the ways to the nearest clean place and to the one that the objective asks for.
     unit : (N, 1) float32, what the errors are measured in: the noise before any pass, or the least that counts.
     told : the level that the network is told over the true one.
-    second : whether it is to be denoised once first; again : whether it was.
+    passes : how often it is to be denoised first; again : whether it was.
     judged : what the noise network sees; None where it is not trained.
     scored : whether the ways are there, which the score network learns from.
+    around : (N, P, 3) float32, the places around each point at which its score is judged without any truth, minus the
+        point; None where it is held to the ways (see `deburr.train.matching`).
     """
 
     scene: Scene
@@ -59,10 +64,11 @@ class Prepared:
     home: Tensor
     unit: Tensor
     told: float
-    second: bool
+    passes: int
     again: bool = False
     judged: Judged | None = None
     scored: bool = True
+    around: Tensor | None = None
 
 
 def see(points: Floats, level: Floats, scored: bool = True) -> Scene:
@@ -90,7 +96,10 @@ def prepare(example: Example, recipe: Recipe, number: int) -> Prepared:
     rng = np.random.default_rng([recipe.seed, 4, number])
     example, told = _sorted(example), float(np.exp(rng.normal(0, _TOLD_ERROR)))
     scores = "score" in recipe.networks
-    second = scores and rng.random() < recipe.second_pass and example.typical > SECOND_STEP / 2
+    # From half of the noise on that asks for a step more: it may be taken for more than it is.
+    asks = [example.typical > limit / 2 for limit in MORE_STEPS]
+    passes = int(scores and example.held is None and rng.random() < recipe.second_pass and asks[0])
+    passes += passes and asks[1] and rng.random() < _TWICE
     scene, seen = see(example.points, example.level * told, scores), None
     if "noise" in recipe.networks and not example.guessed:
         planes = scene.planes if scene.planes.wider == 1 else fit_planes(scene.graph)
@@ -98,16 +107,19 @@ def prepare(example: Example, recipe: Recipe, number: int) -> Prepared:
     nowhere = torch.zeros(len(example.points), 3)
     ways = targets(example, recipe.objective) if scores else (nowhere, nowhere)
     unit = _unit(example.level, scene, told)
-    return Prepared(scene, example, recipe.objective, *ways, unit, told, bool(second), judged=seen, scored=scores)
+    around = None if example.held is None else places_around(example.points, example.held)
+    known = (scene, example, recipe.objective, *ways, unit, told, int(passes))
+    return Prepared(*known, judged=seen, scored=scores, around=around)
 
 
 def passed(prepared: Prepared, score: Floats) -> Prepared:
-    """The same after its points have moved by ``score`` (N, 3): what a second step sees."""
+    """The same after its points have moved by ``score`` (N, 3): what the next step sees."""
     example = prepared.example
     example = replace(example, points=example.points + score, level=STEP_LEVEL * example.level)
     scene = see(example.points, example.level * prepared.told)
     surface, home = targets(example, prepared.objective)
-    return replace(prepared, scene=scene, example=example, surface=surface, home=home, second=False, again=True)
+    passes = prepared.passes - 1
+    return replace(prepared, scene=scene, example=example, surface=surface, home=home, passes=passes, again=True)
 
 
 def targets(example: Example, objective: str) -> tuple[Tensor, Tensor]:
@@ -142,7 +154,7 @@ def to_arrays(prepared: Prepared) -> dict[str, npt.NDArray[Any]]:
         **{"graph_points": graph.points, "noise": scene.noise, "to_surface": prepared.surface, "home": prepared.home},
         "unit": prepared.unit,
     }
-    dense = truth.surface if prepared.second else Surface(np.empty((0, 3)), np.empty((0, 3)))
+    dense = truth.surface if prepared.passes else Surface(np.empty((0, 3)), np.empty((0, 3)))
     return {
         **{name: tensor.numpy() for name, tensor in tensors.items()},
         **{"points": example.points, "level": example.level, "clean": truth.points, "solitary": truth.solitary},
@@ -150,10 +162,11 @@ def to_arrays(prepared: Prepared) -> dict[str, npt.NDArray[Any]]:
         "dense_normals": dense.normals.astype(np.float32),
         "wider": np.array(planes.wider),
         "told": np.array(prepared.told),
-        "second": np.array(prepared.second),
+        "passes": np.array(prepared.passes),
         "guessed": np.array(example.guessed),
         "scored": np.array(prepared.scored),
         **({} if prepared.judged is None else level.to_arrays(prepared.judged)),
+        **({} if prepared.around is None else {"around": prepared.around.numpy()}),
         "objective": np.array(prepared.objective),
     }
 
@@ -172,9 +185,10 @@ def from_arrays(arrays: Arrays) -> Prepared:
     example = Example(truth, arrays["points"], arrays["level"], bool(arrays["guessed"]))
     to_surface, home, unit = (torch.from_numpy(arrays[name]) for name in ("to_surface", "home", "unit"))
     scene, objective = Scene(graph, planes, tensors["noise"]), str(arrays["objective"])
-    told, second, seen = float(arrays["told"]), bool(arrays["second"]), level.from_arrays(arrays)
-    scored = bool(arrays["scored"])
-    return Prepared(scene, example, objective, to_surface, home, unit, told, second, judged=seen, scored=scored)
+    told, passes, seen = float(arrays["told"]), int(arrays["passes"]), level.from_arrays(arrays)
+    around = torch.from_numpy(arrays["around"]) if "around" in arrays else None
+    known = (scene, example, objective, to_surface, home, unit, told, passes)
+    return Prepared(*known, judged=seen, scored=bool(arrays["scored"]), around=around)
 
 
 def write(path: str | Path, prepared: Prepared) -> None:

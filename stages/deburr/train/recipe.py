@@ -32,17 +32,22 @@ class Recipe(BaseModel):
         le=1e6,
         description="in place of steps: how long to train; such a run depends on the machine's speed",
     )
-    objective: Literal["score", "denoising", "self_supervised"] = Field(
-        "score", description="nearest clean place; the point's own; or that as far as noisy files tell it"
+    objective: Literal["score", "denoising", "self_supervised", "score_matching"] = Field(
+        "score",
+        description="nearest clean place; the point's own; that as far as noisy files tell it; or the score of noisy "
+        "files' density, of these alone (score_matching, experimental)",
     )
-    files: tuple[str, ...] = Field((), description="self_supervised: noisy clouds to learn from; wildcards are allowed")
+    files: tuple[str, ...] = Field(
+        (), description="self_supervised, score_matching: noisy clouds to learn from; wildcards are allowed"
+    )
     noise: float | None = Field(
         None,
         gt=0,
         le=1e9,
-        description="self_supervised: the noise of the files in their units; default: estimated in each",
+        description="self_supervised, score_matching: the noise of the files, in their units; default: estimated",
     )
     solids: int = Field(250, ge=1, le=1_000_000, description="random solids in the pool")
+    hollow_share: float = Field(0.0, ge=0, le=1, description="share of the solids of which only walls are left")
     landscape_share: float = Field(
         0.5, ge=0, le=1, description="share of the scenes that are no scans which are simulated open country"
     )
@@ -55,7 +60,9 @@ class Recipe(BaseModel):
     landscape_noise: tuple[_Level, _Level] = Field((0.01, 0.9), description="the same in open country")
     batch: int = Field(2, ge=1, le=10_000, description="scenes a step")
     learning_rate: float = Field(2e-3, gt=0, le=1, description="the highest; it rises first, and falls to the end")
-    second_pass: float = Field(0.4, ge=0, le=1, description="share of scenes denoised once before they are learnt from")
+    second_pass: float = Field(
+        0.4, ge=0, le=1, description="share of scenes denoised once or twice before they are learnt from"
+    )
     networks: tuple[Literal["score", "noise"], ...] = Field(("score", "noise"), description="what is trained")
     device: Literal["auto", "cpu", "cuda"] = Field("cpu", description="where it is trained; auto: a GPU if any")
     kernels: Literal["torch", "compiled"] = Field(
@@ -78,17 +85,25 @@ class Recipe(BaseModel):
                 raise ValueError(f"option '{name}': its lowest, {low:g}, is above its highest, {high:g}; exchange them")
         if self.kernels == "compiled" and self.device == "cuda":
             raise ValueError("kernels 'compiled' is for device 'cpu' alone; remove it")
-        if self.scenes is not None and self.objective == "self_supervised":
-            raise ValueError("option 'scenes' is not for objective 'self_supervised', which learns from 'files'")
-        if self.objective == "self_supervised":
+        if self.of_files:
+            if self.scenes is not None:
+                raise ValueError(f"option 'scenes' is not for objective '{self.objective}', which learns from 'files'")
             if not self.files:
-                raise ValueError("objective 'self_supervised' learns from noisy clouds; name them in 'files'")
+                raise ValueError(f"objective '{self.objective}' learns from noisy clouds; name them in 'files'")
             if "score" not in self.networks:
-                raise ValueError("objective 'self_supervised' trains the score network; add it to 'networks'")
+                raise ValueError(f"objective '{self.objective}' trains the score network; add it to 'networks'")
+            if self.objective == "score_matching" and "noise" in self.networks:
+                raise ValueError("objective 'score_matching' trains no noise network; give 'networks': ['score']")
         elif self.files or self.noise is not None:
             name = "files" if self.files else "noise"
-            raise ValueError(f"option '{name}' is for objective 'self_supervised' alone; remove it")
+            known = "objectives 'self_supervised' and 'score_matching'"
+            raise ValueError(f"option '{name}' is for {known} alone; remove it")
         return self
+
+    @property
+    def of_files(self) -> bool:
+        """Whether it learns from noisy clouds of the user's."""
+        return self.objective in ("self_supervised", "score_matching")
 
 
 def read_recipe(path: str) -> Recipe:

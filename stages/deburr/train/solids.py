@@ -13,6 +13,8 @@ from deburr.train.scene import CleanScene, Surface, poisson_subset
 
 #: (N, 3) places to (N,) signed distances, negative inside.
 Distance = Callable[[Floats], Floats]
+#: Walls of hollow solids, of which unit spheres are the largest.
+_WALL = (0.025, 0.15)
 
 
 def _box(half: Floats, rounding: float) -> Distance:
@@ -135,6 +137,15 @@ def solid(rng: np.random.Generator) -> Distance:
     return _rippled(whole, rng) if rng.random() < 0.3 else whole
 
 
+def hollowed(a: Distance, rng: np.random.Generator) -> Distance:
+    """A vessel: the walls of ``a``, a few spacings thick, cut open by a plane."""
+    half = float(np.exp(rng.uniform(*np.log(_WALL)))) / 2
+    along = rng.normal(size=3)
+    along /= np.linalg.norm(along)
+    height = float(rng.uniform(-0.1, 0.4))
+    return lambda p: np.asarray(np.maximum(np.abs(a(p)) - half, p @ along - height))
+
+
 def _gradient(distance: Distance, p: Floats, step: float = 1e-5) -> Floats:
     columns = []
     for axis in range(3):
@@ -181,13 +192,17 @@ def sample_surface(distance: Distance, count: int, rng: np.random.Generator) -> 
     return Surface(points[good], slope[good] / length[good, None])
 
 
-def solid_scene(seed: int, smallest: int = 1500, largest: int = 7000) -> CleanScene:
-    """A scanned solid: 1500-7000 points, or 20,000-50,000; of Poisson-disk, uniform or uneven density."""
+def solid_scene(seed: int, smallest: int = 1500, largest: int = 7000, hollow: bool = False) -> CleanScene:
+    """A scanned solid: 1500-7000 points, or 20,000-50,000; of Poisson-disk, uniform or uneven density.
+
+    hollow : whether nothing is left of it but walls.
+    """
     rng = np.random.default_rng([seed, 1])
     many = rng.random() < 0.4
     surface = Surface(np.empty((0, 3)), np.empty((0, 3)))
     while len(surface.points) < (60_000 if many else 20_000):
-        surface = sample_surface(solid(rng), 150_000 if many else 50_000, rng)
+        body = solid(rng)
+        surface = sample_surface(hollowed(body, rng) if hollow else body, 150_000 if many else 50_000, rng)
     dense = surface.points
     low, high = (20_000, 50_000) if many else (smallest, largest)
     count = int(np.exp(rng.uniform(np.log(low), np.log(high))))

@@ -15,7 +15,7 @@ level s that is assumed, and only for that.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -30,6 +30,7 @@ from deburr.nn.deburr.default import Default, estimate_noise
 from deburr.nn.deburr.inputs import NOISE_FLOOR
 from deburr.nn.points import canonical
 from deburr.train.examples import Example
+from deburr.train.matching import hold_out
 from deburr.train.recipe import Recipe
 from deburr.train.scene import CleanScene, Surface
 
@@ -116,16 +117,31 @@ class Tiles:
 
     def draw(self, rng: np.random.Generator) -> Example:
         """The points around a random one with more noise, in spacings, and their clean places as far as is known."""
+        crop, noise = self._crop(rng)
+        unit = cloud_spacing(crop)
+        share = float(rng.uniform(*_ADDED))
+        points, guess = noisier(crop / unit, noise / unit, share, rng)
+        return _without_surface(guess, points, noise / unit * float(np.sqrt(1 + share**2)))
+
+    def parted(self, rng: np.random.Generator) -> Example:
+        """The points around a random one, in spacings of those that are not held out (see `deburr.train.matching`)."""
+        crop, noise = self._crop(rng)
+        held = hold_out(len(crop), rng)
+        unit = cloud_spacing(crop[~held])
+        seen = crop[~held] / unit
+        return replace(_without_surface(seen, seen, noise / unit), held=crop[held] / unit)
+
+    def _crop(self, rng: np.random.Generator) -> tuple[Floats, float]:
+        """The points (N, 3) around a random one, about it, and their noise."""
         tile = self._tiles[int(rng.choice(len(self._tiles), p=self._chance))]
         center = tile.points[int(rng.integers(len(tile.points)))]
         away = ((tile.points - center) ** 2).sum(1)
         most = min(_MOST, len(away))
-        crop = tile.points[np.sort(np.argpartition(away, most - 1)[:most])] - center
-        unit = cloud_spacing(crop)
-        share = float(rng.uniform(*_ADDED))
-        points, guess = noisier(crop / unit, tile.noise / unit, share, rng)
-        level = np.full(len(points), tile.noise / unit * float(np.sqrt(1 + share**2)))
-        # No point has a surface to go to: every one is solitary.
-        nowhere = Surface(np.empty((0, 3)), np.empty((0, 3)))
-        truth = CleanScene(guess, np.ones(len(guess), dtype=np.bool_), nowhere)
-        return Example(truth, points, level, guessed=True)
+        return tile.points[np.sort(np.argpartition(away, most - 1)[:most])] - center, tile.noise
+
+
+def _without_surface(guess: Floats, points: Floats, level: float) -> Example:
+    """``points`` (N, 3) and what is guessed of their clean places; no point has a surface to go to."""
+    nowhere = Surface(np.empty((0, 3)), np.empty((0, 3)))
+    truth = CleanScene(guess, np.ones(len(guess), dtype=np.bool_), nowhere)
+    return Example(truth, points, np.full(len(points), level), guessed=True)

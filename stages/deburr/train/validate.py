@@ -14,8 +14,9 @@ from deburr.core.arrays import Floats
 from deburr.core.neighbors import cloud_spacing
 from deburr.nn.contract import Settings
 from deburr.nn.deburr.default import Default
-from deburr.nn.deburr.uncertainty import Table
+from deburr.nn.deburr.uncertainty import Evidence, Regression
 from deburr.train.landscapes import landscape_scene
+from deburr.train.leftover import fit
 from deburr.train.scans import scan_scene
 from deburr.train.scene import CleanScene, NoisyScene, nearest_on_surface, scaled
 from deburr.train.solids import solid_scene
@@ -26,6 +27,9 @@ SCENES = 4
 LEVELS = {"solid": (0.3, 0.6, 1.2), "landscape": (0.05, 0.15, 0.4)}
 #: Scans have noise of their own.
 SCANS = 8
+#: Scenes more of each kind that tell what is left of the noise, and the levels that they have in turn.
+MORE = {"solid": 8, "landscape": 16, "scan": 16}
+MORE_LEVELS = {"solid": (0.2, 0.45, 0.9, 1.8), "landscape": (0.03, 0.08, 0.2, 0.6)}
 
 
 def validate(model: Default) -> list[dict[str, Any]]:
@@ -35,10 +39,11 @@ def validate(model: Default) -> list[dict[str, Any]]:
     return judge(model)[0]
 
 
-def judge(model: Default) -> tuple[list[dict[str, Any]], Table]:
-    """The rows of `validate`, and the table of what is left, to be told as `Uncertainty`."""
+def judge(model: Default) -> tuple[list[dict[str, Any]], Regression]:
+    """The rows of `validate`, and what tells how much is left, to be told as `Uncertainty`: from these scenes and as
+    many more."""
     heard = _Listener()
-    listening, rows, errors = replace(model, table=heard), [], []
+    listening, rows, errors = replace(model, remains=heard), [], []
     for kind, noise, scenes in _looks():
         found = [_compare(listening, scene) for scene in scenes]
         row: dict[str, Any] = {"scene": kind, "noise": noise}
@@ -48,9 +53,9 @@ def judge(model: Default) -> tuple[list[dict[str, Any]], Table]:
             row["to_own_place"] = _share([one.own for one in found])
         rows.append(row)
         errors += [one.errors for one in found]
-    told = [np.concatenate(parts) for parts in zip(*heard.told, strict=True)]
-    level, spacing, gate, odds, cloud = told
-    return rows, Table.fitted(level, spacing, gate, odds, cloud, np.concatenate(errors))
+    errors += [_compare(listening, scene).errors for scene in _more()]
+    inputs, most = (np.concatenate(parts) for parts in zip(*heard.told, strict=True))
+    return rows, fit(inputs, most, np.concatenate(errors))
 
 
 @dataclass(frozen=True)
@@ -66,14 +71,13 @@ class _Found:
 
 @dataclass
 class _Listener:
-    """Instead of a table: hears what a table would be asked, and answers with the number of the point."""
+    """Instead of a regression: hears what one would be asked, and answers with the number of the point."""
 
-    told: list[tuple[Floats, ...]] = field(default_factory=list)
+    told: list[tuple[Floats, Floats]] = field(default_factory=list)
 
-    def left(self, level: Floats, spacing: Floats, gate: Floats, odds: Floats | None, cloud: float) -> Floats:
-        assert odds is not None
-        self.told.append((level, spacing, gate, odds, np.full(len(level), cloud)))
-        return np.arange(len(level), dtype=np.float64)
+    def left(self, seen: Evidence) -> Floats:
+        self.told.append((seen.inputs(), seen.most()))
+        return np.arange(len(seen.level), dtype=np.float64)
 
 
 def _looks() -> Iterator[tuple[str, float | str, list[NoisyScene]]]:
@@ -82,6 +86,15 @@ def _looks() -> Iterator[tuple[str, float | str, list[NoisyScene]]]:
         for level in LEVELS[kind]:
             yield kind, level, [_noisy(scene, level, seed) for seed, scene in enumerate(scenes)]
     yield "scan", "own", [_scan(FIRST_SEED + number) for number in range(SCANS)]
+
+
+def _more() -> Iterator[NoisyScene]:
+    for kind, make in (("solid", solid_scene), ("landscape", landscape_scene)):
+        for number in range(MORE[kind]):
+            scene = _scene.__wrapped__(make, FIRST_SEED + SCENES + number)
+            yield _noisy(scene, MORE_LEVELS[kind][number % len(MORE_LEVELS[kind])], SCENES + number)
+    for number in range(MORE["scan"]):
+        yield _scan.__wrapped__(FIRST_SEED + SCANS + number)
 
 
 def _noisy(scene: CleanScene, level: float, seed: int) -> NoisyScene:

@@ -36,7 +36,7 @@ def emit(file: BinaryIO, parts: Iterable[PointCloud], target: Target, total: int
         out.write_initial_header_and_vlrs(header, "strict")
         channels: set[int] = set()
         done = 0
-        for records in _chunks(parts, target):
+        for records in chunks(parts, target):
             header.grow(layout.as_laspy(records))
             if compressed and layout.format in (9, 10):
                 channels |= set(np.unique(layout.get(records, "ScanChannel")).tolist())
@@ -48,14 +48,14 @@ def emit(file: BinaryIO, parts: Iterable[PointCloud], target: Target, total: int
             # Measured: lazrs 0.8 gives back other waveform fields than it was given once the channel changes.
             raise UnfitValue("waveforms of several scanner channels do not survive compression; write a .las file")
         out.done()
-        _finish(file, target)
+        finish(file, target)
         out.write_updated_header(header, "strict")
     except lazrs.LazrsError as error:
         # The compressor writes through the file: what fails there is the disk.
         raise OSError(None, str(error)) from error
 
 
-def _chunks(parts: Iterable[PointCloud], target: Target) -> Iterator[Records]:
+def chunks(parts: Iterable[PointCloud], target: Target) -> Iterator[Records]:
     """The records of all parts, `_CHUNK` at a time however long the parts are; valid until the next are asked for."""
     size = target.layout.dtype.itemsize
     buffer = np.empty(_CHUNK * size, dtype=np.uint8)  # bytes: copied faster than fields
@@ -98,7 +98,7 @@ def _check_places(part: PointCloud, target: Target) -> None:
             )
 
 
-def _finish(file: BinaryIO, target: Target) -> None:
+def finish(file: BinaryIO, target: Target) -> None:
     """Write the extended records behind the points, and say where; figures of no points at all are 0."""
     header = target.header
     file.seek(0, 2)

@@ -42,7 +42,7 @@ def _blank(cloud: PointCloud, target: Target, part: slice) -> Records:
 
 def _copied(source: LasSource, target: Target, rows: Column) -> Records:
     layout = target.layout
-    old: Records = source.records[rows - source.start]
+    old: Records = source.taken(rows)
     if layout.dtype == source.layout.dtype:
         return old
     records = np.zeros(len(old), dtype=layout.dtype)

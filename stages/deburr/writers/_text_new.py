@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -23,7 +22,6 @@ Column = tuple[str, Array, int | None]
 CHUNK = 1 << 16
 _XYZ = ("X", "Y", "Z")
 _COLOUR = ("Red", "Green", "Blue")
-_ORDERED = re.compile(r"\s*([^:,]+?)\s*(?::\s*(\d{1,2})\s*)?")
 
 
 @dataclass(frozen=True)
@@ -44,10 +42,10 @@ def ordered(order: str) -> dict[str, int | None]:
     """Names of dimensions and their decimals, as option ``order`` tells them. Raises ValueError."""
     found: dict[str, int | None] = {}
     for part in order.split(","):
-        match = _ORDERED.fullmatch(part)
-        if match is None or match[1] in found:
+        name, colon, decimals = (word.strip() for word in part.partition(":"))
+        if not name or name in found or (colon and not (len(decimals) <= 2 and decimals.isdecimal())):
             raise ValueError(part.strip())
-        found[match[1]] = None if match[2] is None else min(int(match[2]), MOST_DECIMALS)
+        found[name] = min(int(decimals), MOST_DECIMALS) if colon else None
     return found
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, Any, BinaryIO, ClassVar, Literal
 from uuid import UUID
 
 import numpy as np
@@ -24,7 +24,7 @@ from deburr.formats.las.points import UnfitValue
 from deburr.writers._parts import checked
 
 if TYPE_CHECKING:
-    from deburr.writers._las_target import Target
+    from deburr.writers._las_target import Asked, Target
 
 Number = float | Literal["auto"] | None
 
@@ -62,7 +62,10 @@ class LasWriter(Writer):
             "records of the head and behind the points, waveforms", "as PointSourceId", crs=True,
         )
     }  # fmt: skip
-    reports: ClassVar[Reports] = dict.fromkeys(("scale", "offset"), Same(unit="exact"))
+    reports: ClassVar[Reports] = {
+        "scale": Same(unit="exact", description="of the coordinates in the file, x, y, z: the smallest steps"),
+        "offset": Same(unit="exact", description="of the coordinates in the file, x, y, z"),
+    }
     synonyms: ClassVar[Mapping[str, str]] = {"format": "dataformat_id"}
     finer: ClassVar[str] = "scale_{axis}"
 
@@ -149,22 +152,22 @@ class LasWriter(Writer):
         return PointCloud(np.zeros((0, 3)), extent=extent, history=(record,))
 
     def _write(self, parts: Iterable[PointCloud], extent: Extent, intact: bool) -> Record:
-        from deburr.writers._las_body import emit
-        from deburr.writers._las_target import Asked, plan
+        from deburr.writers._las_target import Asked
 
-        check_folder(Path(self.filename))
+        if self.path is not None:
+            check_folder(Path(self.path))
         with checked(parts, extent, self.filename) as clouds:
             first = next(clouds)
             nowhere = not np.isfinite(extent.low).all()
-            target = plan(self, Asked(first, replace(extent, count=0) if nowhere else extent, intact))
+            target = self._planned(Asked(first, replace(extent, count=0) if nowhere else extent, intact))
             self._warn_of_names(target)
             if self.pdal_metadata:
                 target.warn("'pdal_metadata' asks for a record of PDAL's, which only PDAL can write; it was left out")
-            with replacing(self.filename) as temporary, open(temporary, "wb") as file:
+            with replacing(self.filename) as temporary, open(temporary, "w+b") as file:
                 points = chain([first], clouds)
                 del first  # not to be kept while the other parts are made
                 try:
-                    emit(file, points, target, extent.count, self.compressed)
+                    self._emit(file, points, target, extent.count)
                 except UnfitValue as problem:
                     raise WriteError(f"{self.filename}: {problem}") from problem
         if target.lost:
@@ -180,9 +183,22 @@ class LasWriter(Writer):
         }
         return Record(self.type_name, figures, tuple(target.warnings))
 
+    def _planned(self, asked: Asked) -> Target:
+        from deburr.writers._las_target import plan
+
+        return plan(self, asked)
+
+    def _emit(self, file: BinaryIO, parts: Iterable[PointCloud], target: Target, total: int) -> None:
+        from deburr.writers._las_body import emit
+
+        emit(file, parts, target, total, self.compressed)
+
     def _warn_of_names(self, target: Target) -> None:
-        if self.filename.lower().endswith(".copc.laz"):
-            target.warn(f"{self.filename} is plain LAZ, not COPC; give it a name that ends in .laz alone")
+        if self.type_name == LasWriter.type_name and self.filename.lower().endswith(".copc.laz"):
+            target.warn(
+                f"{self.filename} is plain LAZ, not COPC; give it a name that ends in .laz alone, or write it with "
+                "writers.copc"
+            )
         if target.header.global_encoding.waveform_data_packets_external:
             target.warn("the waveforms lie in a .wdp file beside the input; copy it beside the output")
 

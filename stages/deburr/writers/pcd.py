@@ -41,7 +41,10 @@ class Pcd(Writer):
 
     type_name: ClassVar[str] = "writers.pcd"
     extensions: ClassVar[tuple[str, ...]] = ("pcd",)
-    reports: ClassVar[Reports] = {"coordinate_rounding_max": Most(unit="length"), "encoding": Same()}
+    reports: ClassVar[Reports] = {
+        "coordinate_rounding_max": Most(unit="length", description="how far a coordinate was rounded, at most"),
+        "encoding": Same(description="ascii, binary or binary_compressed"),
+    }
     kept: ClassVar[Mapping[str, Kept]] = {
         "pcd": Kept(
             "the same bytes (compressed: as packed)", "type of the field; double where float would move them",

@@ -10,6 +10,7 @@ import numpy as np
 from pydantic import Field as Option
 
 from deburr.core.cloud import Extent, PointCloud
+from deburr.core.figure import Most, Reports, Same
 from deburr.core.kept import Kept
 from deburr.core.progress import advance
 from deburr.core.stage import Stage, Writer
@@ -34,6 +35,10 @@ class Ply(Writer):
 
     type_name: ClassVar[str] = "writers.ply"
     extensions: ClassVar[tuple[str, ...]] = ("ply",)
+    reports: ClassVar[Reports] = {
+        "coordinate_rounding_max": Most(unit="length", description="how far a coordinate was rounded, at most"),
+        "format": Same(description="ascii, binary_little_endian or binary_big_endian"),
+    }
     kept: ClassVar[Mapping[str, Kept]] = {
         "ply": Kept(
             "the same bytes, spellings of some numbers in text aside", "type of the property; else double",

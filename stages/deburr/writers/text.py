@@ -36,8 +36,11 @@ class Text(Writer):
 
     type_name: ClassVar[str] = "writers.text"
     extensions: ClassVar[tuple[str, ...]] = ("xyz", "asc", "pts", "ptx", "txt", "csv")
-    reports: ClassVar[Reports] = {"coordinate_rounding_max": Most(unit="length"), "scale": Same(unit="exact"),
-                                  "offset": Same(unit="exact")}  # fmt: skip
+    reports: ClassVar[Reports] = {
+        "coordinate_rounding_max": Most(unit="length", description="how far a coordinate was rounded, at most"),
+        "scale": Same(unit="exact", description="the smallest steps of the coordinates in the file, x, y, z"),
+        "offset": Same(unit="exact", description="what steps are counted from, x, y, z"),
+    }
     effort: ClassVar[float] = 2.0
     finer: ClassVar[str] = "precision"
     kept: ClassVar[Mapping[str, Kept]] = {

@@ -10,6 +10,8 @@ const CLASSES = {
   10: ['rail', '#6b5b95'], 11: ['road', '#6d6f75'], 13: ['wire guard', '#f0a94b'], 14: ['wire', '#f2c14e'],
   15: ['tower', '#8c5e99'], 16: ['wire connector', '#d2a24c'], 17: ['bridge', '#9c6b4e'], 18: ['high noise', '#e15fc0'],
 };
+// Dimensions that are lengths.
+const LENGTHS = ['Uncertainty', 'NoiseLevel', 'Displacement'];
 const STATES = [['in both', '#8a97a3'], ['removed', '#d93fb0'], ['new', '#2f9088']];
 
 const parsed = (hex) => [1, 3, 5].map((at) => parseInt(hex.slice(at, at + 2), 16));
@@ -41,7 +43,7 @@ function waysToColour(cloud) {
     if (!column.quantity) continue;
     if (name === 'Classification') ways.set(name, (bytes) => byKind(column.values, bytes, CLASSES));
     else {
-      const lengths = ['Uncertainty', 'NoiseLevel', 'Displacement'].includes(name);
+      const lengths = LENGTHS.includes(name);
       ways.set(name, (bytes) => byValue(column.values, bytes, lengths ? HEAT : RAMP, lengths ? unit : '', lengths));
     }
   }
@@ -62,15 +64,15 @@ function byColour(cloud, bytes) {
   return {entries: [['colours of the file', null]]};
 }
 
-// From what 1 % to what 99 % stay below; from 0 where it is a length.
+// From what 1 % to what 99 % stay below; where it is a length, from 0 to what 99 % of those above 0 do: few may have moved.
 function byValue(values, bytes, stops, inUnit, fromZero) {
-  const sorted = Float64Array.from(values).filter(Number.isFinite).sort();
+  const sorted = Float64Array.from(values).filter((value) => Number.isFinite(value) && (!fromZero || value > 0)).sort();
   const at = (share) => (sorted.length ? sorted[Math.round(share * (sorted.length - 1))] : 0);
   const low = fromZero ? 0 : at(0.01);
-  const high = Math.max(at(0.99), low + 1e-30);
+  const high = at(0.99) > low ? at(0.99) : at(1);
   const colours = table(stops);
   for (let i = 0; i < values.length; i++) {
-    const share = (values[i] - low) / (high - low);
+    const share = (values[i] - low) / (high - low || 1);
     const colour = colours[Number.isFinite(share) ? Math.round(255 * Math.min(Math.max(share, 0), 1)) : 256];
     bytes.set(colour, 4 * i);
   }

@@ -6,14 +6,14 @@ const unit = told.facts.unit || 'units';
 // Three digits and a unit; metres below one as centimetres.
 function length(value) {
   if (unit === 'm' && Math.abs(value) < 1) return `${short(100 * value)} cm`;
-  return `${short(value)} ${unit}`;
+  return `${short(value)} ${unit === 'units' && value === 1 ? 'unit' : unit}`;
 }
 
 function short(value) {
   if (!Number.isFinite(value)) return '-';
   const size = Math.abs(value);
   if (size >= 1000 || Number.isInteger(value)) return value.toLocaleString('en', {maximumFractionDigits: 0});
-  if (size && size < 1e-4) return value.toExponential(1);
+  if (size && size < 1e-4) return Number(value.toPrecision(3)).toExponential().replace(/e-(\d)$/, 'e-0$1');
   return String(Number(value.toPrecision(3)));
 }
 

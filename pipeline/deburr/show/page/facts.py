@@ -11,6 +11,7 @@ import numpy as np
 from deburr.core.arrays import Floats
 from deburr.core.cloud import PointCloud
 from deburr.core.crs import words as crs
+from deburr.show.page.scene import FRAMES, upwards
 from deburr.show.section import choose
 from deburr.show.words import headline, lines, moved_words
 
@@ -45,12 +46,14 @@ def of_cloud(cloud: PointCloud) -> dict[str, Any]:
     away = np.linalg.norm(after - before, axis=1)
     found: dict[str, Any] = {"headline": headline(cloud.select(there), unit), "unit": unit}
     if len(before):
-        active = cloud.active[there]
-        section = choose(*((before[active], after[active]) if active.any() else (before, after)))
-        found["section"] = {"center": section.center.tolist(), "along": section.along.tolist(),
+        found["up"] = upwards(before)
+        frame = FRAMES[found["up"]]
+        active = cloud.active[there] if cloud.active[there].any() else np.ones(len(before), np.bool_)
+        section = choose(before[active] @ frame.T, after[active] @ frame.T)
+        found["section"] = {"center": (section.center @ frame).tolist(), "along": (section.along @ frame).tolist(),
                             "width": section.width, "thickness": section.thickness}  # fmt: skip
-    if (away > 0).any():
-        found |= {"moved": _histogram(away, unit), "map": _map(before, away)}
+        if (away > 0).any():
+            found |= {"moved": _histogram(away, unit), "map": _map(before @ frame.T, away)}
     return found
 
 
@@ -65,7 +68,10 @@ def _histogram(away: Floats, unit: str) -> dict[str, Any]:
 
 
 def _map(before: Floats, away: Floats) -> dict[str, Any]:
-    """How far points moved by place in plan, on average: cells row by row from the lowest y; None where none lies."""
+    """How far points moved by place in plan, on average: cells row by row from the nearest; None where none lies.
+
+    ``before`` (N, 3): to the right, ahead, up.
+    """
     low, high = before[:, :2].min(axis=0), before[:, :2].max(axis=0)
     cells = np.clip(np.sqrt(len(before) / _POINTS), 1, _CELLS)
     side = max(float((high - low).max()) / cells, 1e-300)

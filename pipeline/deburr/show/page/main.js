@@ -18,13 +18,15 @@ async function view(stage, facts) {
   canvas.setAttribute('aria-label', `${short(cloud.n)} points in three dimensions`);
   const camera = new Camera(cloud.size, cloud.up);
   const drawing = new Drawing(canvas, cloud);
-  const look = {camera, share: 1, wiper: null, size: cloud.n > 150000 ? 2 : 3, lighting: 1.2, slab: null, ground: [255, 255, 255]};
+  const look = {camera, share: 1, wiper: null, size: 3, lighting: 1.2, slab: null, ground: [255, 255, 255]};
   const bar = stage.appendChild(element('div', {className: 'scale'}, element('i'), element('span')));
   const key = stage.appendChild(element('div', {id: 'legend'}));
-  const found = stage.appendChild(element('div', {id: 'picked', hidden: true}));
-  const edge = stage.appendChild(element('div', {id: 'edge', hidden: true}));
   const ways = waysToColour(cloud);
   const both = cloud.move.some((value) => value) || cloud.state.some((value) => value > 0);
+  const foot = stage.appendChild(element('div', {id: 'foot'}, element('p', {id: 'count', textContent: counted(cloud)}),
+    element('p', {id: 'keys', textContent: (both ? BOTH : '') + KEYS})));
+  const edge = stage.appendChild(element('div', {id: 'edge', hidden: true}));
+  const picked = new Picked(stage, cloud, look);
 
   let waiting = false;
   const render = () => {
@@ -34,6 +36,7 @@ async function view(stage, facts) {
       waiting = false;
       look.ground = getComputedStyle(document.body).getPropertyValue('--ground').split(',').map(Number);
       drawing.draw(look);
+      picked.follow();
       const {pixels, text} = scaleBar(camera, canvas);
       bar.firstChild.style.width = `${pixels}px`;
       bar.lastChild.textContent = text;
@@ -41,8 +44,21 @@ async function view(stage, facts) {
     });
   };
 
+  // All that there is (in a section: all of it) in view, until who looks goes elsewhere.
+  let left = false;
+  const see = () => {
+    left = false;
+    const counts = look.slab ? (i) => look.slab.holds(cloud.before.subarray(3 * i, 3 * i + 3)) : () => true;
+    const [width, height] = [canvas.clientWidth, canvas.clientHeight];
+    if (height) camera.see(cloud.before, counts, width / height, Math.min(foot.offsetHeight / height, 0.3));
+    render();
+  };
+  const leave = () => {
+    left = true;
+    saySlab();
+  };
+
   const byId = (id) => document.getElementById(id);
-  const modes = ['mode-slider', 'mode-wiper'];
   const controls = element('nav', {id: 'controls'},
     both ? element('span', {className: 'group'}, control('button', 'toggle', 'before / after'),
       range('share', 'before', 0, 1, 1), element('span', {textContent: 'after', className: 'word'}),
@@ -52,7 +68,8 @@ async function view(stage, facts) {
     element('span', {className: 'group'}, control('button', 'fit', 'all'), control('select', 'up', 'up'), control('button', 'top', 'from above'),
       control('button', 'section', 'section'), control('button', 'draw', 'draw a section')),
     element('span', {className: 'group', id: 'slab', hidden: true}, range('thickness', 'thickness', 0, 1, 0.5),
-      range('across', 'move', -1, 1, 0), element('span', {id: 'slab-said', className: 'word'}), control('button', 'leave', 'leave')));
+      range('across', 'move', -1, 1, 0), range('tall', 'heights', 0, 2, 0),
+      element('span', {id: 'slab-said', className: 'word'}), control('button', 'leave', 'leave')));
   stage.parentElement.insertBefore(controls, stage);
 
   const say = () => {
@@ -63,8 +80,10 @@ async function view(stage, facts) {
     edge.style.left = `${100 * (look.wiper || 0)}%`;
     render();
   };
+  // Pixels of a point, without a section and in one; of themselves such that points nearly touch.
+  const sizes = {without: fair(cloud, canvas), within: 4};
   const resize = (size) => {
-    look.size = Math.min(12, Math.max(1, size));
+    look.size = sizes[look.slab ? 'within' : 'without'] = Math.min(12, Math.max(1, size));
     byId('size').value = look.size;
     render();
   };
@@ -76,13 +95,19 @@ async function view(stage, facts) {
       byId('across').value = 0;
       byId('thickness').value = 0.5;
       slab.first = slab.thickness;
+      slab.stretch(cloud, camera.frame[2]);
       slab.face(camera);
-      resize(Math.max(look.size, 4));
+      see();
     }
+    resize(sizes[slab ? 'within' : 'without']);
     saySlab();
   };
   const saySlab = () => {
-    if (look.slab) byId('slab-said').textContent = `${length(look.slab.thickness)} thick`;
+    if (look.slab) {
+      const heights = camera.tall === 1 ? '' : `, heights × ${short(Number(camera.tall.toPrecision(2)))}`;
+      byId('slab-said').textContent = `${length(look.slab.thickness)} thick${heights}`;
+      byId('tall').value = Math.log10(camera.tall);
+    }
     render();
   };
   const toggle = () => {
@@ -105,22 +130,21 @@ async function view(stage, facts) {
     render();
   };
   const above = () => {
-    look.slab = null;
-    byId('slab').hidden = true;
-    camera.face(0, Math.PI / 2, 1.1 * cloud.size, [0, 0, 0]);
-    render();
+    setSlab(null);
+    camera.face(0, Math.PI / 2);
+    see();
   };
   const all = () => {
     setSlab(null);
-    camera.fit();
-    render();
+    camera.home();
+    see();
   };
-  const section = () => setSlab(bestSlab(cloud, facts.section, camera.frame));
+  const section = () => setSlab(bestSlab(cloud, facts, camera.frame));
   const stand = (up) => {
     cloud.up = up;
     byId('up').value = up;
     camera.stand(up);
-    setSlab(null);
+    all();
     colour(byId('colour').value);
   };
   const names = Object.keys(UPS);
@@ -156,9 +180,15 @@ async function view(stage, facts) {
     look.slab.thickness = look.slab.first * 10 ** (2 * (Number(event.target.value) - 0.5));
     saySlab();
   });
+  on('tall', 'input', (event) => {
+    look.slab.tall = 10 ** Number(event.target.value);
+    look.slab.face(camera);
+    saySlab();
+  });
   on('across', 'input', (event) => {
-    look.slab.middle = plus(look.slab.start, times(look.slab.normal, (Number(event.target.value) * cloud.size) / 4));
-    camera.target = look.slab.middle;
+    const middle = plus(look.slab.start, times(look.slab.normal, (Number(event.target.value) * cloud.size) / 4));
+    camera.target = plus(camera.target, minus(middle, look.slab.middle));
+    look.slab.middle = middle;
     saySlab();
   });
   edge.addEventListener('pointerdown', (event) => edge.setPointerCapture(event.pointerId));
@@ -175,22 +205,27 @@ async function view(stage, facts) {
   document.addEventListener('keydown', (event) => {
     if (['INPUT', 'SELECT'].includes(event.target.tagName) && event.key !== ' ') return;
     const acts = {' ': both && toggle, 1: both && toggle, 2: both && wipe, 3: facts.section && section, f: all, u: next, t: above, e: shade,
-      '+': () => resize(1.25 * look.size), '-': () => resize(0.8 * look.size)};
+      Escape: () => picked.choose(-1),      '+': () => resize(1.25 * look.size), '-': () => resize(0.8 * look.size)};
     if (!acts[event.key]) return;
     event.preventDefault();
     acts[event.key]();
   });
-  steer(canvas, camera, render, (event) => pick(cloud, look, canvas, [event.offsetX, event.offsetY], found));
-  new ResizeObserver(render).observe(stage);
+  steer(canvas, camera, leave, (event) => picked.at([event.offsetX, event.offsetY], [canvas.clientWidth, canvas.clientHeight]));
+  new ResizeObserver(() => (left ? render() : see())).observe(stage);
   matchMedia('(prefers-color-scheme: dark)').addEventListener('change', render);
 
   const first = both && [...ways.keys()].includes('movement') ? 'movement' : [...ways.keys()][0];
   byId('colour').value = first;
   colour(first);
   say();
-  stage.append(element('div', {id: 'foot'}, element('p', {id: 'count', textContent: counted(cloud)}),
-    element('p', {id: 'keys', textContent: (both ? BOTH : '') + KEYS})));
-  return {cloud, camera, look, render};
+  all();
+  return {cloud, camera, leave};
+}
+
+// Pixels of a point with which the points of a surface nearly touch.
+function fair(cloud, canvas) {
+  const room = canvas.clientWidth * canvas.clientHeight;
+  return Math.min(5, Math.max(2, room ? 1.3 * Math.sqrt(room / Math.max(cloud.n, 1)) : 3));
 }
 
 function counted(cloud) {
@@ -199,50 +234,18 @@ function counted(cloud) {
   return paired ? shown : `${shown}; before and after are not the same points, so no movement is told`;
 }
 
-// The nearest point under the pointer: its place, its move, its dimensions.
-function pick(cloud, look, canvas, [x, y], box) {
-  const [width, height] = [canvas.clientWidth, canvas.clientHeight];
-  const {matrix} = look.camera.matrix(width / height);
-  const share = look.wiper === null ? look.share : x / width < look.wiper ? 0 : 1;
-  let best = -1;
-  let least = Infinity;
-  for (let i = 0; i < cloud.n; i++) {
-    const was = [0, 1, 2].map((axis) => cloud.before[3 * i + axis]);
-    if (look.slab && outside(look.slab, was)) continue;
-    if ((cloud.state[i] === 1 && share > 0.5) || (cloud.state[i] === 2 && share < 0.5)) continue;
-    const p = was.map((value, axis) => value + share * cloud.move[3 * i + axis]);
-    const [cx, cy, cz, cw] = [0, 1, 2, 3].map((row) => matrix[row] * p[0] + matrix[4 + row] * p[1] + matrix[8 + row] * p[2] + matrix[12 + row]);
-    if (cw <= 0) continue;
-    const away = Math.hypot((0.5 + (0.5 * cx) / cw) * width - x, (0.5 - (0.5 * cy) / cw) * height - y);
-    const cost = away < 8 ? cz / cw + 0.002 * away : Infinity;
-    if (cost < least) [best, least] = [i, cost];
-  }
-  box.hidden = best < 0;
-  if (best < 0) return;
-  const at = (then) => [0, 1, 2].map((axis) => {
-    const k = 3 * best + axis;
-    return (cloud.middle[axis] + cloud.before[k] + then * cloud.move[k]).toFixed(3);
-  }).join('  ');
-  const rows = [['before', at(0)], ['after', at(1)], ['moved', length(cloud.moved[best])]];
-  for (const [name, column] of cloud.columns) if (column.quantity) rows.push([name, short(column.values[best])]);
-  if (cloud.state[best]) rows.unshift(['', STATES[cloud.state[best]][0]]);
-  box.replaceChildren(element('table', {}, ...rows.map(([name, value]) => element('tr', {},
-    element('th', {textContent: name, scope: 'row'}), element('td', {textContent: value})))));
-}
-
-const outside = (slab, place) => Math.abs(dot(slab.normal, minus(place, slab.middle))) > slab.thickness / 2
-  || Math.abs(dot(slab.along, minus(place, slab.middle))) > slab.width / 2;
-
 async function begin() {
   document.title = `${told.title} - deburr`;
   const page = document.body.appendChild(element('div', {id: 'page'}));
   let shown = null;
-  const goTo = ([x, y]) => {
+  const goTo = (plan) => {
     if (!shown) return;
-    const {cloud, camera, render} = shown;
-    camera.target = [x - cloud.middle[0], y - cloud.middle[1], camera.target[2]];
+    const {cloud, camera, leave} = shown;
+    const [right, ahead, up] = UPS[told.facts.up];
+    const [x, y] = [right, ahead].map((axis, i) => times(axis, plan[i] - dot(axis, cloud.middle)));
+    camera.target = plus(plus(x, y), times(up, dot(up, camera.target)));
     camera.distance = Math.min(camera.distance, 0.15 * cloud.size);
-    render();
+    leave();
   };
   if (told.facts.tiles) page.append(tilesPanel(told.facts.tiles));
   const left = told.scene ? page.appendChild(element('main', {})) : null;

@@ -25,6 +25,7 @@ SCRIPTS = (
     "colours.js",
     "draw.js",
     "section.js",
+    "pick.js",
     "panel.js",
     "tiles.js",
     "main.js",

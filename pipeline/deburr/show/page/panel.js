@@ -40,12 +40,16 @@ function histogram(moved) {
   return element('section', {id: 'moved'}, element('h2', {textContent: 'How far points moved'}),
     element('p', {textContent: moved.words}), element('div', {className: 'bars'}, ...bars),
     element('div', {className: 'ends'}, element('span', {textContent: '0'}), element('span', {textContent: length(moved.most) + further})),
-    element('p', {className: 'note', textContent: `${short(moved.still)} points did not move.`}));
+    moved.still ? element('p', {className: 'note', textContent: `${short(moved.still)} points did not move.`}) : null);
 }
+
+// Pixels of a map's height, at most.
+const HIGHEST = 300;
 
 // In plan; a click goes there.
 function map(found, goTo) {
   const canvas = element('canvas', {width: found.columns, height: found.rows, className: 'map', title: 'click: go there'});
+  canvas.style.width = `min(100%, ${Math.round((HIGHEST * found.columns) / found.rows)}px)`;
   const context = canvas.getContext('2d');
   const image = context.createImageData(found.columns, found.rows);
   const values = found.means.filter((value) => value !== null).sort((a, b) => a - b);

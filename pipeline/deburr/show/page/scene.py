@@ -31,6 +31,11 @@ _NOT_OFFERED = (*_COLOURS, "OriginalX", "OriginalY", "OriginalZ")
 
 #: A camera sees no further aside than so many times ahead.
 _SIGHT = 1.5
+#: What is up -> the axes of the frame in which one looks around, as rows: to the right, ahead, up.
+FRAMES: Mapping[str, Floats] = {
+    "z": np.eye(3),
+    "-y": np.array([[1.0, 0.0, 0.0], [0.0, 0.0, 1.0], [0.0, -1.0, 0.0]]),
+}
 
 #: What became of a point: it is in both, was removed, or is new.
 BOTH, GONE, NEW = 0, 1, 2
@@ -58,11 +63,16 @@ class Scene:
 
     @property
     def up(self) -> str:
-        """Which way is up: z, or -y of a camera at the origin that looks along z, in whose frame y leads down."""
-        away = np.abs(self.before[:, :2]).max(axis=1, initial=0.0)
-        ahead = float(np.mean(away < _SIGHT * self.before[:, 2])) if len(self.before) else 0.0
-        both = (self.before.min(axis=0, initial=0.0) < 0) & (self.before.max(axis=0, initial=0.0) > 0)
-        return "-y" if ahead > 0.99 and both[:2].all() else "z"
+        """Which way is up, a name of `FRAMES`."""
+        return upwards(self.before)
+
+
+def upwards(points: Floats) -> str:
+    """z, or -y if ``points`` (N, 3) are of a camera at the origin that looks along z, in whose frame y leads down."""
+    away = np.abs(points[:, :2]).max(axis=1, initial=0.0)
+    ahead = float(np.mean(away < _SIGHT * points[:, 2])) if len(points) else 0.0
+    both = (points.min(axis=0, initial=0.0) < 0) & (points.max(axis=0, initial=0.0) > 0)
+    return "-y" if ahead > 0.99 and both[:2].all() else "z"
 
 
 def of_run(cloud: PointCloud, read: PointCloud | None = None, most: int = MOST) -> Scene:

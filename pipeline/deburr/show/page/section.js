@@ -1,3 +1,6 @@
+// The height of what a section shows, as a share of its width, at most where it is drawn higher than it is.
+const FILLED = 0.4;
+
 // An upright slab through the cloud, seen from its side; drawn as a line in plan, moved across itself.
 
 class Slab {
@@ -13,21 +16,32 @@ class Slab {
 
   face(camera) {
     const [right, ahead] = camera.frame;
-    camera.face(Math.atan2(dot(this.along, ahead), dot(this.along, right)), 0, this.width, this.middle);
+    camera.face(Math.atan2(dot(this.along, ahead), dot(this.along, right)), 0, this.tall);
+  }
+
+  holds(place) {
+    return Math.abs(dot(this.normal, minus(place, this.middle))) <= this.thickness / 2
+      && Math.abs(dot(this.along, minus(place, this.middle))) <= this.width / 2;
+  }
+
+  // Heights so many times as large that what is flat is seen to be rough: round, and 1 where it is not flat.
+  stretch(cloud, up) {
+    const counts = (i) => this.holds(cloud.before.subarray(3 * i, 3 * i + 3));
+    const high = farthest(cloud.before, counts, up) + farthest(cloud.before, counts, times(up, -1));
+    this.tall = [100, 50, 20, 10, 5, 2].find((one) => high > 0 && one * high < FILLED * this.width) || 1;
   }
 }
 
-// The slab that shows the most, as it was found when the page was made, for z upwards; else one through the middle,
-// along the wider side.
-function bestSlab(cloud, found, frame) {
-  if (!found) return null;
-  const [right, ahead, up] = frame;
-  if (Math.abs(up[2]) === 1) {
-    return new Slab(up, minus(found.center, cloud.middle), [found.along[0], found.along[1], 0], found.width, found.thickness);
+// The slab that shows the most, as it was found when the page was made, for what was up then; else one through the
+// middle, along the wider side.
+function bestSlab(cloud, {section, up: then}, [right, ahead, up]) {
+  if (!section) return null;
+  if (Math.abs(dot(up, UPS[then][2])) === 1) {
+    return new Slab(up, minus(section.center, cloud.middle), section.along, section.width, section.thickness);
   }
   const width = (axis) => Math.abs(dot(axis, minus(cloud.high, cloud.low)));
   const along = width(right) < width(ahead) ? ahead : right;
-  return new Slab(up, [0, 0, 0], along, 1.05 * width(along), found.thickness);
+  return new Slab(up, [0, 0, 0], along, 1.05 * width(along), section.thickness);
 }
 
 // Lets the user draw a line over a view from above; calls `done` with a slab, or null where there was no line.

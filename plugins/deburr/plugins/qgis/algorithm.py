@@ -14,6 +14,7 @@ from qgis.core import (
 )
 
 from .. import child
+from .clouds import report_figures
 
 _NOT_FOUND = (
     "\n\nIn QGIS: Settings, Options, Processing, Providers, deburr is the setting; the algorithm 'Install deburr' "
@@ -22,9 +23,11 @@ _NOT_FOUND = (
 
 
 class Algorithm(QgsProcessingAlgorithm):
-    """The names are those that QGIS calls; the three in capitals are an algorithm's own."""
+    """The names are those that QGIS calls; those in capitals are an algorithm's own. ``FIGURES``: outputs of a report,
+    by their names in `clouds.report_figures`."""
 
     NAME, TITLE, HELP = "", "", ""
+    FIGURES: tuple[str, ...] = ()
 
     def name(self) -> str:
         return self.NAME
@@ -37,6 +40,16 @@ class Algorithm(QgsProcessingAlgorithm):
 
     def createInstance(self) -> Algorithm:
         return type(self)()
+
+    def takes(self, *parameters: Any) -> None:
+        """Show parameters."""
+        for one in parameters:
+            self.addParameter(one)
+
+    def tells(self, *outputs: Any) -> None:
+        """Announce outputs, and those of a report."""
+        for one in (*outputs, *report_figures(*self.FIGURES)):
+            self.addOutput(one)
 
     def asked(self, words: list[str], feedback: Any, folder: Path | None = None) -> bool:
         """Run a command that tells how far it is; False where the user gave it up. Raises QgsProcessingException."""

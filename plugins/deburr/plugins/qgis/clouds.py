@@ -72,13 +72,13 @@ def report_figures(*names: str) -> list[Any]:
     ]
 
 
-def reported(folder: Path, *names: str) -> dict[str, Any]:
+def reported(folder: str, *names: str) -> dict[str, Any]:
     """The outputs that `report_figures` announces, as the report in ``folder`` has them."""
     results: dict[str, Any] = {}
-    page = folder / "report.html"
+    page = Path(folder, "report.html")
     if page.exists():
         results[HTML] = str(page)
-    report = json.loads((folder / "report.json").read_text(encoding="utf-8"))
+    report = json.loads(Path(folder, "report.json").read_text(encoding="utf-8"))
     figures = dict(report.get("totals", {}))
     for stage in report["stages"]:
         figures.update(stage["figures"])
@@ -93,6 +93,12 @@ def memory_in(command: str) -> Any:
     """The parameter of the memory that may be used."""
     parameter = QgsProcessingParameterString(MEMORY, "Memory [bytes, MB, GB]", None, optional=True)
     return named(parameter, help_of(command, "memory"), advanced=True)
+
+
+def memory(algorithm: QgsProcessingAlgorithm, parameters: dict[str, Any], context: Any) -> list[str]:
+    """The words for a command of the memory that may be used, if it is limited."""
+    size = algorithm.parameterAsString(parameters, MEMORY, context)
+    return ["--memory", size] if size else []
 
 
 #: The provider of QGIS's that shows files of an extension: not every QGIS has each.

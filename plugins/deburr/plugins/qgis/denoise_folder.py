@@ -16,8 +16,8 @@ from qgis.core import (
 )
 
 from .algorithm import Algorithm
-from .clouds import MEMORY, OPEN, OUTPUT, memory_in, report_figures, reported, shown
-from .denoise import FIGURES, OPTIONS
+from .clouds import OPEN, OUTPUT, memory, memory_in, reported, shown
+from .denoise import Denoise
 from .options import help_of, named
 
 FOLDER, VPC, WORKERS, INDEPENDENT, VPC_OUT = "FOLDER", "VPC", "WORKERS", "INDEPENDENT", "VPC_OUT"
@@ -26,6 +26,7 @@ FOLDER, VPC, WORKERS, INDEPENDENT, VPC_OUT = "FOLDER", "VPC", "WORKERS", "INDEPE
 class DenoiseFolder(Algorithm):
     """Many files in, as many files and a virtual point cloud out."""
 
+    FIGURES = Denoise.FIGURES
     NAME, TITLE = "denoisefolder", "Denoise folder of tiles"
     HELP = (
         "<p>Denoises all point clouds of a folder, or of a virtual point cloud (.vpc), as one cloud: each file is "
@@ -42,20 +43,17 @@ class DenoiseFolder(Algorithm):
         workers = QgsProcessingParameterNumber(WORKERS, "Workers [processes]", defaultValue=1, minValue=1)
         output = QgsProcessingParameterFolderDestination(OUTPUT, "Denoised tiles")
         opened = QgsProcessingParameterBoolean(OPEN, "Open the result in the map", True)
-        for one in (
+        self.takes(
             named(folder, "All files with points in this folder are denoised"),
             named(vpc, "All files of this virtual point cloud are denoised"),
-            *OPTIONS.parameters(),
+            *Denoise.OPTIONS.parameters(),
             named(apart, help_of("batch", "independent"), advanced=True),
             named(workers, help_of("batch", "workers"), advanced=True),
             memory_in("batch"),
             named(output, help_of("batch", "out")),
             named(opened, "Where this QGIS can show point clouds, add the virtual point cloud to the map"),
-        ):
-            self.addParameter(one)
-        self.addOutput(QgsProcessingOutputFile(VPC_OUT, "Virtual point cloud"))
-        for one in report_figures(*FIGURES):
-            self.addOutput(one)
+        )
+        self.tells(QgsProcessingOutputFile(VPC_OUT, "Virtual point cloud"))
 
     def processAlgorithm(self, parameters: dict[str, Any], context: Any, feedback: Any) -> dict[str, Any]:
         given = [name for name in (FOLDER, VPC) if self.parameterAsFile(parameters, name, context)]
@@ -67,11 +65,9 @@ class DenoiseFolder(Algorithm):
         words += ["--workers", str(self.parameterAsInt(parameters, WORKERS, context))]
         if self.parameterAsBool(parameters, INDEPENDENT, context):
             words.append("--independent")
-        if memory := self.parameterAsString(parameters, MEMORY, context):
-            words += ["--memory", memory]
-        if not self.asked([*words, json.dumps([OPTIONS.stage(self, parameters, context)]), source], feedback):
+        spec = [Denoise.OPTIONS.stage(self, parameters, context)]
+        if not self.asked([*words, *memory(self, parameters, context), json.dumps(spec), source], feedback):
             return {}
-        folder = Path(target).resolve()
-        vpc = str(Path(target) / f"{folder.name}.vpc")
+        vpc = str(Path(target) / f"{Path(target).resolve().name}.vpc")
         shown(self, parameters, context, vpc)
-        return {OUTPUT: target, VPC_OUT: vpc, **reported(folder, *FIGURES)}
+        return {OUTPUT: target, VPC_OUT: vpc, **reported(target, *self.FIGURES)}

@@ -11,19 +11,18 @@ from qgis.core import QgsProcessingParameterFile, QgsProcessingParameterString
 from .algorithm import Algorithm
 from .clouds import (
     INPUT,
-    MEMORY,
     OUTPUT,
     REPORT,
     cloud_in,
     cloud_out,
+    memory,
     memory_in,
-    report_figures,
     report_folder,
     report_out,
     reported,
     shown,
 )
-from .denoise import FIGURES
+from .denoise import Denoise
 from .options import help_of, named
 
 SPEC, OVERRIDES = "SPEC", "OVERRIDES"
@@ -32,6 +31,7 @@ SPEC, OVERRIDES = "SPEC", "OVERRIDES"
 class PipelineFile(Algorithm):
     """A JSON file in, what it says out."""
 
+    FIGURES = Denoise.FIGURES
     NAME, TITLE = "pipeline", "Run a pipeline file"
     HELP = (
         "<p>Runs a pipeline of deburr's or PDAL's, a JSON file. File names in it are taken from its own folder. An "
@@ -41,31 +41,28 @@ class PipelineFile(Algorithm):
     def initAlgorithm(self, configuration: Any = None) -> None:
         spec = QgsProcessingParameterFile(SPEC, "Pipeline", extension="json")
         overrides = QgsProcessingParameterString(OVERRIDES, "Options to set", None, optional=True)
-        for one in (
+        self.takes(
             named(spec, "JSON file with the stages"),
             named(cloud_in(optional=True), help_of("run", "input")),
             named(overrides, "Options of stages by type or tag: filters.spd.noise=0.03 stage.first.strength=0.5"),
             memory_in("run"),
             *cloud_out("Output", optional=True),
             report_out(),
-        ):
-            self.addParameter(one)
-        for one in report_figures(*FIGURES):
-            self.addOutput(one)
+        )
+        self.tells()
 
     def processAlgorithm(self, parameters: dict[str, Any], context: Any, feedback: Any) -> dict[str, Any]:
         spec = Path(self.parameterAsFile(parameters, SPEC, context)).absolute()
         report = report_folder(self, parameters, context)
-        words = ["run", "--report", report, "--mkdir"]
+        words = ["run", "--report", report, "--mkdir", *memory(self, parameters, context)]
         target = self.parameterAsFileOutput(parameters, OUTPUT, context) if parameters.get(OUTPUT) else ""
         for option, value in (
             ("--input", self.parameterAsFile(parameters, INPUT, context)),
             ("--output", target),
-            ("--memory", self.parameterAsString(parameters, MEMORY, context)),
         ):
             words += [option, value] if value else []
         words += [f"--{one}" for one in shlex.split(self.parameterAsString(parameters, OVERRIDES, context))]
         if not self.asked([*words, str(spec)], feedback, spec.parent):
             return {}
         shown(self, parameters, context, target)
-        return {OUTPUT: target, REPORT: report, **reported(Path(report), *FIGURES)}
+        return {OUTPUT: target, REPORT: report, **reported(report, *self.FIGURES)}

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from typing import BinaryIO
 
 import numpy as np
 
 from deburr.core.errors import ReadError
+from deburr.core.files import size_of
 from deburr.core.progress import advance
 from deburr.formats.las.header import LasSource
 from deburr.formats.las.laz import LazPoints
@@ -24,7 +24,7 @@ def read_points(file: BinaryIO, source: LasSource, wanted: int, size: int) -> It
     Raises `ReadError`.
     """
     layout = source.layout
-    points = _points(file, source) if wanted else None
+    points = open_points(file, source) if wanted else None
     for begin in range(0, max(wanted, 1), size):
         records = np.empty(min(size, wanted - begin), dtype=layout.dtype)
         for at in range(0, len(records), _CHUNK):
@@ -37,7 +37,8 @@ def read_points(file: BinaryIO, source: LasSource, wanted: int, size: int) -> It
         del records
 
 
-def _points(file: BinaryIO, source: LasSource) -> LasPoints | LazPoints:
+def open_points(file: BinaryIO, source: LasSource) -> LasPoints | LazPoints:
+    """The points of ``source``, whose file is open. Raises `ReadError`."""
     return (LazPoints if source.header.are_points_compressed else LasPoints)(file, source)
 
 
@@ -46,14 +47,18 @@ class LasPoints:
 
     def __init__(self, file: BinaryIO, source: LasSource) -> None:
         header, size = source.header, source.layout.dtype.itemsize
-        there = (os.fstat(file.fileno()).st_size - header.offset_to_point_data) // size
+        there = (size_of(file) - header.offset_to_point_data) // size
         if there < header.point_count:
             raise ReadError(
                 f"{source.path}: promises {header.point_count} points and holds {there}; "
                 "it is cut off, get a complete copy"
             )
-        file.seek(header.offset_to_point_data + source.start * size)
-        self._file, self._path = file, source.path
+        self._file, self._path, self._begin, self._size = file, source.path, header.offset_to_point_data, size
+        self.seek(source.start)
+
+    def seek(self, row: int) -> None:
+        """Go on at this row."""
+        self._file.seek(self._begin + row * self._size)
 
     def fill(self, records: Records) -> None:
         """The next points into ``records``. Raises `ReadError`."""

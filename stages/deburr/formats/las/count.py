@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from typing import BinaryIO
 
 import numpy as np
 
 from deburr.core.errors import ReadError
+from deburr.core.files import size_of
 from deburr.formats.las.header import LasSource
 from deburr.formats.las.laz import Laz
 from deburr.formats.las.records import LASZIP
@@ -31,7 +31,7 @@ def recount(file: BinaryIO, source: LasSource, take: bool) -> str:
 
 def _plain(file: BinaryIO, source: LasSource) -> int:
     header = source.header
-    begin, end = header.offset_to_point_data, os.fstat(file.fileno()).st_size
+    begin, end = header.offset_to_point_data, size_of(file)
     behind = [header.start_of_waveform_data_packet_record]
     behind += [header.start_of_first_evlr] if header.number_of_evlrs else []
     return int(min([end, *(at for at in behind if at >= begin)]) - begin) // source.layout.dtype.itemsize

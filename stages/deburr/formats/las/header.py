@@ -11,18 +11,19 @@ from __future__ import annotations
 import io
 import struct
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, BinaryIO
 
 import laspy
 import numpy as np
 from laspy.header import LAS_HEADERS_SIZE, Version
 
+from deburr.core.arrays import Floats, Ints
 from deburr.core.crs.wkt import Units
 from deburr.core.errors import ReadError
 from deburr.formats.las.crs import CRS_RECORDS
 from deburr.formats.las.points import Layout, Records
-from deburr.formats.las.records import EXTRA_BYTES, LASZIP, Vlr
+from deburr.formats.las.records import COPC_PAGES, EXTRA_BYTES, LASZIP, Vlr
 
 _TEXTS_AND_DATE = struct.Struct("<32s32sHH")
 
@@ -91,7 +92,10 @@ class Header(laspy.LasHeader):  # type: ignore[misc]  # laspy has no types
 
 @dataclass(frozen=True, eq=False)
 class LasSource:
-    """A LAS file as it was read: what `writers.las` copies from. ``records`` begin at row ``start`` of the file."""
+    """A LAS file as it was read: what `writers.las` copies from.
+
+    ``records`` are those of the file's ``chosen`` rows (N,), ascending; None: of as many from row ``start`` on.
+    """
 
     path: str
     header: Header
@@ -102,6 +106,21 @@ class LasSource:
     start: int
     crs: str | None
     units: Units
+    chosen: Ints | None = None
+
+    @property
+    def rows(self) -> Ints:
+        """(N,) int64: the records' rows in the file, ascending."""
+        return np.arange(self.start, self.start + len(self.records)) if self.chosen is None else self.chosen
+
+    def taken(self, rows: Ints) -> Records:
+        """The records (M,) of the file's ``rows`` (M,), which are among those that were read."""
+        taken: Records = self.records[rows - self.start if self.chosen is None else np.searchsorted(self.chosen, rows)]
+        return taken
+
+    def along(self, axis: int, records: Records) -> Floats:
+        """(N,) float64: x, y or z of ``records`` (N,), world coordinates."""
+        return np.asarray(records["XYZ"[axis]] * self.header.scales[axis] + self.header.offsets[axis])
 
     def beside_points(self) -> str:
         """What there is beside points and their CRS, as a list in words; '' if nothing."""
@@ -152,7 +171,10 @@ def read_header(file: BinaryIO, path: str, size: int) -> tuple[Header, list[Vlr]
 def read_vlrs(
     file: BinaryIO, path: str, at: int, count: int, end: int, extended: bool, waveforms_at: int = 0
 ) -> tuple[list[Vlr], int]:
-    """``count`` records from byte ``at``, none beyond byte ``end``; also where they end. Raises `ReadError`."""
+    """``count`` records from byte ``at``, none beyond byte ``end``; also where they end. Raises `ReadError`.
+
+    Pages of an index (COPC) are passed over: they can be large, and say nothing to who does not look for places.
+    """
     kind = struct.Struct("<H16sHQ32s" if extended else "<H16sHH32s")
     what = "extended variable length record" if extended else "variable length record"
     found: list[Vlr] = []
@@ -168,7 +190,8 @@ def read_vlrs(
                 "get a complete copy"
             )
         reserved, user, record, _, description = kind.unpack(head)
-        found.append(Vlr(user, record, file.read(length), description, reserved, at == waveforms_at != 0))
+        vlr = Vlr(user, record, b"", description, reserved, at == waveforms_at != 0)
+        found.append(vlr if vlr.id == COPC_PAGES else replace(vlr, data=file.read(length)))
         at += kind.size + length
     return found, at
 

@@ -11,7 +11,7 @@ from uuid import UUID
 
 import numpy as np
 
-from deburr.core.arrays import Floats
+from deburr.core.arrays import Floats, Ints
 from deburr.core.crs import wkt
 
 if TYPE_CHECKING:
@@ -45,8 +45,7 @@ def joined(sources: Sequence[LasSource]) -> tuple[LasSource, list[int], list[str
     header.scales, header.offsets = lattice
     warnings = _agreed(header, sources)
     records = np.concatenate([_on(one, header) for one in sources])
-    ends = np.cumsum([0, *(len(one.records) for one in sources)])
-    steps = [int(end) - one.start for end, one in zip(ends[:-1], sources, strict=True)]
+    steps, chosen = _renumbered(sources)
     header.point_count = len(records)
     found = replace(
         first,
@@ -55,10 +54,24 @@ def joined(sources: Sequence[LasSource]) -> tuple[LasSource, list[int], list[str
         evlrs=_united([one.evlrs for one in sources]),
         records=records,
         start=0,
+        chosen=chosen,
         crs=next((one.crs for one in sources if one.crs), None),
         units=reduce(wkt.Units.or_else, [one.units for one in sources]),
     )
     return found, steps, warnings
+
+
+def _renumbered(sources: Sequence[LasSource]) -> tuple[list[int], Ints | None]:
+    """How far on the rows of each source lie, so that each begin where those before it end; and all of them, or None
+    if no row is left out."""
+    steps, parts, end = [], [], 0
+    for one in sources:
+        own = one.rows
+        first, last = (int(own[0]), int(own[-1])) if len(own) else (one.start, one.start - 1)
+        steps.append(end - first)
+        parts.append(own + steps[-1])
+        end += last + 1 - first
+    return steps, None if all(one.chosen is None for one in sources) else np.concatenate(parts)
 
 
 def _kind(source: LasSource) -> tuple[object, ...]:

@@ -10,8 +10,8 @@ table alone and handed over one by one, held against the file before; the answer
 from __future__ import annotations
 
 import io
-import os
 import struct
+from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from itertools import accumulate
@@ -21,6 +21,7 @@ import lazrs
 import numpy as np
 
 from deburr.core.errors import ReadError
+from deburr.core.files import size_of
 from deburr.core.neighbors import threads
 from deburr.formats.las.header import LasSource
 from deburr.formats.las.points import Records
@@ -51,6 +52,10 @@ class Chunk(NamedTuple):
     at: int
     size: int
     points: int
+
+
+#: The four bytes with which no arithmetic code begins.
+_NO_CODE = b"\xff" * 4
 
 
 class Laz:
@@ -108,7 +113,7 @@ class Laz:
 
     def _table(self) -> list[tuple[int, int]]:
         """Points and bytes of each chunk; all lie within the file."""
-        begin, size = self._begin, os.fstat(self._file.fileno()).st_size
+        begin, size = self._begin, size_of(self._file)
         damaged = ReadError(
             f"{self._path}: the table of its compressed points is cut off or damaged; get a complete copy"
         )
@@ -154,7 +159,7 @@ class Laz:
         first, last = chunks[0], chunks[-1]
         data = self._bytes(first.at, last.at + last.size - first.at)
         for chunk in chunks:
-            self._check_layers(memoryview(data)[chunk.at - first.at :][: chunk.size])
+            self._check_codes(memoryview(data)[chunk.at - first.at :][: chunk.size])
         table = [(chunk.points, chunk.size) for chunk in chunks]
         with self._damage():
             lazrs.decompress_points_with_chunk_table(data, self._record, out.view(np.uint8), table)
@@ -162,7 +167,7 @@ class Laz:
     def walk(self, chunk: Chunk) -> Any:
         """lazrs' reader of the points of one ``chunk`` in pieces, for those of which only some are wanted."""
         data = self._bytes(chunk.at, chunk.size)
-        self._check_layers(memoryview(data))
+        self._check_codes(memoryview(data))
         alone = io.BytesIO()
         alone.write(struct.pack("<q", 8 + chunk.size) + data)
         with self._damage():
@@ -182,15 +187,24 @@ class Laz:
         with self._damage():
             reader.decompress_many(out.view(np.uint8))
 
-    def _check_layers(self, chunk: memoryview) -> None:
-        """Refuse a chunk whose layers would not lie inside it, before lazrs asks for their memory."""
-        if not self._layers or not len(chunk):
-            return
-        head = self._dtype.itemsize + 4 * (1 + self._layers)
-        sizes = np.frombuffer(chunk[head - 4 * self._layers : head], "<u4")
-        if len(sizes) < self._layers or head + int(sizes.sum(dtype=np.uint64)) > len(chunk):
+    def _check_codes(self, chunk: memoryview) -> None:
+        """Refuse a chunk whose layers would not lie inside it, before lazrs asks for their memory; and one with a code
+        that no coder writes, on which lazrs reads where no memory is."""
+        begins = [self._dtype.itemsize]
+        if self._layers and len(chunk):
+            head = self._dtype.itemsize + 4 * (1 + self._layers)
+            sizes = np.frombuffer(chunk[head - 4 * self._layers : head], "<u4")
+            if len(sizes) < self._layers or head + int(sizes.sum(dtype=np.uint64)) > len(chunk):
+                raise ReadError(
+                    f"{self._path}: a chunk of its compressed points says sizes beyond its own; "
+                    "it is damaged, get a complete copy"
+                )
+            ends = head + np.cumsum(sizes, dtype=np.int64)
+            begins = (ends - sizes)[sizes >= len(_NO_CODE)].tolist()
+        # A code is a number below the coder's first interval, 2^32 - 1 long.
+        if any(chunk[begin : begin + 4] == _NO_CODE for begin in begins):
             raise ReadError(
-                f"{self._path}: a chunk of its compressed points says sizes beyond its own; "
+                f"{self._path}: a chunk of its compressed points holds a code that no coder writes; "
                 "it is damaged, get a complete copy"
             )
 
@@ -213,10 +227,19 @@ class LazPoints:
 
     def __init__(self, file: BinaryIO, source: LasSource) -> None:
         self._laz = Laz(file, source)
-        self._chunks = self._laz.chunks(source.header.point_count)
-        self._ends = list(accumulate(chunk.points for chunk in self._chunks))
-        self._row = source.start
+        self.chunks = self._laz.chunks(source.header.point_count)
+        self._ends = list(accumulate(chunk.points for chunk in self.chunks))
+        self.seek(source.start)
+
+    def seek(self, row: int) -> None:
+        """Go on at this row."""
+        self._row = row
         self._walk: Any = None
+
+    def place(self, begin: int, end: int) -> tuple[int, int]:
+        """The bytes [first, last) of the chunks that hold the rows [begin, end), of which there is one or more."""
+        first, last = (self.chunks[bisect_right(self._ends, row)] for row in (begin, end - 1))
+        return first.at, last.at + last.size
 
     def fill(self, records: Records) -> None:
         """The next points into ``records``. Raises `ReadError`."""
@@ -227,16 +250,16 @@ class LazPoints:
     def _some(self, records: Records) -> int:
         """The next points into the begin of ``records``, as many as go together; how many these are."""
         number = int(np.searchsorted(self._ends, self._row, side="right"))
-        begin, end = self._ends[number] - self._chunks[number].points, self._ends[number]
+        begin, end = self._ends[number] - self.chunks[number].points, self._ends[number]
         if self._row == begin and end - begin <= len(records):
             last = number + 1
             while threads() > 1 and last < len(self._ends) and self._ends[last] - begin <= min(len(records), _CALL):
                 last += 1
             some = self._ends[last - 1] - begin
-            self._laz.read(self._chunks[number:last], records[:some])
+            self._laz.read(self.chunks[number:last], records[:some])
         else:
             if self._walk is None:
-                self._walk = self._laz.walk(self._chunks[number])
+                self._walk = self._laz.walk(self.chunks[number])
                 self._pass_over(self._row - begin, records.dtype)
             some = min(end - self._row, len(records))
             self._laz.step(self._walk, records[:some])

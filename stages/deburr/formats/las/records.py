@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 LASZIP = ("laszip encoded", 22204)
 EXTRA_BYTES = ("LASF_Spec", 4)
+#: COPC's description of its octree, and the pages that say where its nodes lie.
+COPC, COPC_PAGES = ("copc", 1), ("copc", 1000)
 WAVEFORM_DATA = ("LASF_Spec", 65535)
 
 

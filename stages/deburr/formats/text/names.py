@@ -38,7 +38,7 @@ _NAMES = {
     **dict.fromkeys(("scanchannel", "scannerchannel"), "ScanChannel"),
     **{name.lower(): name for name in (
         "Withheld", "Synthetic", "KeyPoint", "Overlap", "Amplitude", "Reflectance", "Deviation", "PulseWidth",
-        "ClassFlags", "OriginalX", "OriginalY", "OriginalZ", "Displacement", "Uncertainty", "NoiseLevel",
+        "ClassFlags", "OriginalX", "OriginalY", "OriginalZ", "Displacement", "Uncertainty", "NoiseLevel", "Energy",
         "HeightAboveGround", "Curvature",
     )},
 }  # fmt: skip
@@ -50,13 +50,22 @@ _TYPES = {
     **dict.fromkeys(("Withheld", "Synthetic", "KeyPoint", "Overlap", "ScanDirectionFlag"), ("u1",)),
     **dict.fromkeys(("EdgeOfFlightLine", "ClassFlags"), ("u1",)),
 }
-_UNIT = re.compile(r"\s*[\[(][^\])]*[\])]\s*$")
 
 
 def dimension(name: str) -> str:
     """The dimension that a column of this name is; of a name that nobody knows, the name."""
-    plain = _UNIT.sub("", name).removeprefix("scalar_").removeprefix("Scalar_")
+    plain = _without_unit(name).removeprefix("scalar_").removeprefix("Scalar_")
     return _NAMES.get(re.sub(r"[\s_.\-]", "", plain).lower()) or name
+
+
+def _without_unit(name: str) -> str:
+    """``name`` without a last word in brackets, such as (m) or [GHz]."""
+    text = name.rstrip()
+    if not text.endswith((")", "]")):
+        return name
+    before = max(text.rfind(")", 0, -1), text.rfind("]", 0, -1)) + 1
+    opened = [at for at in (text.find("(", before), text.find("[", before)) if at >= 0]
+    return text[: min(opened)].rstrip() if opened else name
 
 
 def dimensions(names: Sequence[str]) -> tuple[str, ...]:

@@ -30,12 +30,14 @@ class Blocks:
     One thread a block: threads that share every product of one block wait for each other at each of them, and on a
     busy machine that made two threads ten times slower than one. Every result row depends on its own inputs alone,
     so neither the size of the blocks nor the threads change a result. ``tick`` is told how many rows are finished.
+    ``compiled``: whether compiled kernels do the work where they can (see `deburr.nn.deburr.kernels`).
     """
 
     count: int
     size: int | None = None
     helpers: Helpers | None = None
     tick: Callable[[int], None] = lambda _: None
+    compiled: bool = True
 
     def of(self, count: int) -> Blocks:
         """The same for another number of rows."""
@@ -65,15 +67,16 @@ class Blocks:
             for whole, part in zip(into, first if rows == ready else work(rows), strict=True):
                 whole[rows] = part
 
-        self._do(keep)
+        self.each(keep)
         return into
 
     def write(self, work: Callable[[slice, Tensor], object], whole: Tensor) -> Tensor:
         """``whole``, after ``work`` has written some rows at a time into its second argument, a view of it."""
-        self._do(lambda rows: work(rows, whole[rows]))
+        self.each(lambda rows: work(rows, whole[rows]))
         return whole
 
-    def _do(self, work: Callable[[slice], object]) -> None:
+    def each(self, work: Callable[[slice], object]) -> None:
+        """``work`` on some rows at a time, which puts its results where they belong itself."""
         waiting, finished = deque(self.rows()), list[int]()
 
         def take() -> bool:

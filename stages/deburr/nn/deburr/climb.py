@@ -2,32 +2,37 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from deburr.core.arrays import Bools, Floats
+from deburr.core.arrays import Bools, Floats, Ints
+from deburr.core.chance import drawn
 from deburr.core.horizon import Known
 from deburr.nn import level
+from deburr.nn.deburr import kernels
 from deburr.nn.deburr.blocks import Blocks
 from deburr.nn.deburr.far import LEAST, look_far
 from deburr.nn.deburr.inputs import NOISE_FLOOR, Scene
-from deburr.nn.deburr.network import LIMIT, ScoreNetwork
+from deburr.nn.deburr.network import ScoreNetwork
 from deburr.nn.deburr.planes import HOPS, SHARES, Graph, Planes, fit_planes, in_units, search
 from deburr.nn.deburr.reading import Field
 from deburr.nn.deburr.scope import Scope
 from deburr.nn.deburr.thinned import copies
+from deburr.nn.deburr.uncertainty import EXTENTS, WIDTHS
 from deburr.nn.points import limited
+from deburr.nn.schedule import FARTHEST, LIMIT, Step
 
 #: Points whose scores are found at once, each part with some more around it.
 PART = 200_000
 #: Which of the scales of `HOPS` the normals are taken from.
 NORMALS = 2
-#: How often fitting planes walks over the points; and how often a step does besides, and besides once a layer.
-PLANES = max(HOPS) + len(HOPS)
-WALKS = ScoreNetwork.WALKS + len(SHARES)
+#: How often fitting planes walks over the points, and how often looking far does.
+PLANES, FAR = max(HOPS) + len(HOPS), len(SHARES)
 
 
 @dataclass(frozen=True)
@@ -36,42 +41,77 @@ class Climbed:
 
     way : (N, 3) float64, in the graph's units.
     gate : (N,) float64, the first step's gates.
+    doubt : (N,) float64, the variance across the surface of the place that each came from, given where it was before
+        the last step, in the graph's units squared.
+    extents : (N, `EXTENTS`) float64, of the last step's planes, in the graph's units; see `Evidence`.
     normals : (N, 3) float64, unit vectors across the last step's planes; NaN in a tile where there was nothing to tell.
     sure : (N,) bool, in a tile: the points of which this is as in the whole cloud; None: all.
+    energy : (N,) float64, nats, of the points as they came, if that was asked for.
+    energy_sure : (N,) bool, the same as ``sure`` of their energies.
+    spread : (N,) float64, the standard deviation across the surface of where chance leads, in the graph's units; None
+        where it was not drawn from more than once (see `deburr.nn.deburr.chains`).
     """
 
     way: Floats
     gate: Floats
+    doubt: Floats
+    extents: Floats
     normals: Floats
     sure: Bools | None
+    energy: Floats | None = None
+    energy_sure: Bools | None = None
+    spread: Floats | None = None
+
+
+@dataclass(frozen=True)
+class Lot:
+    """What the chance of steps that have any is drawn from: the ``seed``, and the ``number`` of the draw. Draws 2 k and
+    2 k + 1 are each other's mirror image, so that most of the chance is gone from their mean."""
+
+    seed: int = 0
+    number: int = 0
+
+    def of(self, step: int, rows: Ints) -> Floats:
+        """(N, 3) numbers of a normal distribution for the points of the source ``rows`` (N,)."""
+        chance = drawn(rows, (self.seed, step, self.number // 2), _normal, "drawing chance", (3,))
+        return limited(-chance if self.number % 2 else chance, FARTHEST)
+
+
+def _normal(chance: np.random.Generator, count: int) -> Floats:
+    return chance.standard_normal((count, 3))
 
 
 @dataclass(frozen=True)
 class Climb:
-    """The ascent along the score."""
+    """The ascent along the score; ``energy``: whether the points' energies are asked for."""
 
     network: ScoreNetwork
     device: torch.device
     blocks: Blocks
     scope: Scope
+    energy: bool = False
 
-    def run(self, graph: Graph, planes: Planes | None, field: Field, known: Known, steps: int) -> Climbed:
-        """The way of every point in ``steps`` steps, at least one. ``planes``: the first step's, if they are known."""
+    def run(
+        self, graph: Graph, planes: Planes | None, field: Field, known: Known, steps: Sequence[Step], lot: Lot
+    ) -> Climbed:
+        """The way of every point in ``steps``; of none, the energies alone. ``planes``: the first step's, if they are
+        known."""
         # One thread feeds a GPU.
         fed = self.blocks if self.device.type == "cpu" else replace(self.blocks, helpers=None)
         start, unit = graph.points.numpy(), graph.unit
-        now, first, sure = start, np.empty(0), self.scope.sure(graph.radii())
+        now, sure, first, doubt = start, self.scope.sure(graph.radii()), np.zeros(len(start)), np.zeros(len(start))
+        energy = np.zeros(len(start)) if self.energy else None, None if sure is None else np.zeros(len(start), np.bool_)
         # By lot, which a step must not draw anew: the last bits of a coordinate would decide.
-        kept, moved = copies(graph), 0.0
+        kept, away = copies(graph), 0.0
         world = self.scope.points
-        for step in range(steps):
-            share, last = level.STEP_LEVEL**step, step == steps - 1
-            told, wider = share * field.levels / unit, level.widening(share * known["noise"] / unit)
-            if step:
+        for number, step in enumerate(steps or (Step(1.0),)):
+            moved = away * known["most"]
+            last = number >= len(steps) - 1
+            told, wider = step.told * field.levels / unit, level.widening(step.told * known["noise"] / unit)
+            if number:
                 graph, planes = in_units(search(now), 1.0), None
                 if sure is not None:
                     world = self.scope.points + unit * (now - start)
-                    moved = LIMIT * known["most"]
                     sure = self.scope.sure_again(world, unit * graph.radii(), sure, moved)
             wanted = members = seen = None
             # The last step serves the points that are wanted; steps before it all that these may see.
@@ -88,15 +128,29 @@ class Climb:
                 wanted = sure & asked
                 if not bool(wanted.any()):
                     # Nothing can be told from what is seen here, and more is to be read.
-                    nothing = np.zeros_like(start)
-                    return Climbed(nothing, np.zeros(len(start)), nothing * np.nan, np.zeros(len(start), np.bool_))
+                    nothing, none = np.zeros_like(start), np.zeros(len(start))
+                    unseen, unsure = np.zeros((len(start), EXTENTS)), np.zeros(len(start), np.bool_)
+                    return Climbed(nothing, none, none, unseen, nothing * np.nan, unsure, *energy)
             floor = torch.maximum(NOISE_FLOOR * graph.spacing, torch.from_numpy(told).float())
-            score, gate = (part.double().numpy() for part in self._score(Scene(graph, planes, floor), fed, wanted))
+            scene = Scene(graph, planes, floor)
+            if self.energy and not number:
+                energy = self._energies(scene, fed, wanted), None if wanted is None else wanted.numpy()
+            if not steps:
+                break
+            score, gate = self._score(scene, fed, wanted)
             # What the network may do to points far from all others is more than the noise could.
-            now, first = now + limited(score, LIMIT * told[:, None]), first if step else gate
+            way, draw = limited(score, LIMIT * told[:, None]), partial(self._chance, lot, number, field.levels / unit)
+            now, first, doubt = step.taken(now, way, start, draw), first if number else gate, told**2 * (1 - gate)
+            away = step.farthest(away)
         assert planes is not None
         normals = planes.normals[:, NORMALS].double().numpy()
-        return Climbed(now - start, first, normals, None if wanted is None else wanted.numpy())
+        extents = planes.variances[:, WIDTHS, :2].mT.flatten(1).double().clamp_min(0).sqrt().numpy()
+        known_of = None if wanted is None else wanted.numpy()
+        return Climbed(now - start, first, doubt, extents, normals, known_of, *energy)
+
+    def _chance(self, lot: Lot, step: int, levels: Floats) -> Floats:
+        """(N, 3) numbers of normal distributions with the standard deviations ``levels`` (N,)."""
+        return levels[:, None] * lot.of(step, self.scope.rows)
 
     def _shown(self, graph: Graph, sure: Tensor, told: Tensor | None, wider: int) -> Tensor:
         """(N,) bool: the points that see none but ``sure`` (N,) ones through the planes of hops, and are ``told`` (N,)
@@ -126,17 +180,30 @@ class Climb:
         seen[graph.around(wanted.nonzero()[:, 0], len(self.network.layers) + 1)] = True
         return seen
 
-    def _score(self, scene: Scene, blocks: Blocks, wanted: Tensor | None) -> tuple[Tensor, Tensor]:
-        """Scores (N, 3) and gates (N,); 0 for points that are not ``wanted`` (N,).
+    def _score(self, scene: Scene, blocks: Blocks, wanted: Tensor | None) -> tuple[Floats, Floats]:
+        """Scores (N, 3) and gates (N,); 0 for points that are not ``wanted`` (N,)."""
+        score, gate = torch.zeros(len(scene.noise), 3), torch.zeros(len(scene.noise))
+        fast = kernels.loaded(blocks.compiled and self.device.type == "cpu")
+        for rows, inner, part in self._parts(scene, wanted):
+            some, network = blocks.of(len(part.noise)), self.network
+            found = fast.scores(network, part, some) if fast and fast.fits(network, part) else network(part, some)
+            score[rows], gate[rows] = (part.cpu()[inner] for part in found)
+        return score.double().numpy(), gate.double().numpy()
+
+    def _energies(self, scene: Scene, blocks: Blocks, wanted: Tensor | None) -> Floats:
+        """Energies (N,), nats; 0 for points that are not ``wanted`` (N,). By plain torch: they are asked for seldom."""
+        energy = torch.zeros(len(scene.noise))
+        for rows, inner, part in self._parts(scene, wanted):
+            energy[rows] = self.network.energies(part, blocks.of(len(part.noise))).cpu()[inner]
+        return energy.double().numpy()
+
+    def _parts(self, scene: Scene, wanted: Tensor | None) -> Iterator[tuple[Tensor, Tensor, Scene]]:
+        """The rows of the ``wanted`` (N,) points, `PART` at a time, where they are in what they see, and that.
 
         Part after part with what its points see, or memory would bound the cloud.
         """
         network, count = self.network.to(self.device), len(scene.noise)
-        score, gate = torch.zeros(count, 3), torch.zeros(count)
         every = torch.arange(count) if wanted is None else wanted.nonzero()[:, 0]
         for rows in torch.split(every, PART):
             seen = scene.graph.around(rows, len(network.layers) + 1)
-            inner = torch.searchsorted(seen, rows)
-            found = network(scene.part(seen).to(self.device), blocks.of(len(seen)))
-            score[rows], gate[rows] = (part.cpu()[inner] for part in found)
-        return score, gate
+            yield rows, torch.searchsorted(seen, rows), scene.part(seen).to(self.device)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 from functools import cache
 from typing import Any
@@ -18,18 +19,22 @@ from deburr.core.sums import Sums, merge
 from deburr.nn import level
 from deburr.nn import weights as weights_file
 from deburr.nn.contract import PATCHES, Denoised, Settings
-from deburr.nn.deburr import BUNDLED
+from deburr.nn.deburr import BUNDLED, kernels
 from deburr.nn.deburr.blocks import Blocks, Helpers, helping
-from deburr.nn.deburr.climb import PLANES, WALKS, Climb
+from deburr.nn.deburr.chains import gathered
+from deburr.nn.deburr.climb import FAR, PLANES, Climb, Climbed, Lot
 from deburr.nn.deburr.layer import Sizes
 from deburr.nn.deburr.network import ScoreNetwork
 from deburr.nn.deburr.noise_network import FIELD_HOPS, NoiseNetwork
 from deburr.nn.deburr.planes import Graph, in_units, search
 from deburr.nn.deburr.reading import Field, Reading, read
+from deburr.nn.deburr.relax import FARTHEST, relaxed
+from deburr.nn.deburr.relax import WALKS as RELAXED
 from deburr.nn.deburr.scope import Scope
-from deburr.nn.deburr.uncertainty import Left, Table
+from deburr.nn.deburr.uncertainty import EXTENTS, Evidence, Left, Regression
 from deburr.nn.device import torch_device
 from deburr.nn.points import count_distinct, limited
+from deburr.nn.schedule import Step, steps_of
 
 #: How often estimating the noise walks over the points.
 _ESTIMATE = PLANES + NoiseNetwork.WALKS
@@ -39,11 +44,11 @@ REACH = 3.5
 
 @dataclass(frozen=True)
 class Default:
-    """The score network and the noise network, ready to run; ``table``: what they leave, if that is known."""
+    """The score network and the noise network, ready to run; ``remains``: tells what they leave, if that is known."""
 
     score: ScoreNetwork
     noise: NoiseNetwork
-    table: Left | None = None
+    remains: Left | None = None
 
     @classmethod
     def load(cls, path: str | None = None) -> Default:
@@ -60,23 +65,27 @@ class Default:
                 sums = merge([_count(group, np.ones(len(group.scope.points), np.bool_), settings) for group in groups])
                 known = level.learn({}, sums, settings.noise, settings.most_noise)
             unit, noise = known["spacing"], known["noise"]
-            steps = settings.steps or level.steps(known)
-            if settings.strength > 0:  # of what is not applied, nothing needs to be found
-                estimated = settings.noise is None
-                fits = steps - (estimated and level.widening(noise / unit) == 1)
-                walks = steps * (WALKS + len(self.score.layers)) + fits * PLANES + estimated * FIELD_HOPS
-                ticker.begin("denoising", walks)
+            steps = planned = steps_of(known, settings.sampler, settings.steps)
+            if settings.strength == 0:  # of what is not applied, nothing needs to be found
+                steps = ()
+            if looks := max(len(steps), int(settings.energy)):
+                estimated, passes = settings.noise is None, len(steps) + settings.energy
+                fits = looks - (estimated and level.widening(noise / unit) == 1)
+                looks, passes, fits = (settings.samples * many for many in (looks, passes, fits))
+                walks = passes * (ScoreNetwork.WALKS + len(self.score.layers)) + looks * FAR + fits * PLANES
+                walks += estimated * FIELD_HOPS + bool(steps) * settings.even * RELAXED
+                ticker.begin("denoising" if steps else "finding the energies", walks)
             found = [self._denoised(group, known, steps, settings) for group in groups]
         figures = {
             "noise": noise,
             "noise_source": "estimated" if settings.noise is None else "given",
             "spacing": unit,
-            "steps": steps,
-            "max_displacement": settings.max_displacement or REACH * known["most"],
+            "steps": len(planned),
+            "max_displacement": _farthest(known, settings),
         }
         return replace(_assembled(xyz, groups, found, few, noise, settings), figures=figures)
 
-    def _denoised(self, group: _Group, known: Known, steps: int, settings: Settings) -> Denoised:
+    def _denoised(self, group: _Group, known: Known, steps: Sequence[Step], settings: Settings) -> Denoised:
         """One group of the cloud that ``known`` tells of; what it returns is of the group's points alone."""
         scope, reading, unit, noise = group.scope, group.reading, known["spacing"], known["noise"]
         planes = None
@@ -84,29 +93,68 @@ class Default:
             planes = reading.planes.scaled(reading.graph.unit / unit)
         count = len(scope.points)
         field = Field(np.full(count, noise)) if reading is None else reading.field(known, group.blocks)
-        way, gate, normals = np.zeros((count, 3)), np.zeros(count), None
-        sure = None if field.sure is None else field.sure.numpy()
-        if settings.strength > 0:
-            climb = Climb(self.score, torch_device(settings.device), group.blocks, scope)
-            climbed = climb.run(in_units(group.graph, unit), planes, field, known, steps)
-            way, gate, sure = climbed.way, climbed.gate, climbed.sure
-            normals = climbed.normals if settings.normals else None
+        way, gate, normals, energy, spread = np.zeros((count, 3)), np.zeros(count), None, None, None
+        extents = np.zeros((count, EXTENTS))
+        sure = told = None if field.sure is None else field.sure.numpy()
+        if steps or settings.energy:
+            # Points that are to be made even are pushed by others, of which nobody asks.
+            served = replace(scope, wanted=True) if settings.even else scope
+            climb = Climb(self.score, torch_device(settings.device), group.blocks, served, settings.energy)
+            graph = in_units(group.graph, unit)
+
+            def draw(lot: Lot, first: bool) -> Climbed:
+                one = replace(climb, energy=climb.energy and first)
+                return one.run(graph, planes, field, known, steps, lot)
+
+            climbed = gathered(draw, settings.seed, settings.samples if steps else 1)
+            way, gate, extents, sure = climbed.way, climbed.gate, climbed.extents, climbed.sure
+            normals, spread = climbed.normals if settings.normals else None, climbed.spread
+            if settings.energy:
+                energy, told = climbed.energy, climbed.energy_sure
         limits = REACH * field.levels
         if settings.max_displacement is not None:
             limits = np.full(count, settings.max_displacement)
-        left = None
-        if self.table is not None:
-            left = self.table.left(field.levels, group.graph.own.numpy(), gate, field.odds, noise)[scope.back]
-        moved = scope.points + settings.strength * limited(unit * way, limits[:, None])
+        left = None if spread is None else np.minimum(unit * spread, field.levels)[scope.back]
+        if left is None and self.remains is not None:
+            spacing = group.graph.own.numpy()
+            left = self.remains.left(Evidence(field.levels, spacing, gate, unit * extents, field.odds, noise))[
+                scope.back
+            ]
+        moved, along = scope.points + settings.strength * limited(unit * way, limits[:, None]), None
+        if settings.even:
+            moved, along, sure = self._evened(group, moved, sure, known, settings)
         return Denoised(
             moved[scope.back],
             uncertainty=left,
             settled=None if sure is None else sure[scope.back],
             level=field.levels[scope.back],
-            level_settled=None if field.sure is None else field.sure.numpy()[scope.back],
+            level_settled=None if told is None else told[scope.back],
             evidence=None if field.evidence is None else field.evidence[scope.back],
             normals=None if normals is None else normals[scope.back],
+            along=None if along is None else along[scope.back],
+            energy=None if energy is None else energy[scope.back],
         )
+
+    def _evened(
+        self, group: _Group, moved: Floats, sure: Bools | None, known: Known, settings: Settings
+    ) -> tuple[Floats, Floats, Bools | None]:
+        """The points of ``group``, ``moved`` (M, 3) by the ascent, spread evenly; how far each went for that (M,); and
+        (M,) bool, in a tile, of which this is as in the whole cloud, if that is so of the ``sure`` (M,) until here."""
+        scope, start, along = group.scope, group.scope.points, np.zeros(len(moved))
+        if not settings.strength > 0:
+            return moved, along, sure
+        may = np.ones(len(moved), np.bool_)
+        if settings.may is not None:
+            may[:] = False
+            may[scope.back[settings.may[group.rows]]] = True
+        # Who may not move is where it was, and pushes from there.
+        before = np.where(may[:, None], moved, start)
+        bound = settings.strength * _farthest(known, settings)
+        way, sure = relaxed(before, may, scope, known["spacing"], sure, bound, group.blocks)
+        after = before + settings.strength * way
+        if settings.max_displacement is not None:
+            after = start + limited(after - start, bound)
+        return after, np.asarray(np.linalg.norm(after - before, axis=1)), sure
 
     def survey(self, xyz: Floats, settings: Settings) -> tuple[Sums, Bools]:
         """See `deburr.nn.models.Surveyor.survey`."""
@@ -150,6 +198,11 @@ class _Group:
     reading: Reading | None
 
 
+def _farthest(known: Known, settings: Settings) -> float:
+    """How far a point may go at most, in cloud units, at a strength of 1."""
+    return settings.max_displacement or REACH * known["most"] + settings.even * FARTHEST * known["spacing"]
+
+
 def _rows(groups: Ints | None, count: int) -> list[Indices]:
     """The rows of each group, of ``count`` in all."""
     if groups is None:
@@ -179,6 +232,8 @@ def _assembled(
         "level_settled": alone,
         "evidence": np.zeros(len(xyz), np.bool_),
         "normals": np.full((len(xyz), 3), np.nan),
+        "along": np.zeros(len(xyz)),
+        "energy": np.full(len(xyz), np.nan),
     }
     columns: dict[str, Any] = {}
     for name, whole in fresh.items():
@@ -191,7 +246,8 @@ def _assembled(
 
 
 def _blocks(scope: Scope, settings: Settings, helpers: Helpers | None, ticker: _Ticker) -> Blocks:
-    return Blocks(len(scope.points), (settings.patches or PATCHES["blocks"]).size, helpers, ticker.tick)
+    size = (settings.patches or PATCHES["blocks"]).size
+    return Blocks(len(scope.points), size, helpers, ticker.tick, kernels.wanted(scope.total))
 
 
 def _count(group: _Group, sure: Bools, settings: Settings) -> Sums:
@@ -265,14 +321,15 @@ def _bundled() -> Default:
 
 def _load(path: str) -> Default:
     tensors, card = weights_file.read(path, model="deburr")
-    model = Default(ScoreNetwork(_sizes(path, card)), NoiseNetwork(), Table.of(card))
+    model = Default(ScoreNetwork(sizes_of(path, card)), NoiseNetwork(), Regression.of(card))
     both = torch.nn.ModuleDict({"score": model.score, "noise": model.noise})
     weights_file.fit(path, both, tensors)
     both.eval()
     return model
 
 
-def _sizes(path: str, card: weights_file.Card) -> Sizes:
+def sizes_of(path: str, card: weights_file.Card) -> Sizes:
+    """The network's sizes by the ``card`` of the weights ``path``. Raises `deburr.core.errors.ReadError`."""
     told = card.get("sizes")
     wanted = {field.name for field in fields(Sizes)}
     if (

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from deburr.core.arrays import Bools, Floats
 from deburr.core.neighbors import Indices, Neighbors
+from deburr.nn.deburr import kernels
 from deburr.nn.deburr.blocks import Blocks
 from deburr.nn.deburr.planes import HOPS, Graph, Planes, products, smallest_axis
 from deburr.nn.deburr.thinned import others
@@ -37,6 +38,7 @@ def look_far(
     """
     rows, blocks = np.arange(len(kept)) if wanted is None else wanted.numpy().nonzero()[0], blocks or Blocks(len(kept))
     points, radii = graph.points.numpy(), np.zeros(len(kept))
+    fast = kernels.loaded(blocks.compiled)
     for scale, copy in enumerate(kept.T, len(HOPS)):
         members = np.flatnonzero(copy)
         if len(members) < LEAST:
@@ -46,6 +48,10 @@ def look_far(
         tree = Neighbors(points[members])
         for start in range(0, len(rows), _CHUNK):
             some = rows[start : start + _CHUNK]
+            if fast:
+                found = tree.nearest(points[some], FAR + 1)
+                fast.far_planes(planes, graph, scale, some, *found, members, radii, blocks)
+                continue
             distances, near = others(tree, members, points[some], some, FAR)
             radii[some] = np.maximum(radii[some], distances[:, -1])
             _fit(planes, scale, some, tree.points[near] - points[some, None], distances, blocks)

@@ -4,13 +4,18 @@ Every point j gets a local score, the gradient of a local quadratic energy plus 
 
     S_j(x) = sum_k w_jk ((m_jk - x) . n_jk) n_jk + v_j,
 
-with planes (m, n) at several scales and w, v from the network. The score at a point is the learned average of its
+with planes (m, n) at several scales and w, v from the network: minus the gradient of
+
+    E_j(x) = 1/2 sum_k w_jk ((x - m_jk) . n_jk)^2 - v_j . (x - x_j).
+
+The score at a point is the learned average of its
 neighbours' scores there, and a vector of its own along the surface, where regular samples tell more than planes do,
 
     e_i = g_i (sum_j a_ij S_j(x_i) + u_i),
 
 gated by how much is known. As S is linear in x, that costs a few products a neighbour where the published network
-evaluates a deep network.
+evaluates a deep network. What a place costs (`ScoreNetwork.energies`) is the mean of the neighbours' energies there
+over the noise's variance, in nats, the point's own left out: an outlier explains itself.
 
 All inputs are lengths and products of vectors, which no rotation changes; vectors are only weighted and added. So
 turning the cloud turns the result. The noise level is an input, and the output is bounded in units of it.
@@ -39,11 +44,12 @@ from deburr.nn.deburr.inputs import (
 )
 from deburr.nn.deburr.layer import Layer, Sizes, weighted_sums
 from deburr.nn.deburr.planes import SCALES, products
+from deburr.nn.schedule import LIMIT
 
-#: No score is longer than this many standard deviations of the noise.
-LIMIT = 4.0
+#: What the last neighbour weighs in the mean of energies, or the mean would be of nothing where all are equally far.
+_LAST = 1e-6
 
-_EDGE_HIDDEN = 24
+EDGE_HIDDEN = 24
 
 #: A layer's new features and vectors for some rows.
 Pass = Callable[[slice], tuple[Tensor, Tensor]]
@@ -58,8 +64,8 @@ class ScoreNetwork(nn.Module):
         channels, scales = sizes.channels, SCALES
         self.enter = nn.Sequential(nn.Linear(NODE_INPUTS, channels), nn.SiLU(), nn.Linear(channels, channels))
         self.start = nn.Linear(2 * scales, sizes.vectors, bias=False)
-        self.edges = nn.Linear(EDGE_INPUTS, _EDGE_HIDDEN)
-        self.kernel = nn.Linear(_EDGE_HIDDEN, sizes.heads + 1)
+        self.edges = nn.Linear(EDGE_INPUTS, EDGE_HIDDEN)
+        self.kernel = nn.Linear(EDGE_HIDDEN, sizes.heads + 1)
         self.layers = nn.ModuleList(Layer(sizes) for _ in range(sizes.layers))
         self.leave = nn.Sequential(
             nn.Linear(channels, channels), nn.SiLU(), nn.Linear(channels, scales + 1 + 2 * sizes.vectors + 2)
@@ -84,8 +90,33 @@ class ScoreNetwork(nn.Module):
         rows = slice(0, len(scene.noise))
         local, own, trust = self._walk(scene, Blocks(rows.stop))
         scored, weight = self._scored(scene, local, trust, rows)
-        gate = own[:, 3:]
+        gate = own[:, 3:4]
         return gate * (weight[..., None] * scored).sum(1), gate * own[:, :3], scored
+
+    def fields(self, scene: Scene) -> tuple[Tensor, Tensor]:
+        """What training without truth judges, every point's own score around it: A (N, 6; xx, yy, zz, xy, xz, yz) and
+        b (N, 3) of g_j (S_j(x) + u_j) = b_j - A_j (x - x_j)."""
+        local, own, _ = self._walk(scene, Blocks(len(scene.noise)))
+        gate = own[:, 3:4]
+        return gate * local[:, :6], gate * (local[:, 6:9] + own[:, :3])
+
+    def energies(self, scene: Scene, blocks: Blocks | None = None) -> Tensor:
+        """(N,) nats, at least 0: what the place of each point costs, by what its neighbours know of it.
+
+        On a plane under Gaussian noise of the level that was told, half a chi-square of one degree of freedom.
+        """
+        blocks = blocks or Blocks(len(scene.noise))
+        local, own, _ = self._walk(scene, blocks)
+        told = torch.cat((local, own[:, 4:]), 1)
+        (energy,) = blocks.map(lambda rows: (self._energy(scene, told, rows),))
+        return energy
+
+    def _energy(self, scene: Scene, told: Tensor, rows: slice) -> Tensor:
+        weight = scene.graph.window[rows] + _LAST
+        energy = local_energies(scene.graph.gather(told, rows), -scene.graph.offsets(rows))
+        mean = (weight * energy).sum(1) / weight.sum(1)
+        # The free vector's part, which no square bounds, may be below 0.
+        return mean.clamp_min(0) / scene.noise[rows] ** 2
 
     def _walk(self, scene: Scene, blocks: Blocks) -> tuple[Tensor, Tensor, Tensor]:
         table, features, arrows, told = blocks.map(lambda rows: self._enter(scene, rows))
@@ -147,8 +178,8 @@ class ScoreNetwork(nn.Module):
         return work
 
     def _local(self, scene: Scene, features: Tensor, arrows: Tensor, rows: slice) -> tuple[Tensor, Tensor]:
-        """(n, 10): S_j(x) = b + A (x_j - x) as A (6, symmetric) and b (3), and its weight; (n, 4): what concerns the
-        point alone, a vector and its gate."""
+        """(n, 10): S_j(x) = b + A (x_j - x) as A (6, symmetric) and b (3), and its weight; (n, 5): what concerns the
+        point alone, a vector and its gate, and E_j(x_j)."""
         scales, vectors = SCALES, self.sizes.vectors
         mix, free, rest = self.leave(features).split((scales + 1, 2 * vectors, 2), 1)
         share = mix.softmax(1)[:, :scales]
@@ -157,8 +188,8 @@ class ScoreNetwork(nn.Module):
         shared, own = (noise * (arrows * one[:, None]).sum(2) for one in free.split(vectors, 1))
         pull = ((share * height)[..., None] * normals).sum(1) + shared
         matrix = (share[..., None] * products(normals)).sum(1)
-        gate = torch.sigmoid(rest[:, 1:] + 2)
-        return torch.cat((matrix, pull, rest[:, :1].clamp(-12, 12).exp()), 1), torch.cat((own, gate), 1)
+        gate, here = torch.sigmoid(rest[:, 1:] + 2), (share * height**2).sum(1, keepdim=True) / 2
+        return torch.cat((matrix, pull, rest[:, :1].clamp(-12, 12).exp()), 1), torch.cat((own, gate, here), 1)
 
     def _scored(self, scene: Scene, local: Tensor, trust: Tensor, rows: slice) -> tuple[Tensor, Tensor]:
         """Every neighbour's score at the points, the point's own first, (n, K + 1, 3), and its weight (n, K + 1)."""
@@ -177,3 +208,11 @@ class ScoreNetwork(nn.Module):
         score = gate[:, None] * (shared + own[rows, :3])
         limit = LIMIT * scene.noise[rows, None]
         return score * limit / torch.maximum(lengths(score / limit)[:, None] * limit, limit), gate
+
+
+def local_energies(local: Tensor, away: Tensor) -> Tensor:
+    """E_j (...) at ``away`` (..., 3) from x_j, a squared length; ``local`` (..., 11): A, b, a weight, E_j(x_j)."""
+    xx, yy, zz, xy, xz, yz, a, b, c, _, here = local.unbind(-1)
+    x, y, z = away.unbind(-1)
+    square = xx * x * x + yy * y * y + zz * z * z + 2 * (xy * x * y + xz * x * z + yz * y * z)
+    return here + square / 2 - (a * x + b * y + c * z)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from math import pi, sqrt
 from typing import Any
 
@@ -20,6 +21,7 @@ from torch import Tensor
 from deburr.core.arrays import Floats
 from deburr.core.errors import RunError
 from deburr.core.neighbors import SPACING_K, Neighbors, point_spacing
+from deburr.nn.deburr import kernels
 from deburr.nn.deburr.blocks import Blocks
 
 #: Most units between neighbours: the products of such lengths still fit into float32.
@@ -172,7 +174,7 @@ def in_units(graph: Graph, unit: float | None) -> Graph:
             "remove such points, or flag them with filters.outlier first"
         )
     graph = replace(graph, unit=unit, points=graph.points / unit)
-    spacing = spread(graph, (own / unit).float()[:, None], 1, Blocks(len(own)))[:, 0]
+    spacing = spread(graph, (own / unit).float()[:, None], 1, Blocks(len(own), compiled=False))[:, 0]
     return replace(graph, spacing=spacing)
 
 
@@ -192,33 +194,42 @@ def fit_planes(graph: Graph, wider: int = 1, blocks: Blocks | None = None, wante
     # All scales are written into one place: twice that would be most of what a large cloud needs.
     shape = (len(moments), SCALES, 3)
     means, normals, variances = (torch.empty(shape, device=moments.device) for _ in range(3))
-    averaged = averaging(graph, moments.dtype, blocks)
+    planes = Planes(means, normals, variances, wider)
+    fast = kernels.loaded(blocks.compiled)
+    averaged = averaging(graph, moments, blocks)
+    put = fast.planes_at if fast else _planes_at
     done = 0
     for scale, hop in enumerate(HOPS):
         moments, done = averaged(moments, hop * wider - done), hop * wider
         scales = slice(scale, scale + 1 if hop < HOPS[-1] else SCALES)
 
-        def plane(rows: slice, moments: Tensor = moments, scales: slice = scales) -> tuple[Tensor, ...]:
-            if wanted is not None and not bool(wanted[rows].any()):
-                return ()
-            mean = moments[rows, :3]
-            variance, normal = smallest_axis(moments[rows, 3:] - products(mean))
-            variances[rows, scales], normals[rows, scales] = variance[:, None].float(), normal[:, None].float()
-            means[rows, scales] = (mean - graph.points[rows])[:, None].float()
-            return ()
+        def work(rows: slice, moments: Tensor = moments, scales: slice = scales) -> None:
+            if wanted is None or bool(wanted[rows].any()):
+                put(planes, graph, moments, scales, rows)
 
-        blocks.map(plane)
-    return Planes(means, normals, variances, wider)
+        blocks.each(work)
+    return planes
+
+
+def _planes_at(planes: Planes, graph: Graph, moments: Tensor, scales: slice, rows: slice) -> None:
+    """Put into ``planes`` those of ``scales`` at ``rows``, of ``moments`` (N, 9) float64, means and products."""
+    mean = moments[rows, :3]
+    variance, normal = smallest_axis(moments[rows, 3:] - products(mean))
+    planes.variances[rows, scales], planes.normals[rows, scales] = variance[:, None].float(), normal[:, None].float()
+    planes.means[rows, scales] = (mean - graph.points[rows])[:, None].float()
 
 
 def spread(graph: Graph, values: Tensor, hops: int, blocks: Blocks) -> Tensor:
     """``values`` (N, C) averaged ``hops`` times over each point and its neighbours, weighted by the window."""
-    return averaging(graph, values.dtype, blocks)(values, hops)
+    return averaging(graph, values, blocks)(values, hops)
 
 
-def averaging(graph: Graph, dtype: torch.dtype, blocks: Blocks) -> Callable[[Tensor, int], Tensor]:
-    """What `spread` does, prepared for more than one call."""
-    matrices = {rows.start: averaging_matrix(graph, rows, dtype) for rows in blocks.rows()}
+def averaging(graph: Graph, values: Tensor, blocks: Blocks) -> Callable[[Tensor, int], Tensor]:
+    """What `spread` does, prepared for more than one call with such ``values``."""
+    fast = kernels.loaded(blocks.compiled)
+    if fast and fast.averages(values):
+        return partial(fast.average, graph, blocks=blocks)
+    matrices = {rows.start: averaging_matrix(graph, rows, values.dtype) for rows in blocks.rows()}
 
     def multiplied(values: Tensor) -> Callable[[slice, Tensor], object]:
         return lambda rows, out: torch.mm(matrices[rows.start], values, out=out)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from deburr.core.arrays import Bools, Floats
+from deburr.core.arrays import Bools, Floats, Ints
 from deburr.core.horizon import Horizon
 from deburr.core.neighbors import Indices
 from deburr.nn.contract import Seen
@@ -25,6 +25,7 @@ class Scope:
     sampled : (M,) bool, those in the sample; None: there is none.
     places, settled, horizon : (M, 3) float64 where the points were read, (M,) bool, and what is around, in a tile.
     wanted : (M,) bool, in a tile: the points whose result is asked for.
+    rows : (M,) int64, each in the file that was read; where points are equal, that of the first.
     total : how many points were read of the whole cloud; those that are left out or equal count too, since a tile could
         not tell them apart. Where nothing was read, how many different ones there are.
     """
@@ -38,25 +39,36 @@ class Scope:
     horizon: Horizon | None = None
     wanted: Bools | bool = True
     total: int = 0
+    rows: Ints = field(default_factory=lambda: np.empty(0, np.int64))
 
     @classmethod
     def of(cls, xyz: Floats, seen: Seen | None) -> Scope:
         """The scope of ``xyz`` (N, 3); without ``seen`` they are a whole cloud, all of which counts."""
         points, back = canonical(xyz)
-        if seen is None:
-            return cls(points, back, np.ones(len(points), np.bool_), total=len(points))
         # Of several values for one place, the last is kept: from the back, that is the first.
         first = np.empty(len(points), np.intp)
         first[back[::-1]] = np.arange(len(xyz))[::-1]
+        if seen is None:
+            return cls(points, back, np.ones(len(points), np.bool_), total=len(points), rows=first)
+        rows = first if seen.rows is None else seen.rows[first]
         sampled = None if seen.sampled is None else seen.sampled[first]
         if seen.horizon is None:
-            return cls(points, back, seen.counted[first], sampled, total=seen.total or len(points))
+            return cls(points, back, seen.counted[first], sampled, total=seen.total or len(points), rows=rows)
         settled = np.ones(len(points), np.bool_)
         settled[back[~seen.horizon.settled]] = False
         wanted = np.zeros(len(points), np.bool_)
         wanted[back[seen.horizon.wanted]] = True
         return cls(
-            points, back, seen.counted[first], sampled, seen.places[first], settled, seen.horizon, wanted, seen.total
+            points,
+            back,
+            seen.counted[first],
+            sampled,
+            seen.places[first],
+            settled,
+            seen.horizon,
+            wanted,
+            seen.total,
+            rows,
         )
 
     def sure(self, radii: Floats) -> Tensor | None:

@@ -1,7 +1,8 @@
-"""How much noise the denoiser leaves in a point: a table of what it left in scenes whose truth is known."""
+"""How much noise the denoiser leaves in a point: as much as in scenes whose truth is known, where the same was seen."""
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -9,93 +10,105 @@ from typing import Any, Protocol
 import numpy as np
 
 from deburr.core.arrays import Floats
-from deburr.core.interrupts import whole_import
-from deburr.core.neighbors import Indices
 
-#: The table's rows: noise level over spacing; its columns: 1 - gate, the share of the way that is not gone. Both as
-#: logarithms to base 10; between them it is interpolated, beyond them constant.
-LEVELS = (-2.0, -1.5, -1.0, -0.5, 0.0)
-CLOSED = (-4.0, -3.0, -2.0, -1.0, 0.0)
-#: Fewer points than these tell nothing of a cell, which then takes the whole layer's figure.
-_ENOUGH = 100
 #: Nine tenths of a normal distribution lie within so many standard deviations.
-_NINE_TENTHS = 1.645
+NINE_TENTHS = 1.645
+#: Logarithms to base 10 that are told apart: of lengths over the spacing or the noise; and of 1 - gate.
+_LENGTHS, _CLOSED = (-2.0, 2.0), (-6.0, 0.0)
+#: Planes of these scales are looked at: all of `HOPS` but the narrowest.
+WIDTHS = slice(1, 5)
+#: Extents of them: across each and, behind these, along the shorter of its two axes.
+EXTENTS = 2 * (WIDTHS.stop - WIDTHS.start)
+#: Numbers that the regression is shown of a point: level, gate, the planes' extents, the cloud's level.
+INPUTS = 3 + EXTENTS
+
+
+@dataclass(frozen=True, eq=False)
+class Evidence:
+    """What was seen at N points, lengths in one unit.
+
+    level, spacing : (N,) float64, the noise and the point spacing there.
+    gate : (N,) float64, the share of the way that the network let the point go, 0 to 1.
+    extents : (N, `EXTENTS`) float64, standard deviations of the planes around it, after the movement: across them, from
+        narrow to wide, large at edges and on rough ground; and along the shorter axis, small on wires.
+    odds : (N,) float64, the log odds that the level is right; None: it was told.
+    cloud : the whole cloud's level.
+    """
+
+    level: Floats
+    spacing: Floats
+    gate: Floats
+    extents: Floats
+    odds: Floats | None
+    cloud: float
+
+    def most(self) -> Floats:
+        """(N,) float64: all the noise there may be. Where nothing tells the noise, the level is a cautious one, so that
+        points stay; the cloud's is likelier then."""
+        if self.odds is None:
+            return self.level
+        believed = 1 / (1 + np.exp(-np.clip(self.odds, -30, 30)))
+        return np.asarray(believed * self.level + (1 - believed) * np.maximum(self.level, self.cloud))
+
+    def inputs(self) -> Floats:
+        """(N, `INPUTS`) float64, what the regression is shown."""
+        columns = (
+            _log(self.level, self.spacing),
+            np.log10(np.clip(1 - self.gate, 10 ** _CLOSED[0], 1)),
+            *(_log(extent, self.level) for extent in self.extents.T),
+            _log(np.full_like(self.level, self.cloud), self.level),
+        )
+        return np.column_stack(columns)
+
+
+def _log(length: Floats, other: Floats) -> Floats:
+    low, high = (10.0**end for end in _LENGTHS)
+    return np.asarray(np.log10(np.clip(length / np.maximum(other, np.finfo(np.float64).tiny), low, high)))
 
 
 class Left(Protocol):
     """Whoever can tell what is left."""
 
-    def left(self, level: Floats, spacing: Floats, gate: Floats, odds: Floats | None, cloud: float) -> Floats:
-        """See `Table.left`."""
+    def left(self, seen: Evidence) -> Floats:
+        """(N,) float64, the standard deviation of what is left across the surface, in the units of ``seen``."""
         ...
 
 
 @dataclass(frozen=True, eq=False)
-class Table:
-    """What is left as a share of the noise level, at most 1.
+class Regression:
+    """The nine-tenths quantile of the errors of points at which the same was seen, as a share of all noise: nine of ten
+    lie within 1.645 of what it tells, as if they were normal, and outliers do not decide.
 
-    Where nothing tells the noise, the level is a cautious one, so that points stay; the cloud's is likelier then.
-
-    shares : (2, len(LEVELS), len(CLOSED)) float64, without evidence of the level, of the higher of it and the cloud's;
-        and with evidence.
+    layers : weights (out, in) float64 and biases (out,) float64, with a hyperbolic tangent between them; the last gives
+        the natural logarithm of the share.
     """
 
-    shares: Floats
+    layers: tuple[tuple[Floats, Floats], ...]
 
     @classmethod
-    def of(cls, card: Mapping[str, Any]) -> Table | None:
-        """The table in a weights' card; None where it has none."""
+    def of(cls, card: Mapping[str, Any]) -> Regression | None:
+        """The regression in a weights' card; None where it has none."""
         told = card.get("uncertainty")
         try:
-            shares = np.asarray(told, dtype=np.float64)
-        except (TypeError, ValueError):
+            layers = tuple(
+                (np.array(weight, np.float64), np.array(bias, np.float64))
+                for weight, bias in told["layers"]  # type: ignore[index]
+            )
+        except (TypeError, ValueError, KeyError):
             return None
-        wanted = (2, len(LEVELS), len(CLOSED))
-        return cls(shares) if shares.shape == wanted and bool(((shares >= 0) & (shares <= 1)).all()) else None
+        widths = [INPUTS, *(len(b) for _, b in layers if b.ndim)]
+        shapes = [(after, before) for before, after in itertools.pairwise(widths)]
+        sound = bool(layers) and widths[-1] == 1 and [w.shape for w, _ in layers] == shapes
+        finite = all(np.isfinite(w).all() and np.isfinite(b).all() for w, b in layers)
+        return cls(layers) if sound and finite else None
 
-    @classmethod
-    def fitted(cls, level: Floats, spacing: Floats, gate: Floats, odds: Floats, cloud: Floats, error: Floats) -> Table:
-        """From (N,) points, whose ``error`` is the distance to the truth after denoising, along one axis.
+    def figures(self) -> dict[str, Any]:
+        """For the card."""
+        return {"layers": [[w.round(4).tolist(), b.round(4).tolist()] for w, b in self.layers]}
 
-        So that nine of ten errors lie within 1.645 of what it tells, as if they were normal: outliers do not decide.
-        """
-        ratio = error / np.where(odds > 0, level, np.maximum(level, cloud))
-        row, column = (_nearest(*one) for one in _axes(level, spacing, gate))
-        shares = np.ones((2, len(LEVELS), len(CLOSED)))
-        for layer, chosen in enumerate((odds <= 0, odds > 0)):
-            if chosen.sum() >= _ENOUGH:
-                shares[layer] = _within(ratio[chosen])
-            for i in range(len(LEVELS)):
-                for j in range(len(CLOSED)):
-                    here = chosen & (row == i) & (column == j)
-                    if here.sum() >= _ENOUGH:
-                        shares[layer, i, j] = _within(ratio[here])
-        return cls(np.minimum(shares, 1.0))
-
-    def left(self, level: Floats, spacing: Floats, gate: Floats, odds: Floats | None, cloud: float) -> Floats:
-        """(N,) float64, the standard deviation of what is left across the surface, in the units of ``level``.
-
-        Each (N,): level and spacing in the same units, gate 0..1, log odds that the level is right; None: it was told.
-        ``cloud``: the whole cloud's level.
-        """
-        table: Any = whole_import("scipy.interpolate").RegularGridInterpolator
-        at = np.column_stack([np.clip(value, marks[0], marks[-1]) for value, marks in _axes(level, spacing, gate)])
-        doubted, sure = (table((LEVELS, CLOSED), layer)(at) for layer in self.shares)
-        believed = 1.0 if odds is None else 1 / (1 + np.exp(-np.clip(odds, -30, 30)))
-        return np.asarray(believed * sure * level + (1 - believed) * doubted * np.maximum(level, cloud))
-
-
-def _within(ratio: Floats) -> float:
-    return float(np.quantile(ratio, 0.9)) / _NINE_TENTHS
-
-
-def _axes(level: Floats, spacing: Floats, gate: Floats) -> tuple[tuple[Floats, tuple[float, ...]], ...]:
-    smallest = 1e-30
-    noisy = np.log10(np.maximum(level, smallest) / np.maximum(spacing, smallest))
-    return (noisy, LEVELS), (np.log10(np.maximum(1 - gate, smallest)), CLOSED)
-
-
-def _nearest(value: Floats, marks: tuple[float, ...]) -> Indices:
-    """Which of the evenly spaced ``marks`` is nearest to each ``value`` (N,)."""
-    step = marks[1] - marks[0]
-    return np.rint(np.clip((value - marks[0]) / step, 0.0, len(marks) - 1.0)).astype(np.intp)
+    def left(self, seen: Evidence) -> Floats:
+        """See `Left.left`; at most all of the noise."""
+        now = seen.inputs()
+        for number, (weight, bias) in enumerate(self.layers):
+            now = (np.tanh(now) if number else now) @ weight.T + bias
+        return np.asarray(seen.most() * np.exp(np.minimum(now[:, 0], 0.0)))

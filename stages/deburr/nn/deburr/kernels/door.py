@@ -1,0 +1,87 @@
+"""What the kernels are used for, in terms of clouds: averages, planes and scores. Imports numba."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from deburr.core.arrays import Floats
+from deburr.core.neighbors import Indices
+from deburr.nn.deburr.blocks import Blocks
+from deburr.nn.deburr.inputs import Scene
+from deburr.nn.deburr.kernels import moments
+from deburr.nn.deburr.kernels.network import fits, scores
+from deburr.nn.deburr.layer import Sizes
+from deburr.nn.deburr.network import ScoreNetwork
+from deburr.nn.deburr.planes import HOPS, SCALES, Graph, Planes, search
+
+__all__ = ["average", "averages", "far_planes", "fits", "planes_at", "scores", "try_out"]
+
+
+def averages(values: Tensor) -> bool:
+    """Whether `average` is made for ``values`` (N, C): moments in float64, or features in float32."""
+    width = values.shape[1]
+    return width == 9 if values.dtype == torch.float64 else values.dtype == torch.float32 and width % 8 == 0
+
+
+def average(graph: Graph, values: Tensor, hops: int, blocks: Blocks) -> Tensor:
+    """``values`` (N, C) averaged ``hops`` times over the graph; see `planes.spread`."""
+    neighbors, window = graph.neighbors.numpy(), graph.window.numpy()
+    kernel = moments.average_nine if values.dtype == torch.float64 else moments.average_features
+    now = values.contiguous().numpy()
+    # What was handed over is not written into; from then on, two places take turns.
+    places = [np.empty_like(now) for _ in range(min(hops, 2))]
+    for hop in range(hops):
+        before, now = now, places[hop % 2]
+
+        def step(rows: slice, before: Any = before, now: Any = now) -> None:
+            kernel(rows.start, rows.stop, neighbors, window, before, now)
+
+        blocks.each(step)
+    return torch.from_numpy(now)
+
+
+def planes_at(planes: Planes, graph: Graph, values: Tensor, scales: slice, rows: slice) -> None:
+    """Put into ``planes`` those of ``scales`` at ``rows``, of moments ``values`` (N, 9) float64."""
+    into = (part.numpy() for part in (planes.means, planes.normals, planes.variances))
+    moments.planes_of(rows.start, rows.stop, values.numpy(), graph.points.numpy(), scales.start, scales.stop, *into)
+
+
+def far_planes(
+    planes: Planes,
+    graph: Graph,
+    scale: int,
+    rows: Indices,
+    distances: Floats,
+    near: Indices,
+    members: Indices,
+    radii: Floats,
+    blocks: Blocks,
+) -> None:
+    """Put into ``planes`` those of ``scale`` at ``rows`` (R,), of the nearest of a copy; see `moments.far_planes`."""
+    into = [part.numpy() for part in (planes.means, planes.normals, planes.variances)]
+    points = graph.points.numpy()
+
+    def work(part: slice) -> None:
+        moments.far_planes(part.start, part.stop, rows, distances, near, members, points, scale, radii, *into)
+
+    blocks.of(len(rows)).each(work)
+
+
+def try_out() -> None:
+    """Run all kernels once on a few points: so they are compiled, and whether they can be is known."""
+    points = np.random.default_rng(0).normal(size=(40, 3))
+    graph, blocks = search(points), Blocks(len(points), len(points))
+    seen = average(graph, torch.zeros(len(points), 9, dtype=torch.float64), HOPS[0], blocks)
+    average(graph, torch.zeros(len(points), 8), 1, blocks)
+    means, normals, variances = (torch.zeros(len(points), SCALES, 3) for _ in range(3))
+    planes = Planes(means, normals, variances)
+    every = slice(0, len(points))
+    planes_at(planes, graph, seen, slice(0, SCALES), every)
+    rows = np.arange(len(points))
+    distances, near = np.ones((len(rows), 3)), np.zeros((len(rows), 3), np.intp)
+    far_planes(planes, graph, 0, rows, distances, near, rows, np.zeros(len(rows)), blocks)
+    scores(ScoreNetwork(Sizes()), Scene(graph, planes, torch.ones(len(points))), blocks)

@@ -1,0 +1,58 @@
+"""Fits what a denoiser leaves in points to what was seen there, by the errors of scenes whose truth is known."""
+
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from deburr.core.arrays import Floats
+from deburr.nn.deburr.uncertainty import INPUTS, NINE_TENTHS, Regression
+
+_HIDDEN = 16
+_STEPS, _BATCH, _RATE = 2500, 4096, 5e-3
+#: Errors below this share of the noise need not be told apart.
+_SMALL = 1e-3
+
+
+def fit(inputs: Floats, most: Floats, errors: Floats) -> Regression:
+    """The regression for points that were shown as ``inputs`` (N, I), with ``most`` (N,) noise there may be, whose
+    ``errors`` (N,) after denoising, along one axis, are known. The same for the same points in the same order.
+
+    The quantile is found by the pinball loss (Koenker & Bassett 1978).
+    """
+    chance = torch.Generator().manual_seed(0)
+    centre, scale = inputs.mean(0), inputs.std(0) + 1e-6
+    shown = torch.from_numpy((inputs - centre) / scale).float()
+    target = torch.from_numpy(np.log(np.maximum(errors / most / NINE_TENTHS, _SMALL))).float()
+    layers = _network(chance)
+    optimizer = torch.optim.Adam([part for layer in layers for part in layer], lr=_RATE)
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, _STEPS)
+    for _ in range(_STEPS):
+        rows = torch.randint(len(shown), (_BATCH,), generator=chance)
+        over = target[rows] - _told(layers, shown[rows])
+        loss = torch.maximum(0.9 * over, -0.1 * over).mean()
+        optimizer.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        optimizer.step()
+        schedule.step()
+    found = [(weight.detach().double().numpy(), bias.detach().double().numpy()) for weight, bias in layers]
+    first, offset = found[0]
+    found[0] = (first / scale, offset - (first / scale) @ centre)
+    return Regression(tuple(found))
+
+
+def _network(chance: torch.Generator) -> list[tuple[nn.Parameter, nn.Parameter]]:
+    widths = (INPUTS, _HIDDEN, _HIDDEN, 1)
+    return [
+        (nn.Parameter(torch.randn(out, into, generator=chance) / into**0.5), nn.Parameter(torch.zeros(out)))
+        for into, out in itertools.pairwise(widths)
+    ]
+
+
+def _told(layers: list[tuple[nn.Parameter, nn.Parameter]], now: Tensor) -> Tensor:
+    for number, (weight, bias) in enumerate(layers):
+        now = (torch.tanh(now) if number else now) @ weight.t() + bias
+    return now[:, 0]

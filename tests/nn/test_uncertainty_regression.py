@@ -1,0 +1,112 @@
+"""What is left in points: fitted to errors, at most all noise, and told by the bundled weights truly."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+
+from deburr.core.arrays import Floats
+from deburr.core.neighbors import cloud_spacing
+from deburr.nn.contract import Settings
+from deburr.nn.deburr.uncertainty import EXTENTS, INPUTS, Evidence, Regression
+from deburr.nn.models import load
+from deburr.train.landscapes import landscape_scene
+from deburr.train.leftover import fit
+from deburr.train.scene import CleanScene, nearest_on_surface, scaled
+from deburr.train.solids import solid_scene
+
+
+def seen(
+    level: Floats, gate: float = 0.9, thick: float = 1.0, odds: Floats | None = None, cloud: float = 1.0
+) -> Evidence:
+    """Points of spacing 1 whose planes are ``thick`` times as thick as their noise."""
+    one = np.ones(len(level))
+    return Evidence(level, one, gate * one, thick * np.tile(level[:, None], EXTENTS), odds, cloud)
+
+
+def constant(share: float) -> Regression:
+    return Regression(((np.zeros((1, INPUTS)), np.log([share])),))
+
+
+def test_what_it_is_shown() -> None:
+    shown = seen(np.array([0.1, 1e-9]), gate=0.99, thick=10.0, cloud=0.1).inputs()
+    assert shown[0] == pytest.approx([-1, -2, *[1] * EXTENTS, 0])
+    # Beyond what can be told apart, nothing more is told.
+    assert shown[1] == pytest.approx([-2, -2, *[1] * EXTENTS, 2])
+
+
+def test_the_share_is_what_the_layers_compute() -> None:
+    weight, bias = np.zeros((2, INPUTS)), np.array([0.5, 0.0])
+    weight[0, 0] = 1.0
+    two = Regression(((weight, bias), (np.array([[2.0, 0.0]]), np.array([-1.5]))))
+    assert two.left(seen(np.array([0.1])))[0] == pytest.approx(0.1 * np.exp(2 * np.tanh(-1 + 0.5) - 1.5))
+
+
+def test_no_more_is_left_than_there_was() -> None:
+    assert constant(7.0).left(seen(np.array([0.1, 0.2]))) == pytest.approx([0.1, 0.2])
+
+
+def test_where_nobody_knows_the_level_the_clouds_is_likelier_if_it_is_higher() -> None:
+    odds = np.array([-np.inf, 0.0, np.inf])
+    assert constant(0.1).left(seen(np.full(3, 2.0), odds=odds, cloud=0.0)) == pytest.approx([0.2, 0.2, 0.2])
+    assert constant(0.1).left(seen(np.full(3, 2.0), odds=odds, cloud=6.0)) == pytest.approx([0.6, 0.4, 0.2])
+
+
+def test_nine_of_ten_errors_lie_within_what_is_fitted(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where planes are as thick as the noise a fifth of it is left, where they are thicker four fifths."""
+    monkeypatch.setattr("deburr.train.leftover._STEPS", 700)
+    rng = np.random.default_rng(2)
+    count = 40_000
+    level = 10 ** rng.uniform(-2, 0, count)
+    shares, thick = (0.2, 0.8), (1.0, 10.0)
+    points = [seen(level, thick=one) for one in thick]
+    errors = [np.abs(rng.normal(0, share * level)) for share in shares]
+    found = fit(
+        np.concatenate([one.inputs() for one in points]),
+        np.concatenate([one.most() for one in points]),
+        np.concatenate(errors),
+    )
+    for one, share, error in zip(points, shares, errors, strict=True):
+        told = found.left(one)
+        assert told == pytest.approx(share * level, rel=0.15)
+        assert (error < 1.645 * told).mean() == pytest.approx(0.9, abs=0.015)
+
+
+def test_it_comes_back_from_the_card() -> None:
+    rng = np.random.default_rng(0)
+    layers = ((rng.normal(size=(16, INPUTS)), rng.normal(size=16)), (rng.normal(size=(1, 16)), np.array([-3.0])))
+    first = Regression(layers)
+    again = Regression.of({"uncertainty": first.figures()})
+    assert again is not None
+    some = seen(np.array([0.1, 0.3]))
+    assert again.left(some) == pytest.approx(first.left(some), rel=1e-2)
+
+
+@pytest.mark.parametrize(
+    "layers",
+    [None, [], "much", [[[0.5] * INPUTS], [0.0]], [[[[0.5] * 3], [0.0]]], [[[[float("nan")] * INPUTS], [0.0]]],
+     [[[[0.5] * INPUTS] * 2, [0.0, 0.0]]], [[[[0.5] * INPUTS], 0.0]]],
+)  # fmt: skip
+def test_a_card_without_a_sound_one_has_none(layers: object) -> None:
+    assert Regression.of({"uncertainty": {"layers": layers}}) is None
+    assert Regression.of({"uncertainty": layers}) is None
+    assert Regression.of({}) is None
+
+
+@pytest.mark.parametrize(
+    ("make", "noise"), [(landscape_scene, 0.15), pytest.param(solid_scene, 0.5, marks=pytest.mark.slow)]
+)
+def test_nine_of_ten_points_on_surfaces_lie_within_the_interval(
+    make: Callable[[int], CleanScene], noise: float
+) -> None:
+    """On scenes of seeds that neither training nor the regression has seen."""
+    scene = make(2**41 + 3)
+    scene = scaled(scene, 1 / cloud_spacing(scene.points))
+    noisy = scene.points + np.random.default_rng(1).normal(0, noise, scene.points.shape)
+    found = load("deburr", None).denoise(noisy, Settings())
+    assert found.uncertainty is not None
+    on = ~scene.solitary
+    error = np.linalg.norm(found.xyz[on] - nearest_on_surface(scene.surface, found.xyz[on]), axis=1)
+    assert 0.8 < (error < 1.645 * found.uncertainty[on]).mean() < 0.98
