@@ -67,10 +67,12 @@ def _reports_are_as_published(request: pytest.FixtureRequest) -> Generator[None]
 def pytest_runtest_makereport(
     item: pytest.Item, call: pytest.CallInfo[None]
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """With DEBURR_REQUIRE_DATA=1 a test that takes ``data_dir`` and skips, for whatever reason, has failed."""
+    """With DEBURR_REQUIRE_DATA=1 a test that takes ``data_dir`` and skips, for whatever reason, has failed; but for one
+    that is marked ``lacks_program`` and skips in its own body, which it enters with the data at hand."""
     report = yield
     needs_data = "data_dir" in getattr(item, "fixturenames", ())
-    if REQUIRED and needs_data and report.skipped and not hasattr(report, "wasxfail"):
+    program = call.when == "call" and item.get_closest_marker("lacks_program") is not None
+    if REQUIRED and needs_data and report.skipped and not program and not hasattr(report, "wasxfail"):
         report.outcome = "failed"
         report.longrepr = f"skipped, but DEBURR_REQUIRE_DATA=1 says that the real data is there: {report.longrepr}"
     return report

@@ -314,6 +314,7 @@ def test_copc_is_read_as_laz(data_dir: Path, tmp_path: Path, name: str) -> None:
     assert (source.xyz[order] == cloud.xyz[other]).all()
 
 
+@pytest.mark.lacks_program("PDAL of 2.3 or later")
 def test_copc_is_read_by_its_index(data_dir: Path, tmp_path: Path) -> None:
     drivers = subprocess.run(["pdal", "--drivers"], capture_output=True, text=True, check=True).stdout
     if "readers.copc" not in drivers:
