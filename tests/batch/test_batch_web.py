@@ -5,6 +5,10 @@ from __future__ import annotations
 import json
 import logging
 import re
+import signal
+import subprocess
+import sys
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -21,6 +25,7 @@ from deburr.batch.prepare import prepare
 from deburr.core import web
 from deburr.core.cloud import PointCloud
 from deburr.core.errors import RunError, SpecError
+from deburr.core.waits import SIDE_BY_SIDE
 from deburr.readers.las import LasReader
 from deburr.writers.copc import CopcWriter
 from deburr.writers.las import LasWriter
@@ -266,6 +271,60 @@ def test_the_plan_of_a_window_says_what_its_parts_take(tmp_path: Path, cli: Cli)
         inside = ((whole.points["X"] >= 0) & (whole.points["X"] <= 1000)
                   & (whole.points["Y"] >= 0) & (whole.points["Y"] <= 1000)).sum()  # fmt: skip
         assert len(there) == inside > 300
+
+
+def test_heads_are_read_side_by_side(site: sites.Site, tiles: Path, tmp_path: Path, cli: Cli) -> None:
+    names, four = [], threading.Barrier(4)
+    for number in range(8):
+        name = f"tiles/{number}.copc.laz"
+        site.files[name] = (tiles / "sw.copc.laz").read_bytes()
+        names.append(site.url(name=name))
+    names[2:2] = [site.url(name="tiles/gone.copc.laz")]
+    names[6:6] = [str(tiles / "ne.laz")]
+
+    def meets_three(_: sites.Handler) -> None:
+        four.wait(60)
+
+    meets_three.goes_on = True  # type: ignore[attr-defined]
+    site.faults = [meets_three] * 8
+    (tmp_path / "spec.json").write_text(json.dumps([OUTLIERS]))
+    told = cli("batch", "spec.json", *names, "--out", "out", "--dry-run")
+    assert told.exit_code == 0, told.stderr
+    plan = json.loads(told.stdout)
+    assert plan["outputs"] == [*(f"{n}.laz" for n in (0, 1, 2, 3, 4)), "ne.laz", *(f"{n}.laz" for n in (5, 6, 7))]
+    assert plan["inputs"] == 9
+    assert [path.rpartition("/")[2] for path in plan["failed"]] == ["gone.copc.laz"]
+    # No head comes twice.
+    assert max(given for path, given in site.given.items()) <= 2 * web.BLOCK + 2
+
+
+def test_an_interrupt_waits_for_no_server(site: sites.Site, tmp_path: Path) -> None:
+    asked, over = threading.Semaphore(0), threading.Event()
+
+    def waits(_: sites.Handler) -> None:
+        asked.release()
+        over.wait(120)
+
+    site.faults = [waits] * 20
+    names = [site.url(name=f"tiles/{number}.copc.laz") for number in range(20)]
+    words = ["batch", json.dumps([OUTLIERS]), *names, "--out", "out"]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "deburr.cli.main", *words], cwd=tmp_path, stderr=subprocess.PIPE, text=True
+    )
+    try:
+        for _ in range(SIDE_BY_SIDE):
+            assert asked.acquire(timeout=60)
+        process.send_signal(signal.SIGINT)
+        # The server is silent still, and would be for as long as it is allowed to.
+        _, said = process.communicate(timeout=25)
+    finally:
+        over.set()
+        process.kill()
+        process.communicate()
+    assert process.returncode == 130
+    assert said.endswith("interrupted; no output was left half-written\n")
+    assert len(site.asked) == SIDE_BY_SIDE
+    assert not list(tmp_path.rglob("*.la?"))
 
 
 @pytest.mark.slow

@@ -18,8 +18,10 @@ from deburr.core.cloud import PointCloud
 from deburr.core.neighbors import threads
 from deburr.core.original import ORIGINAL
 from deburr.core.stage import Filter
+from deburr.core.waits import side_by_side
 from deburr.scratch.input_file import FileRef
 from deburr.tiles import memory
+from deburr.tiles.cut import Box
 from deburr.tiles.surveys import Passes
 
 #: Points of the surface on which the speed of this machine is measured.
@@ -69,12 +71,16 @@ def _fetched(job: Job, tiles: Sequence[Tile], halos: Sequence[float]) -> int:
         Clean(id=tile.id, points=tile.points, core=tile.core, halo=halo, known=(), folder="", targets=None)
         for tile, halo in zip(tiles, halos, strict=True)
     ]
-    total = 0
-    for number, window in Footprint(job, tasks).windows.items():
-        file = job.store.file(number)
-        if file.is_remote and file.stamp is not None:
-            total += int(file.stamp[0] or 0) if window is None else file.reader.cost(*window)
-    return total
+    needed = [(job.store.file(number), window) for number, window in Footprint(job, tasks).windows.items()]
+    return sum(side_by_side(_cost, [one for one in needed if one[0].is_remote]))
+
+
+def _cost(needed: tuple[FileRef, Box | None]) -> int:
+    """Of a file on the web, or of a window of it, bytes."""
+    file, window = needed
+    if window is not None:
+        return file.reader.cost(*window)
+    return 0 if file.stamp is None else int(file.stamp[0] or 0)
 
 
 def _spacing(files: Sequence[FileRef]) -> float:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
+from typing import NoReturn
 
 import numpy as np
 
@@ -15,11 +16,14 @@ from deburr.batch import report as batch_report
 from deburr.batch.job import Job, Target, targets
 from deburr.batch.layout import Output
 from deburr.batch.names import cell_names, out_names, stem
-from deburr.core.addresses import Named, spelt
+from deburr.core import web
+from deburr.core.addresses import Named, is_address, spelt
 from deburr.core.errors import DeburrError, RunError, SpecError
 from deburr.core.original import ORIGINAL
+from deburr.core.progress import advance
 from deburr.core.registry import by_extension, extensions
-from deburr.core.stage import Filter, Outline, Stage
+from deburr.core.stage import Filter, Outline, Reader, Stage
+from deburr.core.waits import side_by_side
 from deburr.pipeline import report
 from deburr.pipeline.apart import check_apart, read_by
 from deburr.pipeline.compatible import check_alike
@@ -280,21 +284,50 @@ def _outlines(request: Request) -> tuple[dict[Named, Outline], dict[Named, Stamp
     found: dict[Named, Outline] = {}
     states: dict[Named, Stamp | None] = {}
     failed: dict[str, str] = {}
-    for path in (*request.inputs, *request.context):
-        if not _is_text(path):
+    paths = [*request.inputs, *request.context]
+    readers = {path: reader for path in paths if _is_text(path) and (reader := _plan(request, path).reader) is not None}
+    heads = _heads([*readers.values()])
+    for path in paths:
+        if path not in readers:
             shown = os.fsencode(str(path)).decode("utf-8", "backslashreplace")
             failed[shown] = f"{shown}: its name is not UTF-8 text, which reports and lists are made of; rename it"
             continue
-        reader = _plan(request, path).reader
-        assert reader is not None
         try:
-            states[path] = stamp(reader.filename)
-            told = reader.outline()
+            states[path], told = next(heads)()
             FileRef.check_located(str(path), told.extent)
             found[path] = told
         except DeburrError as error:
-            failed[str(path)] = f"{reader.type_name}: {error}"
+            failed[str(path)] = f"{readers[path].type_name}: {error}"
     return found, states, failed
+
+
+def _heads(readers: Sequence[Reader]) -> Iterator[Callable[[], tuple[Stamp | None, Outline]]]:
+    """Of the file of each reader, its state and what its head tells, or the error that this raises, when called. Those
+    on the web, each of which is waited for, are read side by side."""
+
+    def head(reader: Reader) -> Callable[[], tuple[Stamp | None, Outline]]:
+        try:
+            # The state first: what changes in between is found to have changed.
+            with web.held(reader.filename):
+                told = stamp(reader.filename), reader.outline()
+        except DeburrError as error:
+            return partial(_raised, error)
+        return lambda: told
+
+    remote = [reader for reader in readers if reader.has_head and is_address(reader.filename)]
+    answers = side_by_side(head, remote)
+    done = 0
+    for reader in readers:
+        if reader.has_head and is_address(reader.filename):
+            yield next(answers)
+            done += 1
+            advance("reading heads", done, len(remote))
+        else:
+            yield head(reader)
+
+
+def _raised(error: Exception) -> NoReturn:
+    raise error
 
 
 def _is_text(path: Named) -> bool:

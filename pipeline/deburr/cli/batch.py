@@ -74,20 +74,22 @@ def batch(
     interruption: what is done is kept. Prints the paths of the files written.
     """
     from deburr.batch import api
+    from deburr.batch.dry_run import described
     from deburr.batch.outputs import unit_of
     from deburr.batch.prepare import prepare
     from deburr.cli.batch_view import BatchView
+    from deburr.cli.progress import shown
     from deburr.pipeline.resolve import as_overrides
 
     scheduler, only_failed, dry = (options.pop(name) for name in ("scheduler", "retry_failed", "dry_run"))
     asked = api.request(
         spec, inputs, out, **options, overrides=as_overrides(overrides), shared=scheduler is not None, prefix="--"
     )
-    prepared = prepare(asked, asked.out / api.SCRATCH)
-    if dry:
-        from deburr.batch.dry_run import described
-
-        result(json.dumps(described(asked, prepared), indent=2))
+    with shown(quiet or meter.way != "bar"):
+        prepared = prepare(asked, asked.out / api.SCRATCH)
+        plan = described(asked, prepared) if dry else None
+    if plan is not None:
+        result(json.dumps(plan, indent=2))
         return
     with BatchView(unit_of(prepared), quiet, meter=meter) as view:
         found = api.run(asked, prepared, view, scheduler, only_failed)

@@ -123,9 +123,11 @@ class Reader(Stage, ABC):
     """A stage that begins a pipeline.
 
     ``ambiguous``: those of its extensions that other files have too, so that a folder's are passed over unless named.
+    ``has_head``: whether `outline` reads little of the file, however large it is.
     """
 
     ambiguous: ClassVar[frozenset[str]] = frozenset()
+    has_head: ClassVar[bool] = False
     files: ClassVar[frozenset[str]] = frozenset({"filename"})
     filename: str = Field(description="file to read")
 

@@ -10,13 +10,14 @@ import io
 import os
 import shutil
 import time
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import partial
 from itertools import pairwise
 from pathlib import Path
+from threading import Lock
 from typing import Any, BinaryIO
 
 from deburr.core.addresses import shown
@@ -222,7 +223,12 @@ class Remote(io.RawIOBase):
         return count
 
 
-_kept: OrderedDict[tuple[str, Path | None], Fetched] = OrderedDict()
+_Key = tuple[str, Path | None]
+_kept: OrderedDict[_Key, Fetched] = OrderedDict()
+#: Of those, what is not to be forgotten, and by how many.
+_held: Counter[_Key] = Counter()
+#: Several threads may ask for files, each for another.
+_alone = Lock()
 _folder: ContextVar[Path | None] = ContextVar("folder", default=None)
 
 
@@ -249,15 +255,40 @@ def state_of(address: str) -> State:
     return _fetched(address).state
 
 
+@contextmanager
+def held(path: str) -> Iterator[None]:
+    """While this lasts, what is fetched of the file at ``path``, if that is an address, is at hand for who opens it
+    again, however many others are opened in between."""
+    key = (path, _folder.get())
+    with _alone:
+        _held[key] += 1
+    try:
+        yield
+    finally:
+        with _alone:
+            _held[key] -= 1
+            if not _held[key]:
+                del _held[key]
+            _forget()
+
+
 def _fetched(address: str) -> Fetched:
     key = (address, _folder.get())
-    known = _kept.pop(key, None)
+    with _alone:
+        known = _kept.pop(key, None)
     if known is None or not known.is_current():
         known = Fetched(*key)
-    _kept[key] = known
-    if len(_kept) > _KEPT:
-        _kept.popitem(last=False)
+    with _alone:
+        _kept[key] = known
+        _forget()
     return known
+
+
+def _forget() -> None:
+    """Keep those alone that were asked for last."""
+    loose = [key for key in _kept if not _held[key]]
+    for key in loose[: max(0, len(loose) - _KEPT)]:
+        del _kept[key]
 
 
 def fetch(file: BinaryIO, ranges: Sequence[tuple[int, int]]) -> None:

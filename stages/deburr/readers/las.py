@@ -46,6 +46,7 @@ class LasReader(Reader):
 
     type_name: ClassVar[str] = "readers.las"
     extensions: ClassVar[tuple[str, ...]] = ("las", "laz")
+    has_head: ClassVar[bool] = True
     reports: ClassVar[Reports] = {
         "scale": Same(unit="exact", description="of the coordinates in the file, x, y, z: the smallest steps"),
         "offset": Same(unit="exact", description="of the coordinates in the file, x, y, z"),
