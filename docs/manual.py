@@ -19,6 +19,11 @@ ROOT = Path(__file__).parent.parent
 PAGE = ROOT / "man" / "deburr.1"
 _CODES = {"0": "done", "1": "the run failed: file, data, machine", "2": "the spec or the command is wrong",
           "130": "interrupted"}  # fmt: skip
+_VARIABLES = {
+    "DEBURR_THREADS": "how many threads; default: all",
+    "DEBURR_CACHE": "a folder for what was fetched from the web, for later runs; default: nothing is kept",
+    "DEBURR_CACHE_SIZE": "how much may lie there, such as 20GB; default: 10GB",
+}
 
 
 def page() -> str:
@@ -42,7 +47,9 @@ def page() -> str:
     lines += _section("EXIT STATUS")
     for number, meaning in _CODES.items():
         lines += [*_item(number), _text(meaning)]
-    lines += [*_section("ENVIRONMENT"), *_item("DEBURR_THREADS"), _text("how many threads; default: all")]
+    lines += _section("ENVIRONMENT")
+    for name, meaning in _VARIABLES.items():
+        lines += [*_item(name), _text(meaning)]
     return "\n".join(lines) + "\n"
 
 

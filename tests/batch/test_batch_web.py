@@ -298,6 +298,26 @@ def test_heads_are_read_side_by_side(site: sites.Site, tiles: Path, tmp_path: Pa
     assert max(given for path, given in site.given.items()) <= 2 * web.BLOCK + 2
 
 
+@pytest.mark.parametrize("workers", [1, 2])
+def test_what_is_cached_is_fetched_once_by_all_batches(
+    site: sites.Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, workers: int
+) -> None:
+    monkeypatch.setenv("DEBURR_CACHE", str(tmp_path / "cache"))
+    sent = []
+    for turn in range(2):
+        web._kept.clear()
+        site.sent, site.asked = 0, []
+        names = [site.url("anna:geheim@", f"?X-Amz-Signature={turn}", f"tiles/{name}.copc.laz") for name in QUARTERS]
+        assert not batch([OUTLIERS], names, tmp_path / f"out{turn}", workers=workers).failed
+        sent.append(site.sent)
+    assert sent[0] >= sum(len(site.files[f"tiles/{name}.copc.laz"]) for name in QUARTERS)
+    assert sent[1] == len(site.asked) < 100  # whether they are the same, a byte each
+    assert same(tmp_path / "out0", tmp_path / "out1", [f"{name}.laz" for name in QUARTERS]) == 10_000
+    for path in (tmp_path / "cache").rglob("*"):
+        assert not SECRET.search(str(path.relative_to(tmp_path)))
+        assert path.is_dir() or b"geheim" not in path.read_bytes()
+
+
 def test_an_interrupt_waits_for_no_server(site: sites.Site, tmp_path: Path) -> None:
     asked, over = threading.Semaphore(0), threading.Event()
 

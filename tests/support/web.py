@@ -23,6 +23,7 @@ class Site:
     data: bytes
     address: str = ""
     etag: str | None = '"1"'
+    modified: str | None = None
     ranges: bool = True
     name: str = "tile.copc.laz"
     asked: list[str | None] = field(default_factory=list)
@@ -79,6 +80,8 @@ class _Handler(BaseHTTPRequestHandler):
             self.send_response(200)
         if site.etag:
             self.send_header("ETag", site.etag)
+        if site.modified:
+            self.send_header("Last-Modified", site.modified)
         self.send_header("Content-Length", str(end - begin))
         self.end_headers()
         body = data[begin:end]

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import os
-import re
 from math import ceil
 
+from deburr.core import sizes
 from deburr.core.errors import SpecError
 
 #: Bytes that a process takes whatever the tile: Python, numpy, SciPy, torch, and the features of as many points as the
@@ -20,17 +20,14 @@ _FEWEST = 50_000
 
 #: Letters of what was given that a message repeats, at most.
 _SHOWN = 40
-_SIZE = re.compile(r"\s*(\d{1,18}(?:\.\d{1,18})?)\s*([kmgt]?)(i?)b?\s*", re.IGNORECASE)
 
 
 def parse(text: str, workers: int = 1, option: str = "--memory") -> int:
     """``2GB``, ``1500 MB``, ``1.5GiB``, or bytes. Raises `SpecError`, also for what is too little for the workers."""
-    match = _SIZE.fullmatch(text)
-    if match is None:
+    found = sizes.parse(text)
+    if found is None:
         shown = text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."
         raise SpecError(f"{option} {shown}: is no amount of memory; give one such as 2GB or 1500MB")
-    step = 1024 if match[3] else 1000
-    found = int(float(match[1]) * step ** " kmgt".index(match[2].lower() or " "))
     least = workers * (BASE + PER_POINT * _FEWEST)
     if found < least:
         many = f"for {workers} workers" if workers > 1 else "to work with"

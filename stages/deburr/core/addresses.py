@@ -7,17 +7,31 @@ import posixpath
 import re
 from dataclasses import dataclass, field
 from pathlib import Path, PurePath, PurePosixPath
-from urllib.parse import quote, urlsplit, urlunsplit
+from urllib.parse import parse_qsl, quote, urlsplit, urlunsplit
 
 #: What is said of a web server that is to be written to.
 NO_FILES = "lies on a web server, which takes no files; write to a store (s3://, gs://, az://), or to a file here"
 _ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 _ANYWHERE = re.compile(r"(\b[A-Za-z][A-Za-z0-9+.-]{1,15}://)([^\s/?#'\"]*@)?([^\s?#'\"]*)([?#][^\s'\"]*)?")
 
+#: What signatures of stores' addresses consist of: Amazon's and Google's, Azure's, and CloudFront's.
+_SIGNS = re.compile(
+    r"x-(amz|goog)-[a-z-]+|x-id|s[eirpstv]|ses|sig|sip|spr|sk[estv]|skoid|sktid"
+    r"|signature|expires|policy|key-pair-id|awsaccesskeyid|googleaccessid",
+    re.IGNORECASE,
+)
+
 
 def is_address(name: str) -> bool:
     """Whether ``name`` is an address, such as ``https://host/file.laz``."""
     return _ADDRESS.match(name) is not None
+
+
+def is_told(address: str) -> bool:
+    """Whether what anybody may see of ``address`` tells the file from all others: it has no query, or one that signs
+    it and does nothing else. Other queries may name a file."""
+    query = urlsplit(address).query
+    return all(_SIGNS.fullmatch(name) for name, _ in parse_qsl(query, keep_blank_values=True))
 
 
 def shown(text: str) -> str:

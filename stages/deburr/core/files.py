@@ -229,23 +229,22 @@ def sync_folder(folder: Path) -> OSError | None:
     return None
 
 
-def private_folder(path: Path) -> None:
-    """Make a folder for scratch that nobody else can look into, or take the one that is there.
+def private_folder(path: Path, what: str = "scratch", remedy: str = "choose another output") -> None:
+    """Make a folder that nobody else can look into, or take the one that is there.
 
     Raises `WriteError` where a link, a file or somebody else's folder is in its place, and for what the operating
-    system refuses.
+    system refuses; it says ``what`` is to go there, and what to do.
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with suppress(FileExistsError):
             path.mkdir(mode=0o700)
         if not is_ours(path):
-            what = "a link" if path.is_symlink() else "not a folder of yours"
-            raise WriteError(f"{path}: scratch is to go there, and it is {what}; remove it, or choose another output")
+            there = "a link" if path.is_symlink() else "not a folder of yours"
+            raise WriteError(f"{path}: {what} is to go there, and it is {there}; remove it, or {remedy}")
         if path.stat().st_mode & 0o077:
             os.chmod(path, 0o700)
     except OSError as error:
         raise WriteError(
-            f"{path}: the folder for scratch cannot be made ({error.strerror or error}); free space, or choose another "
-            "output"
+            f"{path}: the folder for {what} cannot be made ({error.strerror or error}); free space, or {remedy}"
         ) from error

@@ -21,6 +21,7 @@ from threading import Lock
 from typing import Any, BinaryIO
 
 from deburr.core.addresses import shown
+from deburr.core.cache import PIECE, Cached
 from deburr.core.errors import ReadError
 from deburr.core.fetched import Kept, Own, Shared
 from deburr.core.progress import advance
@@ -54,7 +55,9 @@ class Fetched:
         self._server = server_of(address)
         self._state: State | None = None
         self._kept: Kept = Own() if folder is None else Shared(folder, self.path)
-        state = self._told() if self._kept.known else None
+        self._cached = Cached.of(address)
+        known = self._kept.known or (self._cached is not None and self._cached.known)
+        state = self._told() if known else None
         if state is None:
             self._fetch(0, BLOCK)
         else:
@@ -99,6 +102,7 @@ class Fetched:
         if not any(gap for one in ranges for gap in self._missing(*one)):
             return
         with self._kept.alone():  # what another process is fetching need not be fetched again
+            self._recall([gap for one in ranges for gap in self._missing(*one)])
             missing = _coalesced(sorted(gap for one in ranges for gap in self._missing(*one)))
             total, done = sum(end - begin for begin, end in missing), 0
             for begin, end in missing:
@@ -126,7 +130,7 @@ class Fetched:
 
     def _fetch(self, begin: int, end: int, told: Callable[[int], None] = lambda _: None) -> None:
         """Get the bytes [begin, end); after a break, what is left of them."""
-        at, last, tries = begin, begin, 0
+        at, last, tries, cached = begin, begin, 0, begin
         self._check_room(end - begin)
         while at < end:
             try:
@@ -135,6 +139,7 @@ class Fetched:
                     end = min(end, state.size)
                     self._keep(place, data)
                     at = max(at, place + len(data))
+                    cached = self._remember(cached, at, PIECE)
                     told(at - begin)
                 if at < end:
                     raise Broken(f"the line broke after {at - begin:,} of {end - begin:,} bytes")
@@ -147,12 +152,32 @@ class Fetched:
                 if tries == TRIES:
                     raise ReadError(f"{self.path}: {error}, {TRIES} times; try again later") from None
                 time.sleep(PAUSE * 2 ** (tries - 1))
+            finally:
+                cached = self._remember(cached, at, 1)
+
+    def _recall(self, wanted: list[tuple[int, int]]) -> None:
+        """Have at hand what earlier runs have fetched."""
+        for begin, data in self._cached.find(wanted) if self._cached is not None else ():
+            self._check_room(len(data))
+            self._keep(begin, data)
+
+    def _remember(self, begin: int, end: int, least: int) -> int:
+        """Keep the bytes [begin, end), which are at hand, for later runs, if they are ``least``; up to where they are
+        kept now."""
+        while self._cached is not None and end - begin >= least:
+            data = bytearray(min(PIECE, end - begin))
+            self._kept.read(begin, memoryview(data))
+            self._cached.add(begin, bytes(data))
+            begin += len(data)
+        return begin
 
     def _check_state(self, state: State) -> None:
         if self._state is None:
             self._check_room(0)
             self._state = state
             self._kept.begin(state)
+            if self._cached is not None:
+                self._cached.begin(state)
         elif not self._state.same(state):
             raise ReadError(f"{self.path}: was changed while it was read; run again when nothing writes to it")
 
