@@ -5,6 +5,7 @@ from __future__ import annotations
 import struct
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -155,10 +156,10 @@ def test_a_file_that_may_not_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyP
     path = tmp_path / "in.obj"
     path.write_text("v 0 0 0\n")
 
-    def refuse(_: Path) -> bytes:
+    def refuse(*_: Any) -> Any:
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr(Path, "read_bytes", refuse)
+    monkeypatch.setattr("deburr.core.reading.open", refuse, raising=False)
     with pytest.raises(ReadError, match=r"in\.obj: cannot be read \(Permission denied\)"):
         read_mesh(str(path))
 

@@ -256,8 +256,8 @@ def test_more_points_than_the_header_counts(tmp_path: Path, behind: bytes) -> No
 
 
 def test_missing_file_and_folder(tmp_path: Path) -> None:
-    for path in (tmp_path / "none.las", tmp_path):
-        with pytest.raises(ReadError, match="cannot be read"):
+    for path, said in ((tmp_path / "none.las", "does not exist; check the file name"), (tmp_path, "is a folder; give")):
+        with pytest.raises(ReadError, match=said):
             LasReader(filename=str(path)).read()
 
 

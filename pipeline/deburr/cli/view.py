@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from pathlib import PurePath
 
 import click
 
 from deburr.cli.complete import FILE
 from deburr.cli.say import give, say
 from deburr.cli.shared import common
+from deburr.core.addresses import name_of
 from deburr.core.errors import SpecError
 
 
@@ -29,7 +30,7 @@ def view(before: str, after: str | None, output: str | None, box: str | None, qu
     from deburr.cli.progress import shown
     from deburr.pipeline.view import view as write
 
-    path = output or f"{Path(after or before).stem}.html"
+    path = output or f"{PurePath(name_of(after or before)).stem}.html"
     with shown(quiet):
         scene = write(before, after, path, None if box is None else _box(box))
     if not quiet:

@@ -13,6 +13,8 @@ from typing import Any
 
 import numpy.typing as npt
 
+from deburr.core import web
+from deburr.core.addresses import is_address
 from deburr.core.arrays import Floats
 from deburr.core.cloud import PointCloud
 from deburr.core.errors import DeburrWarning, ReadError, RunError, SpecError, WriteError
@@ -270,16 +272,19 @@ def check_readable(plan: Plan) -> None:
     """Find out before the long work that a file which a filter reads is not there. Raises `ReadError`."""
     for problem in missing_files(plan):
         raise ReadError(problem)
+    for path in (path for one in plan.stages if isinstance(one, Filter) for path in one.reads.values()):
+        if is_address(path):
+            web.state_of(path)
 
 
 def missing_files(plan: Plan) -> list[str]:
-    """The files which filters read and that are not there, one sentence each."""
+    """The files which filters read here and that are not there, one sentence each."""
     return [
         f"{step.where}: {path}: does not exist; check the path that '{option}' gives"
         for step in plan.steps
         if isinstance(step.stage, Filter)
         for option, path in step.stage.reads.items()
-        if not os.path.exists(path)
+        if not (is_address(path) or os.path.exists(path))
     ]
 
 

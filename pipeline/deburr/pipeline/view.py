@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import posixpath
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from deburr.core.addresses import is_address, name_of, shown
 from deburr.core.arrays import Bools, Floats
 from deburr.core.cloud import PointCloud
 from deburr.core.crs import words as crs
@@ -35,7 +37,7 @@ def view(
     high x, high y: of the first, only points in it. Raises `SpecError`, `ReadError`, `RunError`, `WriteError`.
     """
     names = [os.fspath(before)] + ([] if after is None else [os.fspath(after)])
-    check_apart(dict.fromkeys(map(Path, names), "an input"), [path])
+    check_apart(dict.fromkeys((Path(name) for name in names if not is_address(name)), "an input"), [path])
     readers = [_reader(name) for name in names]
     clouds = [_read(readers[0], box, None)]
     if after is not None:
@@ -44,8 +46,8 @@ def view(
     if not any(cloud.located.any() for cloud in clouds):
         raise RunError(f"{' and '.join(names)}: there is no point to be seen; give another file or box")
     scene = of_two(clouds[0], clouds[1] if len(clouds) == 2 else None)
-    shown = _shown(names)
-    page.write(Path(path), " → ".join(shown), scene, _facts(clouds, scene, shown))
+    short = _short(names)
+    page.write(Path(path), " → ".join(short), scene, _facts(clouds, scene, short))
     return scene
 
 
@@ -74,12 +76,13 @@ def _inside(xyz: Floats, box: Sequence[float]) -> Bools:
     return np.asarray(((xyz[:, :2] >= low) & (xyz[:, :2] < high)).all(axis=1))
 
 
-def _shown(names: Sequence[str]) -> list[str]:
+def _short(names: Sequence[str]) -> list[str]:
     """Files by their names alone; by those of their folders too where a batch has left the names as they were."""
-    short = [Path(name).name for name in names]
+    short = [name_of(name) for name in names]
     if len(set(short)) == len(short):
         return short
-    return [os.path.join(Path(name).resolve().parent.name, Path(name).name) for name in names]
+    folders = [posixpath.dirname(shown(name)) if is_address(name) else Path(name).resolve().parent for name in names]
+    return [os.path.join(os.path.basename(folder), name) for folder, name in zip(folders, short, strict=True)]
 
 
 def _counted(name: str, cloud: PointCloud) -> list[list[str]]:

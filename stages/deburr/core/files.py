@@ -16,7 +16,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from glob import glob, has_magic
 from pathlib import Path
-from typing import BinaryIO
+from typing import IO
 
 from deburr.core.addresses import is_address, name_of, shown
 from deburr.core.errors import DeburrError, WriteError
@@ -198,7 +198,7 @@ def plain(path: str | os.PathLike[str], flags: int) -> int:
     return descriptor
 
 
-def size_of(file: BinaryIO) -> int:
+def size_of(file: IO[bytes]) -> int:
     """Bytes of an open file; where it stands is another place then."""
     return file.seek(0, os.SEEK_END)
 

@@ -5,17 +5,19 @@ from __future__ import annotations
 import os
 import re
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from deburr.core.addresses import is_address, name_of
 from deburr.core.arrays import Bools, Floats
 from deburr.core.errors import ReadError
 from deburr.core.interrupts import whole_import
 from deburr.core.neighbors import threads
 from deburr.core.progress import advance
+from deburr.core.reading import opened
 from deburr.formats.mesh.obj import read_obj
 from deburr.formats.mesh.ply import read_ply
 from deburr.formats.mesh.polygons import triangulated
@@ -83,14 +85,12 @@ class Mesh:
 
 def read_mesh(path: str) -> Mesh | None:
     """The triangles in a PLY, OBJ or STL file; None for a PLY that holds points only. Raises `ReadError`."""
-    if not Path(path).is_file():
+    if not (is_address(path) or Path(path).is_file()):
         raise ReadError(f"{path}: does not exist or is no file; check the name of the reference")
-    try:
-        if path.lower().endswith(".ply") and not _has_faces(path):
-            return None
-        vertices, faces = _FORMATS[Path(path).suffix.lower()](path)
-    except OSError as error:
-        raise ReadError(f"{path}: cannot be read ({error.strerror or error}); check the file and its rights") from error
+    suffix = PurePath(name_of(path)).suffix.lower()
+    if suffix == ".ply" and not _has_faces(path):
+        return None
+    vertices, faces = _FORMATS[suffix](path)
     rows = faces.values
     if not np.isfinite(vertices).all() or (rows < 0).any() or (rows >= len(vertices)).any():
         raise ReadError(f"{path}: has vertices that are not finite, or faces without vertices; repair the mesh")
@@ -104,7 +104,7 @@ def read_mesh(path: str) -> Mesh | None:
 
 def _has_faces(path: str) -> bool:
     """Whether a PLY file's header announces faces; far cheaper than to read a cloud as a mesh."""
-    with open(path, "rb") as stream:
+    with opened(path) as stream:
         header = stream.read(1 << 20).split(b"end_header")[0]
     return re.search(rb"element\s+face\s+0*[1-9]", header) is not None
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from math import sqrt
-from pathlib import Path
+from pathlib import PurePath
 from typing import Annotated, Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
 from pydantic import Field
 
+from deburr.core.addresses import name_of
 from deburr.core.arrays import Bools, Floats
 from deburr.core.cloud import PointCloud
 from deburr.core.errors import ReadError, RunError
@@ -101,7 +102,7 @@ class Metrics(Filter):
             return ["option 'seed' needs 'repeatability'; add it, or remove 'seed'"]
         if self.paired and self.reference is None:
             return ["option 'paired' needs a 'reference' cloud; name one, or remove 'paired'"]
-        if self.paired and Path(self.reference or "").suffix.lower() in (".obj", ".stl"):
+        if self.paired and _suffix(self.reference or "") in (".obj", ".stl"):
             return [f"option 'paired' needs a cloud, and '{self.reference}' is a mesh; remove 'paired'"]
         return []
 
@@ -225,7 +226,7 @@ class Reference:
 
     def __init__(self, path: str, classes: list[int] | None = None) -> None:
         self.path = path
-        self.mesh: Mesh | None = read_mesh(path) if Path(path).suffix.lower() in SUFFIXES else None
+        self.mesh: Mesh | None = read_mesh(path) if _suffix(path) in SUFFIXES else None
         self.every = self.points = np.zeros((0, 3))
         if self.mesh is None:
             cloud = _read_cloud(path)
@@ -268,6 +269,10 @@ class Reference:
                 f"the reference {self.path} lies more than 1e140 away, too far to measure; check the units of both"
             )
         return distances
+
+
+def _suffix(path: str) -> str:
+    return PurePath(name_of(path)).suffix.lower()
 
 
 def _read_cloud(path: str) -> PointCloud:

@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 import numpy as np
 from pydantic import Field
 
+from deburr.core.addresses import shown
 from deburr.core.cloud import PointCloud, extent_of, kinds
 from deburr.core.figure import Reports, Same
+from deburr.core.reading import opened
 from deburr.core.stage import Outline, Reader
-from deburr.readers._files import opened
 
 if TYPE_CHECKING:
     from deburr.formats.e57.file import E57Source
@@ -49,9 +50,9 @@ class E57(Reader):
         """Read ``filename``. Raises `deburr.core.errors.ReadError`."""
         from deburr.formats.e57.file import SCAN, columns_of, crs_of, load
 
-        path = self.filename
-        with opened(path) as stream:
-            source = load(stream, path)
+        path = shown(self.filename)
+        with opened(self.filename) as stream:
+            source = load(stream, self.filename)
         dims = columns_of(source)
         if SCAN not in dims:
             kind = np.uint16 if len(source.scans) < 65536 else np.uint32

@@ -11,7 +11,7 @@ import numpy as np
 from pydantic import Field, PrivateAttr
 
 from deburr.core import web
-from deburr.core.addresses import is_address, shown
+from deburr.core.addresses import shown
 from deburr.core.arrays import Floats
 from deburr.core.bounds import Bounds
 from deburr.core.bounds import parse as parse_bounds
@@ -21,6 +21,7 @@ from deburr.core.crs import wkt
 from deburr.core.errors import ReadError
 from deburr.core.figure import Reports, Same
 from deburr.core.files import size_of
+from deburr.core.reading import opened
 from deburr.core.stage import Outline, Reader
 from deburr.formats.las.crs import given_crs, read_crs, unfit_crs
 from deburr.formats.las.points import Layout, parse_extras
@@ -253,15 +254,12 @@ class LasReader(Reader):
 @contextmanager
 def _opened(path: str) -> Iterator[BinaryIO]:
     """The file at ``path``; what goes wrong with it becomes a `ReadError`."""
-    try:
-        with web.opened(path) if is_address(path) else open(path, "rb") as file:
+    with opened(path, parts=True) as file:
+        try:
             yield file
-    except OSError as error:
-        reason = error.strerror or str(error)
-        raise ReadError(f"{shown(path)}: cannot be read ({reason}); check the path and its permissions") from error
-    except MemoryError as error:
-        path = shown(path)
-        raise ReadError(f"{path}: needs more memory than there is; read a part with 'start' and 'count'") from error
+        except MemoryError as error:
+            path = shown(path)
+            raise ReadError(f"{path}: needs more memory than there is; read a part with 'start' and 'count'") from error
 
 
 def _layout(header: Header, vlrs: list[Vlr], evlrs: list[Vlr], path: str) -> tuple[Layout, str]:

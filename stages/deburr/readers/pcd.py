@@ -7,11 +7,12 @@ from typing import Any, ClassVar
 
 from pydantic import Field
 
+from deburr.core.addresses import shown
 from deburr.core.cloud import PointCloud
 from deburr.core.figure import Reports, Same
+from deburr.core.reading import whole
 from deburr.core.stage import Reader
 from deburr.formats.pcd.file import load
-from deburr.readers._files import whole
 from deburr.readers._missing import DESCRIPTION, Fate, sorted_out
 
 
@@ -36,8 +37,8 @@ class Pcd(Reader):
 
     def read(self) -> PointCloud:
         """Read ``filename``. Raises `deburr.core.errors.ReadError`."""
-        path = self.filename
-        xyz, source, left = load(whole(path), path)
+        path = shown(self.filename)
+        xyz, source, left = load(whole(self.filename), path)
         warnings = [f"{path}: {left} bytes after the last point were ignored"] if left else []
         cloud, missing = sorted_out(PointCloud(xyz, source.columns, source=source), self.missing, path)
         header = source.header

@@ -10,12 +10,13 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import Field
 
+from deburr.core.addresses import shown
 from deburr.core.cloud import PointCloud
+from deburr.core.reading import opened
 from deburr.core.stage import Reader
 from deburr.formats.ply.dialects import dimensions, is_scalar
 from deburr.formats.ply.file import load
 from deburr.formats.ply.header import Array, Columns, Header, Lists, PlySource
-from deburr.readers._files import opened
 from deburr.readers._missing import DESCRIPTION, Fate, sorted_out
 
 
@@ -37,8 +38,8 @@ class Ply(Reader):
 
     def read(self) -> PointCloud:
         """Read ``filename``. Raises `deburr.core.errors.ReadError`."""
-        path = self.filename
-        with opened(path) as stream:
+        path = shown(self.filename)
+        with opened(self.filename) as stream:
             header, columns, left = load(stream, path)
         warnings = [f"{path}: {left} bytes after the last element were ignored"] if left else []
         cloud, missing = sorted_out(_cloud(header, columns, path), self.missing, path)

@@ -8,13 +8,14 @@ from typing import Any, ClassVar
 import numpy as np
 from pydantic import Field
 
+from deburr.core.addresses import shown
 from deburr.core.cloud import PointCloud, extent_of
 from deburr.core.figure import Count, Reports, Same
+from deburr.core.reading import whole
 from deburr.core.stage import Reader, Stage
 from deburr.formats.las.crs import given_crs, unfit_crs
 from deburr.formats.text.file import Table, load
 from deburr.formats.text.layout import COMMA, Asked
-from deburr.readers._files import whole
 from deburr.readers._missing import DESCRIPTION, Fate, sorted_out
 
 _KINDS = {"rows": "rows", "pts": "PTS (a count before the rows of each scan)", "ptx": "PTX (grids with their poses)"}
@@ -71,8 +72,8 @@ class Text(Reader):
 
     def read(self) -> PointCloud:
         """Read ``filename`` into float64 world coordinates. Raises `deburr.core.errors.ReadError`."""
-        path = self.filename
-        table = load(whole(path), path, self.skip, Asked(self.separator, self.header))
+        path = shown(self.filename)
+        table = load(whole(self.filename), path, self.skip, Asked(self.separator, self.header))
         given = self.override_srs or self.default_srs
         crs = None if given is None else given_crs(given)
         cloud = PointCloud(table.xyz, table.dims, crs=crs, source=table.source)

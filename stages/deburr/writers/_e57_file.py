@@ -16,6 +16,8 @@ import numpy as np
 from deburr.core.arrays import Dims, Ints
 from deburr.core.cloud import PointCloud
 from deburr.core.errors import WriteError
+from deburr.core.files import size_of
+from deburr.core.reading import opened
 from deburr.formats.e57.file import BLOB_HEAD, E57Source, Origin
 from deburr.formats.e57.pages import PAGE, Pages, PageWriter, physical
 from deburr.formats.e57.records import Columns, Field, encode, fields_of
@@ -50,9 +52,9 @@ class Assembly:
     def write(self, stream: BinaryIO) -> None:
         """All of it. Raises `WriteError`, `OSError`."""
         pages = PageWriter(stream)
-        with ExitStack() as opened:
+        with ExitStack() as files:
             old = {
-                origin: self._old(origin, opened.enter_context(open(origin.path, "rb")))
+                origin: self._old(origin, files.enter_context(opened(origin.path)))
                 for origin in dict.fromkeys(self.blobs.values())
             }
             for node in self.root.walk():
@@ -74,7 +76,7 @@ class Assembly:
                 f"{self.path}: {origin.path} was changed since it was read, so that its images cannot be copied; "
                 "nothing was written, run again"
             )
-        return Pages(origin.path, stream, origin.stamp[0] // PAGE, (0, 0))
+        return Pages(origin.path, stream, size_of(stream) // PAGE, (0, 0))
 
     def _copy(self, node: Node, old: Pages, pages: PageWriter) -> None:
         length, begin = int(node.attributes["length"]), old.logical(int(node.attributes["fileOffset"])) + BLOB_HEAD

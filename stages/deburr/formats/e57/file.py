@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -12,6 +11,7 @@ import numpy as np
 
 from deburr.core.arrays import Ints
 from deburr.core.cloud import kinds
+from deburr.core.reading import stamp
 from deburr.formats.e57.pages import Pages, damaged, open_pages
 from deburr.formats.e57.records import Column, Columns, decode, fields_of, number
 from deburr.formats.e57.scan import Scan, check_places, own_limits, pose_of
@@ -25,16 +25,15 @@ SCAN = "PointSourceId"
 
 @dataclass(frozen=True)
 class Origin:
-    """A file, and its ``stamp`` (size, and time of the last change in ns), by which it is known again."""
+    """A file, and its ``stamp`` (the size, and what tells its state), by which it is known again."""
 
     path: str
-    stamp: tuple[int, int]
+    stamp: tuple[int | str | None, ...]
 
     @classmethod
     def of(cls, stream: BinaryIO, path: str) -> Origin:
         """That of an open file."""
-        status = os.fstat(stream.fileno())
-        return cls(path, (status.st_size, status.st_mtime_ns))
+        return cls(path, stamp(stream))
 
 
 @dataclass(frozen=True, eq=False)

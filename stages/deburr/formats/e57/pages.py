@@ -5,7 +5,6 @@ Places in the file are told as it lies on the disk, lengths without the checksum
 
 from __future__ import annotations
 
-import os
 import struct
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -17,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from deburr.core.errors import ReadError
+from deburr.core.files import size_of
 from deburr.core.neighbors import threads
 
 PAGE, DATA = 1024, 1020
@@ -96,7 +96,7 @@ def damaged(path: str, what: str) -> ReadError:
 def open_pages(stream: BinaryIO, path: str) -> Pages:
     """The pages of an open file. Raises `ReadError` where it is none of E57, is cut off, or has a wrong checksum."""
     head = stream.read(HEADER.size)
-    size = os.fstat(stream.fileno()).st_size
+    size = size_of(stream)
     if len(head) < HEADER.size or not head.startswith(SIGNATURE):
         raise ReadError(f"{path}: is not an E57 file; check the file name and its format")
     _, major, _, length, place, xml, page = HEADER.unpack(head)

@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 from array import array
-from pathlib import Path
 
 import numpy as np
 
 from deburr.core.arrays import Floats
 from deburr.core.errors import ReadError
+from deburr.core.reading import whole
 from deburr.core.text import short
 from deburr.formats.ply.header import Lists
 
 
 def read_obj(path: str) -> tuple[Floats, Lists]:
-    """Vertices (V, 3) float64 and each face's corners, int64 rows of them. Raises `ReadError`, `OSError`."""
+    """Vertices (V, 3) float64 and each face's corners, int64 rows of them. Raises `ReadError`."""
     vertices, corners, counts = array("d"), array("q"), array("q")
-    text = Path(path).read_bytes().replace(b"\\\r\n", b" ").replace(b"\\\n", b" ")
+    text = whole(path).replace(b"\\\r\n", b" ").replace(b"\\\n", b" ")
     for line in text.splitlines():
         words = line.split(b"#", 1)[0].split()
         if not words or words[0] not in (b"v", b"f"):

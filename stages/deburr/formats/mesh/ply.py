@@ -6,6 +6,7 @@ import numpy as np
 
 from deburr.core.arrays import Floats
 from deburr.core.errors import ReadError
+from deburr.core.reading import opened
 from deburr.formats.ply.file import load
 from deburr.formats.ply.header import Lists
 
@@ -14,8 +15,8 @@ _CORNERS = ("vertex_indices", "vertex_index")
 
 
 def read_ply(path: str) -> tuple[Floats, Lists]:
-    """Vertices (V, 3) float64 and each face's corners, int64 rows of them. Raises `ReadError`, `OSError`."""
-    with open(path, "rb") as stream:
+    """Vertices (V, 3) float64 and each face's corners, int64 rows of them. Raises `ReadError`."""
+    with opened(path) as stream:
         _, columns, _ = load(stream, path)
     vertex = {name.lower(): column for name, column in columns["vertex"].items()}
     vertices = np.column_stack([np.asarray(vertex[axis], dtype=np.float64) for axis in "xyz"])

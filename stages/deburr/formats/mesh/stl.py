@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from array import array
-from pathlib import Path
 
 import numpy as np
 
 from deburr.core.arrays import Floats
 from deburr.core.errors import ReadError
+from deburr.core.reading import whole
 from deburr.core.text import short
 from deburr.formats.ply.header import Lists
 
@@ -18,8 +18,8 @@ _TRIANGLE = np.dtype([("normal", "<f4", 3), ("corners", "<f4", (3, 3)), ("attrib
 
 
 def read_stl(path: str) -> tuple[Floats, Lists]:
-    """Vertices (3 T, 3) float64, three for each triangle, and their rows. Raises `ReadError`, `OSError`."""
-    data = Path(path).read_bytes()
+    """Vertices (3 T, 3) float64, three for each triangle, and their rows. Raises `ReadError`."""
+    data = whole(path)
     announced = int.from_bytes(data[80:_HEAD], "little")
     # Binary files may begin with "solid" as well; their length tells.
     if len(data) == _HEAD + announced * _TRIANGLE.itemsize:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from io import BytesIO
 from typing import IO
 
 from deburr.core.errors import ReadError
+from deburr.core.files import size_of
 from deburr.formats.ply.body import read_element
 from deburr.formats.ply.header import MAX_HEADER, Columns, Header, parse_header
 
@@ -23,7 +23,7 @@ def load(stream: IO[bytes], path: str) -> tuple[Header, dict[str, Columns], int]
             f"{path}: its vertices have no property {' or '.join(sorted(missing))}; "
             "rename the properties that hold the coordinates to x, y and z"
         )
-    size = os.fstat(stream.fileno()).st_size
+    size = size_of(stream)
     stream.seek(header.size)
     if header.format == "ascii" and b"\n" not in head[: header.size]:
         stream = BytesIO(stream.read().replace(b"\r", b"\n"))  # lines as old Macs end them
