@@ -47,7 +47,7 @@ class NoiseNetwork(nn.Module):
         super().__init__()
         self.look = nn.Sequential(nn.Linear(_INPUTS, 32), nn.SiLU(), nn.Linear(32, width))
         self.judge = nn.Sequential(
-            nn.Linear(2 * width + SHAPES, 128), nn.SiLU(), nn.Linear(128, 64), nn.SiLU(), nn.Linear(64, 2 + _REMARKS)
+            nn.Linear(2 * (width + SHAPES), 128), nn.SiLU(), nn.Linear(128, 64), nn.SiLU(), nn.Linear(64, 2 + _REMARKS)
         )
         self.weigh = nn.Sequential(nn.Linear(11 + 3 * _REMARKS, 32), nn.SiLU(), nn.Linear(32, 2))
 
@@ -60,7 +60,7 @@ class NoiseNetwork(nn.Module):
 
     def judged(self, seen: Tensor, near: Tensor, spacing: Tensor, thinned: Thinned) -> tuple[Tensor, Tensor]:
         """The same from what the judges see (M, width), their surroundings see (M, width) and their spacings (M,)."""
-        said = self.judge(torch.cat((seen, near, thinned.shapes), 1))
+        said = self.judge(torch.cat((seen, near, thinned.shapes, _mean(thinned.shapes, thinned)), 1))
         guess, odds = said[:, 0] + spacing.log(), said[:, 1].clamp(-_MOST_ODDS, _MOST_ODDS)
         near_by = _Opinion.of(guess, odds, said[:, 2:], thinned.pool, thinned.window)
         around = _Opinion.of(guess, odds, said[:, 2:], thinned.wide, thinned.reach)
@@ -101,6 +101,11 @@ class _Opinion:
     def about(self, level: Tensor) -> tuple[Tensor, ...]:
         """What is said of it where ``level`` (M,) is the one in question."""
         return self.level - level, self.quiet - level, self.apart, self.odds
+
+
+def _mean(values: Tensor, thinned: Thinned) -> Tensor:
+    """The mean of ``values`` (M, C) over the judges near each."""
+    return functional.embedding_bag(thinned.pool, values, mode="sum", per_sample_weights=_normed(thinned.window))
 
 
 def _normed(weight: Tensor) -> Tensor:
