@@ -32,6 +32,8 @@ ALL_JUDGE = 4096
 #: Judges whose neighbours are looked at at once.
 _CHUNK = 8192
 _SHAPE = 6
+#: Broader neighbourhoods, against what a plane would have, are told as this: of a judge beside its own double all are.
+_BROADEST = 10.0
 #: Columns of `Thinned.shapes`.
 SHAPES = len(SHARES) * (len(NEAR) * (_SHAPE + PROFILE) + 2) + len(SHARES) - 1 + len(HOPS) * PROFILE
 
@@ -195,7 +197,7 @@ def _shapes(offsets: Tensor, squared: Tensor, expected: Tensor) -> tuple[Tensor,
         low / (middle + 1e-12),
         middle / (high + 1e-12),
         (height + 1e-3).log(),
-        high.sqrt() / expected,
+        (high.sqrt() / expected).clamp_max(_BROADEST),
         (far.sqrt() / expected + 1e-3).log(),
     )
     heights = torch.bmm(normal, offsets.transpose(1, 2))
