@@ -280,3 +280,22 @@ def test_weights_of_another_model_are_refused(tmp_path: Path) -> None:
     weights.save(path, NoiseNetwork().state_dict(), {"model": "spd"})
     with pytest.raises(ReadError, match="spd"):
         Default.load(str(path))
+
+
+def test_weights_whose_judges_were_shown_less_do_as_they_did(tmp_path: Path) -> None:
+    """An earlier version's file is as one of today that heeds nothing of what was added."""
+    tensors, card = weights.read(BUNDLED)
+    name, shown = "noise.judge.0.weight", 61
+    deaf = tensors[name].clone()
+    deaf[:, shown:] = 0
+    weights.save(tmp_path / "today.safetensors", {**tensors, name: deaf}, card)
+    weights.save(tmp_path / "older.safetensors", {**tensors, name: deaf[:, :shown].contiguous()}, card)
+    rng = np.random.default_rng(0)
+    noisy = np.column_stack((rng.uniform(0, 40, (1600, 2)), rng.normal(0, 0.3, 1600)))
+    one, other = (
+        Default.load(str(tmp_path / f"{n}.safetensors")).denoise(noisy, Settings()) for n in ("today", "older")
+    )
+    assert one.level is not None
+    assert (one.level == other.level).all()
+    assert (one.xyz == other.xyz).all()
+    assert (Default.load().denoise(noisy, Settings()).level != one.level).any()

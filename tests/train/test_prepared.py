@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 
@@ -10,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 
-from deburr.core.errors import ReadError, SpecError
+from deburr.core.errors import DeburrWarning, ReadError, RunError, SpecError
 from deburr.core.neighbors import cloud_spacing
 from deburr.nn.deburr.inputs import NOISE_FLOOR
 from deburr.train.examples import Example, draw, kept_solid
@@ -158,3 +159,25 @@ def test_errors_count_between_each_points_own_noise_and_that_around() -> None:
     assert prepared.unit[~quiet, 0].numpy() == pytest.approx(np.sqrt(0.3 * around[~quiet]), rel=1e-5)
     clean = mixed(0.0, 0.0)
     assert clean.unit[:, 0].numpy() == pytest.approx(NOISE_FLOOR * clean.scene.graph.spacing.numpy())
+
+
+def test_a_step_without_a_finite_gradient_is_left_out_and_many_end_the_run(tmp_path: Path) -> None:
+    recipe = RECIPE.model_copy(update={"networks": ("noise",)})
+    good = make(recipe, 2, tmp_path)
+    assert good.judged is not None
+    inputs = good.judged.inputs.clone()
+    inputs[0, 0] = np.nan
+    bad = replace(good, judged=replace(good.judged, inputs=inputs))
+    trainer = Trainer(recipe)
+    before = {name: value.clone() for name, value in trainer.networks.state_dict().items()}
+    with pytest.warns(DeburrWarning, match="step 1: its gradient is not finite"):
+        trainer.learn([good, bad])
+    assert all(torch.equal(value, before[name]) for name, value in trainer.networks.state_dict().items())
+    trainer.learn([good])
+    assert not all(torch.equal(value, before[name]) for name, value in trainer.networks.state_dict().items())
+    assert np.isfinite(list(trainer.running.values())).all()
+    for _ in range(19):
+        with pytest.warns(DeburrWarning):
+            trainer.learn([bad])
+    with pytest.warns(DeburrWarning), pytest.raises(RunError, match="20 steps up to 22 have no finite gradient"):
+        trainer.learn([bad])

@@ -25,6 +25,7 @@ def run(recipe_path: str, init: str | None = None, resume: bool = False) -> dict
     from deburr.nn.deburr import BUNDLED
     from deburr.nn.deburr.default import sizes_of
     from deburr.nn.deburr.layer import Sizes
+    from deburr.nn.deburr.noise_network import shown_more
     from deburr.train.curves import Curves
     from deburr.train.feed import find_scenes, scenes
     from deburr.train.grown import as_large
@@ -52,7 +53,9 @@ def run(recipe_path: str, init: str | None = None, resume: bool = False) -> dict
     trainer, chain, curves = Trainer(recipe), list[dict[str, Any]](), Curves(output.with_suffix(".csv"))
     if init is not None:
         tensors, card = weights.read(init, model="deburr")
-        weights.fit(init, trainer.networks, as_large(tensors, sizes_of(init, card), Sizes(**trainer.sizes())))
+        weights.fit(
+            init, trainer.networks, as_large(shown_more(tensors), sizes_of(init, card), Sizes(**trainer.sizes()))
+        )
         chain = [*card.get("chain", [])]
         trainer.begin_average()
     if resume:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import time
+import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from itertools import islice
@@ -15,7 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from deburr.core.errors import RunError
+from deburr.core.errors import DeburrWarning, RunError
 from deburr.core.files import replacing
 from deburr.core.neighbors import threads
 from deburr.core.progress import advance
@@ -42,6 +43,8 @@ _OWN = 0.3
 #: Weight of examples whose truth is guessed, which is mostly chance as well.
 _GUESSED = 0.3
 _CHECKPOINT_SECONDS = 60.0
+#: So many steps after each other without a finite gradient are no accident.
+_LOST = 20
 #: Steps between two rows of losses.
 _ROW = 100
 
@@ -61,6 +64,7 @@ class Trainer:
         self.optimizer = torch.optim.AdamW(trained, lr=recipe.learning_rate, weight_decay=1e-4)
         self.step, self.seconds, self.points = 0, 0.0, 0
         self.running: dict[str, float] = {}
+        self.lost = 0
 
     def _score(self, sizes: Sizes) -> ScoreNetwork:
         if self.recipe.kernels == "torch":
@@ -93,15 +97,29 @@ class Trainer:
             (sum(losses.values()) / len(batch)).backward()  # type: ignore[union-attr]
             for name, loss in losses.items():
                 figures[name] = figures.get(name, 0.0) + loss.item() / len(batch)
-        torch.nn.utils.clip_grad_norm_(self.networks.parameters(), 1.0)
-        self.optimizer.step()
+        length = torch.nn.utils.clip_grad_norm_(self.networks.parameters(), 1.0)
         self.step += 1
+        if not bool(length.isfinite()):
+            # One such step would make all weights NaN.
+            self._lose()
+            return figures
+        self.lost = 0
+        self.optimizer.step()
         keep = min(_AVERAGE, self.step / (self.step + 10))
         for name, value in self.networks.state_dict().items():
             self.average[name].lerp_(value, 1 - keep)
         for name, figure in figures.items():
             self.running[name] = 0.99 * self.running.get(name, figure) + 0.01 * figure
         return figures
+
+    def _lose(self) -> None:
+        self.lost += 1
+        warnings.warn(f"step {self.step}: its gradient is not finite; it is left out", DeburrWarning, stacklevel=3)
+        if self.lost == _LOST:
+            raise RunError(
+                f"{_LOST} steps up to {self.step} have no finite gradient; lower the option 'learning_rate', or "
+                "leave out the scenes or files that have such numbers"
+            )
 
     def _losses(self, prepared: Prepared) -> dict[str, Tensor]:
         losses: dict[str, Tensor] = {}

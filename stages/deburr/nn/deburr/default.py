@@ -25,7 +25,7 @@ from deburr.nn.deburr.chains import gathered
 from deburr.nn.deburr.climb import FAR, PLANES, Climb, Climbed, Lot
 from deburr.nn.deburr.layer import Sizes
 from deburr.nn.deburr.network import ScoreNetwork
-from deburr.nn.deburr.noise_network import FIELD_HOPS, NoiseNetwork
+from deburr.nn.deburr.noise_network import FIELD_HOPS, NoiseNetwork, shown_more
 from deburr.nn.deburr.planes import Graph, in_units, search
 from deburr.nn.deburr.reading import Field, Reading, read
 from deburr.nn.deburr.relax import FARTHEST, relaxed
@@ -323,7 +323,7 @@ def _load(path: str) -> Default:
     tensors, card = weights_file.read(path, model="deburr")
     model = Default(ScoreNetwork(sizes_of(path, card)), NoiseNetwork(), Regression.of(card))
     both = torch.nn.ModuleDict({"score": model.score, "noise": model.noise})
-    weights_file.fit(path, both, tensors)
+    weights_file.fit(path, both, shown_more(tensors))
     both.eval()
     return model
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from math import log
 
@@ -20,6 +21,8 @@ POOLING_HOPS = 8
 FIELD_HOPS = 4
 #: Odds are kept within this factor, as a logarithm: no guess silences all others.
 _MOST_ODDS = 6.0
+#: Features of a point's planes; and how many numbers the judges of an earlier version were shown.
+_WIDTH, _LESS = 16, 61
 #: What judges tell each other besides their guess and its odds.
 _REMARKS = 8
 #: A judge's guess weighs as its level to the power of minus this where the quieter ones are asked.
@@ -43,11 +46,11 @@ class NoiseNetwork(nn.Module):
     #: Block-wise walks over the points in `forward`.
     WALKS = POOLING_HOPS + 1
 
-    def __init__(self, width: int = 16) -> None:
+    def __init__(self) -> None:
         super().__init__()
-        self.look = nn.Sequential(nn.Linear(_INPUTS, 32), nn.SiLU(), nn.Linear(32, width))
+        self.look = nn.Sequential(nn.Linear(_INPUTS, 32), nn.SiLU(), nn.Linear(32, _WIDTH))
         self.judge = nn.Sequential(
-            nn.Linear(2 * width + SHAPES, 128), nn.SiLU(), nn.Linear(128, 64), nn.SiLU(), nn.Linear(64, 2 + _REMARKS)
+            nn.Linear(2 * (_WIDTH + SHAPES), 128), nn.SiLU(), nn.Linear(128, 64), nn.SiLU(), nn.Linear(64, 2 + _REMARKS)
         )
         self.weigh = nn.Sequential(nn.Linear(11 + 3 * _REMARKS, 32), nn.SiLU(), nn.Linear(32, 2))
 
@@ -59,8 +62,8 @@ class NoiseNetwork(nn.Module):
         return self.judged(seen[rows], near[rows], graph.spacing[rows], thinned)
 
     def judged(self, seen: Tensor, near: Tensor, spacing: Tensor, thinned: Thinned) -> tuple[Tensor, Tensor]:
-        """The same from what the judges see (M, width), their surroundings see (M, width) and their spacings (M,)."""
-        said = self.judge(torch.cat((seen, near, thinned.shapes), 1))
+        """The same from what the judges see (M, _WIDTH), their surroundings see (M, _WIDTH) and their spacings (M,)."""
+        said = self.judge(torch.cat((seen, near, thinned.shapes, _mean(thinned.shapes, thinned)), 1))
         guess, odds = said[:, 0] + spacing.log(), said[:, 1].clamp(-_MOST_ODDS, _MOST_ODDS)
         near_by = _Opinion.of(guess, odds, said[:, 2:], thinned.pool, thinned.window)
         around = _Opinion.of(guess, odds, said[:, 2:], thinned.wide, thinned.reach)
@@ -70,6 +73,16 @@ class NoiseNetwork(nn.Module):
             torch.cat((torch.stack(told, 1), said[:, 2:], near_by.remarks, around.remarks), 1)
         ).unbind(1)
         return level + more, sure.clamp(-_MOST_ODDS, _MOST_ODDS)
+
+
+def shown_more(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Weights (names "noise.…" to tensors, among others) of judges that an earlier version showed less, as those of
+    judges that heed nothing else: what was added stands behind all that was there."""
+    name = "noise.judge.0.weight"
+    known = tensors.get(name)
+    if known is None or known.shape[1:] != (_LESS,):
+        return dict(tensors)
+    return {**tensors, name: functional.pad(known, (0, 2 * (_WIDTH + SHAPES) - _LESS))}
 
 
 @dataclass(frozen=True)
@@ -101,6 +114,11 @@ class _Opinion:
     def about(self, level: Tensor) -> tuple[Tensor, ...]:
         """What is said of it where ``level`` (M,) is the one in question."""
         return self.level - level, self.quiet - level, self.apart, self.odds
+
+
+def _mean(values: Tensor, thinned: Thinned) -> Tensor:
+    """The mean of ``values`` (M, C) over the judges near each."""
+    return functional.embedding_bag(thinned.pool, values, mode="sum", per_sample_weights=_normed(thinned.window))
 
 
 def _normed(weight: Tensor) -> Tensor:

@@ -94,6 +94,7 @@ def _sure(graph: Graph, thinned: Thinned, scope: Scope, blocks: Blocks) -> Tenso
     large = thinned.copies.sum(0) >= LEAST
     if bool(((thinned.copies & members[:, None]).sum(0) < LEAST)[large].any()):
         judges &= False
+    judges = judges[thinned.pool].all(1)  # what those near each see is averaged
     sure = members.clone()
     sure[rows] = judges[thinned.pool].all(1) & judges[thinned.wide].all(1)
     return sure

@@ -18,6 +18,7 @@ from torch import Tensor
 
 from deburr.core.arrays import Bools, Floats
 from deburr.core.neighbors import Indices, Neighbors
+from deburr.nn.deburr.heights import HOPS, PROFILE, around, profile
 from deburr.nn.deburr.planes import SHARES, Graph, products, smallest_axis
 
 #: The neighbours in a copy that a plane is fitted to.
@@ -31,8 +32,10 @@ ALL_JUDGE = 4096
 #: Judges whose neighbours are looked at at once.
 _CHUNK = 8192
 _SHAPE = 6
+#: Broader neighbourhoods, against what a plane would have, are told as this: of a judge beside its own double all are.
+_BROADEST = 10.0
 #: Columns of `Thinned.shapes`.
-SHAPES = len(SHARES) * (len(NEAR) * _SHAPE + 2) + len(SHARES) - 1
+SHAPES = len(SHARES) * (len(NEAR) * (_SHAPE + PROFILE) + 2) + len(SHARES) - 1 + len(HOPS) * PROFILE
 
 Rows = npt.NDArray[np.int64]
 Weights = npt.NDArray[np.float32]
@@ -43,7 +46,8 @@ class Thinned:
     """M judges, those of the N points at which the copies are looked at, and what is seen there.
 
     rows : (M,) int64, ascending, the judges among the points.
-    shapes : (M, SHAPES) float32, thickness, flatness and reach of the neighbourhoods in each copy; 0 where it is empty.
+    shapes : (M, SHAPES) float32, thickness, flatness and reach of the neighbourhoods in each copy, and how heights are
+        spread there (see `heights`), 0 where it is empty; and how they are nearby in the cloud.
     pool : (M, P) int64, judges near each judge, itself first; window : (M, P) float32, their weights.
     wide : (M, Q) int64, judges far around each judge, itself first; reach : (M, Q) float32, their weights.
     copies : (N, len(SHARES)) bool, which points each copy keeps.
@@ -93,21 +97,25 @@ def look(graph: Graph, points: Floats, total: int) -> Thinned:
     kept = [np.flatnonzero(copy) for copy in keeps.T]
     rows = np.arange(len(points)) if total <= ALL_JUDGE else kept[0]
     spacing = graph.spacing.double().numpy()[rows] * graph.unit
-    radii, shapes, normals, pools = np.zeros(len(rows)), [], [], []
+    radii, shapes, normals, profiles, pools = np.zeros(len(rows)), [], [], [], []
     place = np.full(len(points), -1)
     place[rows] = np.arange(len(rows))
     for share, copy in zip(SHARES, kept, strict=True):
         found = _Copy.of(points, copy, rows)
         radii = np.maximum(radii, found.radii)
-        seen, normal = found.shapes(points[rows], spacing, share)
+        seen, normal, heights = found.shapes(points[rows], spacing, share)
         shapes.append(seen)
         normals.append(normal)
+        profiles.append(heights)
         pools.append(found.pool(place[copy]))
     agree = [np.abs((a * b).sum(1, keepdims=True)) for a, b in pairwise(normals)]
     (pool, window), (wide, reach) = pools[0], pools[-1]
+    judges = torch.from_numpy(rows.astype(np.int64))
     return Thinned(
-        torch.from_numpy(rows.astype(np.int64)),
-        torch.from_numpy(np.concatenate((*shapes, *agree), 1).astype(np.float32)),
+        judges,
+        torch.from_numpy(
+            np.concatenate((*shapes, *agree, *profiles, around(graph, judges).numpy()), 1).astype(np.float32)
+        ),
         torch.from_numpy(pool),
         torch.from_numpy(window),
         torch.from_numpy(wide),
@@ -145,31 +153,34 @@ class _Copy:
         weights = (1 - (away / away[:, -1:]) ** 2).astype(np.float32)
         return np.concatenate((own, place[self.near[:, :POOL]]), 1), np.concatenate((one, weights), 1)
 
-    def shapes(self, judges: Floats, spacing: Floats, share: float) -> tuple[Floats, Floats]:
+    def shapes(self, judges: Floats, spacing: Floats, share: float) -> tuple[Floats, Floats, Floats]:
         """(M, len(NEAR) * 6 + 2): of each neighbourhood thickness, two ratios, height, width and reach, against the
-        judges' spacings (M,) in the whole cloud; how the normals agree; that there was something. And the widest
-        neighbourhood's normals (M, 3)."""
+        judges' spacings (M,) in the whole cloud; how the normals agree; that there was something. The widest
+        neighbourhood's normals (M, 3). And the profiles of both, (M, len(NEAR) * PROFILE)."""
         count = len(judges)
         found, normals = torch.zeros(count, len(NEAR) * _SHAPE + 2, dtype=torch.float64), np.zeros((count, 3))
+        profiles = np.zeros((count, len(NEAR) * PROFILE))
         if not self.near.size:
-            return found.numpy(), normals
+            return found.numpy(), normals, profiles
         expected = torch.tensor([sqrt(k / (pi * share)) for k in NEAR], dtype=torch.float64)
         for start in range(0, count, _CHUNK):
             part = slice(start, start + _CHUNK)
             unit = spacing[part, None]
             offsets = torch.from_numpy((self.points[self.near[part]] - judges[part, None]) / unit[..., None])
             squared = torch.from_numpy((self.distances[part] / unit) ** 2)
-            seen, normal = _shapes(offsets, squared, expected)
+            seen, normal, heights = _shapes(offsets, squared, expected)
             found[part, :-2] = seen.flatten(1)
             found[part, -2] = (normal[:, 0] * normal[:, 1]).sum(1).abs()
             normals[part] = normal[:, -1].numpy()
+            profiles[part] = heights.flatten(1).numpy()
         found[:, -1] = 1.0
-        return found.numpy(), normals
+        return found.numpy(), normals, profiles
 
 
-def _shapes(offsets: Tensor, squared: Tensor, expected: Tensor) -> tuple[Tensor, Tensor]:
-    """(m, S, 6) and the normals (m, S, 3) of the first `NEAR` neighbours, S numbers, of those at ``offsets`` (m, k, 3),
-    ``squared`` (m, k) away, in spacings; ``expected`` (S,): how far the last would be on a plane."""
+def _shapes(offsets: Tensor, squared: Tensor, expected: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """(m, S, 6), the normals (m, S, 3) and the profiles (m, S, PROFILE) of the first `NEAR` neighbours, S numbers, of
+    those at ``offsets`` (m, k, 3), ``squared`` (m, k) away, in spacings; ``expected`` (S,): how far the last would be
+    on a plane."""
     far = torch.stack([squared[:, k - 1] for k in NEAR], 1).clamp_min(1e-30)
     weight = (1 - squared[:, None] / far[..., None]).clamp_min(0)
     for number, k in enumerate(NEAR):
@@ -186,7 +197,8 @@ def _shapes(offsets: Tensor, squared: Tensor, expected: Tensor) -> tuple[Tensor,
         low / (middle + 1e-12),
         middle / (high + 1e-12),
         (height + 1e-3).log(),
-        high.sqrt() / expected,
+        (high.sqrt() / expected).clamp_max(_BROADEST),
         (far.sqrt() / expected + 1e-3).log(),
     )
-    return torch.stack(found, 2), normal
+    heights = torch.bmm(normal, offsets.transpose(1, 2))
+    return torch.stack(found, 2), normal, profile(heights, weight)
