@@ -369,6 +369,8 @@ def test_a_store_whose_package_is_not_there(monkeypatch: pytest.MonkeyPatch) -> 
         ("https://" + 900 * "u" + ":p@host/" + 9000 * "a" + "?" + 9000 * "s", "https://host/" + 9000 * "a"),
         ("http://u:p@ss@h/a#frag; http://h/b", "http://h/a http://h/b"),
         ("a?b@c and no address", "a?b@c and no address"),
+        ("https:/u:p@host/a.laz?sig=1: is what a path makes of it", "https:/host/a.laz: is what a path makes of it"),
+        ("C:/a#b.laz in file:/a?b", "C:/a#b.laz in file:/a?b"),
     ],
 )
 def test_what_is_shown(text: str, public: str) -> None:
@@ -519,7 +521,35 @@ def test_where_addresses_are_not_taken(tmp_path: Path) -> None:
         lambda: batch(["filters.spd"], inputs="a.laz", out=address),
         lambda: load(["a.laz", address]),
         lambda: run([address, "filters.spd", str(tmp_path / "b.laz")], memory="1GB"),
+        lambda: run([{"type": "filters.noise", "sigma": 1}], points=[[0, 0, 0]], report_dir=address),
+        lambda: run([{"type": "filters.noise", "sigma": 1}], points=[[0, 0, 0]], report_dir=Path(address)),
     ):
         with pytest.raises(SpecError, match=r"https://host/a.laz|addresses|address") as caught:
             call()
         assert not re.search("geheim|secret", str(caught.value))
+
+
+def test_no_command_tells_secrets(tmp_path: Path, cli: Cli) -> None:
+    address = "http://anna:geheim@127.0.0.1:9/a.laz?X-Amz-Signature=secret"
+    spec = '[{"type": "filters.outlier"}]'
+    (tmp_path / "a.laz").write_bytes(b"no LAZ")
+    for words in (
+        ["evaluate", address, address],
+        ["batch", spec, "a.laz", "--out", address],
+        ["batch", spec, "a.laz", "--out", "out", "--context", address],
+        ["denoise", "a.laz", address],
+        ["denoise", "a.laz", "b.laz", "--report", address],
+        ["run", address],
+        ["run", spec, "--input", address, "--output", address],
+        ["validate", address],
+        ["view", "a.laz", "--output", address],
+        ["weights", "show", address],
+        ["train", address],
+    ):
+        told = cli(*words)
+        assert told.exit_code in (1, 2), words
+        text = told.output + told.stderr + "".join(traceback.format_exception(told.exception))
+        assert not re.search("geheim|secret|anna", text), words
+    assert not [
+        path for path in tmp_path.rglob("*") if re.search("geheim|secret|anna", str(path.relative_to(tmp_path)))
+    ]
