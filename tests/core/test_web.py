@@ -529,6 +529,7 @@ def test_where_addresses_are_not_taken(tmp_path: Path) -> None:
         assert not re.search("geheim|secret", str(caught.value))
 
 
+@pytest.mark.slow
 def test_no_command_tells_secrets(tmp_path: Path, cli: Cli) -> None:
     address = "http://anna:geheim@127.0.0.1:9/a.laz?X-Amz-Signature=secret"
     spec = '[{"type": "filters.outlier"}]'
