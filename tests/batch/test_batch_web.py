@@ -9,11 +9,13 @@ import signal
 import subprocess
 import sys
 import threading
+from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import copcs
+import lazrs
 import numpy as np
 import pytest
 import web as sites
@@ -27,6 +29,7 @@ from deburr.core.cloud import PointCloud
 from deburr.core.errors import RunError, SpecError
 from deburr.core.waits import SIDE_BY_SIDE
 from deburr.readers.las import LasReader
+from deburr.scratch.unpack import unpack
 from deburr.writers.copc import CopcWriter
 from deburr.writers.las import LasWriter
 
@@ -233,15 +236,61 @@ def test_a_file_that_changes_in_between_is_left_out(
     assert "was changed while it was worked on" in error
 
 
+@pytest.fixture
+def decompressed(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
+    """How many points of LAZ have been decompressed: to be worked on, and else (to be written, in this process)."""
+    found, doing = Counter[str](), ["else"]
+
+    class Counting:
+        def __getattr__(self, name: str) -> Any:
+            return getattr(lazrs, name)
+
+        def decompress_points_with_chunk_table(self, data: Any, record: Any, out: Any, table: Any) -> None:
+            found[doing[0]] += sum(points for points, _ in table)
+            lazrs.decompress_points_with_chunk_table(data, record, out, table)
+
+        def LasZipDecompressor(self, *words: Any) -> Any:
+            raise AssertionError("a part of a chunk")
+
+    def told(*words: Any) -> Any:
+        doing[0] = "work"
+        try:
+            return unpack(*words)
+        finally:
+            doing[0] = "else"
+
+    monkeypatch.setattr("deburr.formats.las.laz.lazrs", Counting())
+    monkeypatch.setattr("deburr.scratch.store.unpack", told)
+    return found
+
+
+def meeting(tile: copcs.Copc, low: Any, high: Any) -> int:
+    """Points of the chunks that come near the box."""
+    count = 0
+    for (level, x, y, _), (_, _, points) in tile.nodes.items():
+        side = 2 * copcs.HALF / 2**level
+        corner = np.subtract(copcs.CENTRE[:2], copcs.HALF) + np.multiply((x, y), side)
+        count += points * int((corner <= high).all() and (corner + side >= low).all())
+    return count
+
+
 @pytest.mark.slow
-def test_windows_of_a_copc_read_hardly_more_than_its_points(tmp_path: Path) -> None:
+@pytest.mark.parametrize("bounds", [None, "([500000, 500032], [5600000, 5600032])"])
+def test_windows_of_a_copc_read_hardly_more_than_its_points(
+    tmp_path: Path, bounds: str | None, decompressed: Counter[str]
+) -> None:
     whole = copcs.copc(*copcs.country(60_000), shuffled=False)
     with sites.served(whole.data) as site:
         # The cube is 128 m wide.
-        found = batch([OUTLIERS], site.url(), tmp_path / "out", tile=16.0)
+        side = 16.0 if bounds is None else 4.0
+        found = batch([OUTLIERS], site.url(), tmp_path / "out", tile=side, bounds=bounds)
         assert not found.failed
         assert found.report["totals"]["tiles"] >= 64
         assert site.sent <= 1.3 * len(site.data), site.sent / len(site.data)
+    points = 60_000 if bounds is None else meeting(whole, (500_000, 5_600_000), (500_032, 5_600_032))
+    # Halos cost nothing: what the tiles look at is decompressed once for all of them, and once more to be written.
+    assert points <= decompressed["work"] <= 1.3 * points
+    assert decompressed["else"] <= 1.0 * points
 
 
 def test_the_plan_says_what_is_fetched_and_asks_for_heads_alone(site: sites.Site, tmp_path: Path, cli: Cli) -> None:

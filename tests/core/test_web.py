@@ -6,6 +6,7 @@ import logging
 import re
 import tempfile
 import threading
+import traceback
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, ClassVar
@@ -74,7 +75,7 @@ def test_many_ranges_become_few_where_little_is_lost() -> None:
     assert web._coalesced([]) == []
 
 
-Faults = list[Callable[[sites.Handler], None] | None]
+Faults = list[Callable[[sites.Handler], bool | None] | None]
 
 
 @pytest.mark.parametrize(
@@ -108,6 +109,14 @@ def no_range(handler: sites.Handler) -> None:
     handler.wfile.write(bytes(10))
 
 
+def other_length(handler: sites.Handler) -> None:
+    handler.send_response(206)
+    handler.send_header("Content-Range", "bytes 0-65535/1000000")
+    handler.send_header("Content-Length", "65000")
+    handler.end_headers()
+    handler.wfile.write(DATA[:65000])
+
+
 def no_length(handler: sites.Handler) -> None:
     handler.send_response(200)
     handler.end_headers()
@@ -125,6 +134,7 @@ def no_length(handler: sites.Handler) -> None:
         ([sites.status(500)] * 4, r"the server answers 500 .*, 4 times; try again later"),
         ([None, *[sites.stop_after(9)] * 4], r"the line broke after 9 of 65,\d+ bytes, 4 times; try again later"),
         ([other_range], "its server gives other bytes than were asked for; download the file"),
+        ([other_length], "its server gives other bytes than were asked for; download the file"),
         ([no_range], "its server answers a range without saying which; download the file"),
         ([no_length], "its server says not how long it is; download the file"),
         ([sites.status(302, Location="file:///etc/passwd")], "its server answers 302 "),
@@ -189,6 +199,28 @@ def test_a_file_that_changes_in_between(site: sites.Site, etag: str | None) -> N
     assert web.opened(site.url()).read() == site.data
 
 
+def test_where_a_redirect_leads_is_told_to_nobody(site: sites.Site) -> None:
+    """Such addresses are signed by who gives them, for us alone."""
+    with sites.served(DATA) as other:
+        signed = {"Location": other.url(query="?X-Amz-Signature=secret&name=anna")}
+        site.faults = [sites.status(302, **signed)]
+        other.faults = [sites.status(403)]
+        found = []
+        with pytest.raises(ReadError, match=r"its server refuses it \(403 Forbidden\)") as caught:
+            web.opened(site.url())
+        found.append(caught)
+        other.faults, site.faults = [sites.stop_after(0)] * 9, [sites.status(302, **signed)] * 9
+        with pytest.raises(ReadError, match="4 times; try again later") as caught:
+            web.opened(site.url())
+        found.append(caught)
+    site.faults = [sites.status(302, **signed)] * 9  # where nobody is any more
+    with pytest.raises(ReadError, match=r"cannot be reached \(Connection refused\), 4 times") as caught:
+        web.opened(site.url())
+    for one in [*found, caught]:
+        assert not re.search("geheim|secret|anna", "".join(traceback.format_exception(one.value)))
+        assert str(one.value).startswith(site.url())
+
+
 def test_logins_go_to_their_server_alone(site: sites.Site) -> None:
     with sites.served(DATA) as other:
         site.faults = [sites.status(302, Location=other.url(query="?moved"))] * 3
@@ -232,6 +264,38 @@ def bucket(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     fsspec.register_implementation("s3", Bucket, clobber=True)
     yield Bucket
     _registry.pop("s3", None)
+
+
+def test_faults_of_stores(bucket: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    bucket().pipe_file("/bucket/a.laz", DATA)
+    real, faults = bucket.cat_file, list[Any]()
+
+    def cat_file(self: Any, path: str, start: int, end: int) -> bytes:
+        fault = faults.pop(0) if faults else None
+        if isinstance(fault, type):
+            raise fault("https://store/?secret")
+        if callable(fault):
+            fault()
+        return bytes(real(self, path, start=start, end=end)[: fault if isinstance(fault, int) else None])
+
+    monkeypatch.setattr(bucket, "cat_file", cat_file)
+    for mends in ([OSError], [None, TimeoutError], [None, 5, OSError, 0]):
+        web._kept.clear()
+        faults[:] = mends
+        assert web.opened("s3://bucket/a.laz").read() == DATA
+    for lasts, said in (([5] * 4, r"the store gave 5 bytes of 65,536, 4 times"),
+                        ([None, *[TimeoutError] * 4], r"cannot be reached \(.*\), 4 times")):  # fmt: skip
+        web._kept.clear()
+        faults[:] = lasts
+        with pytest.raises(ReadError, match=rf"s3://bucket/a\.laz: {said}; try again later") as caught:
+            web.opened("s3://bucket/a.laz").read()
+        assert "secret" not in str(caught.value)
+    web._kept.clear()
+    faults[:] = [None, lambda: bucket().pipe_file("/bucket/a.laz", DATA[::-1]), None]
+    file = web.opened("s3://bucket/a.laz")
+    web.fetch(file, [(100_000, 200_000)])
+    with pytest.raises(ReadError, match="was changed while it was read; run again when nothing writes to it"):
+        file.read()
 
 
 class NoCredentialsError(Exception):
@@ -305,6 +369,8 @@ def test_a_store_whose_package_is_not_there(monkeypatch: pytest.MonkeyPatch) -> 
         ("https://" + 900 * "u" + ":p@host/" + 9000 * "a" + "?" + 9000 * "s", "https://host/" + 9000 * "a"),
         ("http://u:p@ss@h/a#frag; http://h/b", "http://h/a http://h/b"),
         ("a?b@c and no address", "a?b@c and no address"),
+        ("https:/u:p@host/a.laz?sig=1: is what a path makes of it", "https:/host/a.laz: is what a path makes of it"),
+        ("C:/a#b.laz in file:/a?b", "C:/a#b.laz in file:/a?b"),
     ],
 )
 def test_what_is_shown(text: str, public: str) -> None:
@@ -387,6 +453,66 @@ def test_pipelines_read_addresses_and_tell_no_secrets(
     assert not re.search("geheim|secret", "\n".join(texts))
 
 
+def middle(fault: Callable[[sites.Handler], bool | None]) -> Callable[[sites.Handler], bool | None]:
+    """``fault`` where neither the head of the file is asked for nor its end, with the index."""
+
+    def maybe(handler: sites.Handler) -> bool | None:
+        begin, end = handler.headers["Range"].removeprefix("bytes=").split("-")
+        if int(begin) and int(end) + 1 < len(handler.site.data):  # type: ignore[attr-defined]
+            return fault(handler) or hasattr(fault, "goes_on")
+        return True
+
+    return maybe
+
+
+def another(handler: sites.Handler) -> bool:
+    handler.site.etag = '"2"'  # type: ignore[attr-defined]
+    return True
+
+
+@pytest.mark.parametrize(
+    ("fault", "said"),
+    [
+        (sites.status(403), "its server refuses it"),
+        (sites.status(404), "does not exist"),
+        (middle(sites.status(500)), "the server answers 500 .*, 4 times"),
+        (middle(sites.stop_after(9)), "the line broke after .* bytes, 4 times"),
+        (middle(other_range), "its server gives other bytes"),
+        (middle(sites.status(302, Location="?X-Amz-Signature=secret")), "its server answers 302"),
+        (middle(another), "was changed while it was (read|worked on)"),
+    ],
+)
+@pytest.mark.parametrize(("command", "debug"), [("denoise", False), ("denoise", True), ("batch", False)])
+def test_faults_that_last_are_a_sentence_and_leave_nothing(
+    command: str,
+    debug: bool,
+    fault: Callable[[sites.Handler], bool | None],
+    said: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    cli: Cli,
+) -> None:
+    (tmp_path / "tmp").mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "tmp"))
+    whole = copcs.copc(*copcs.country(8000), shuffled=False).data
+    assert len(whole) > 2.5 * web.BLOCK
+    with sites.served(whole) as site:
+        site.faults = [fault] * 200
+        address = site.url("anna:geheim@", "?X-Amz-Signature=secret")
+        words = ["denoise", address, "out.laz", *(["--debug"] if debug else [])]
+        if command == "batch":
+            words = ["batch", '[{"type": "filters.outlier"}]', address, "--out", "out"]
+        told = cli(*words)
+    assert told.exit_code == 1, told.stderr
+    text = told.output + told.stderr + "".join(traceback.format_exception(told.exception))
+    assert re.search(rf"{site.url()}: {said}", text)
+    assert command == "batch" or debug or len(told.stderr.splitlines()) <= 2
+    assert not re.search("geheim|secret|anna", text)
+    files = [path for path in tmp_path.rglob("*") if path.is_file()]
+    assert not [path for path in files if "laz" in path.name or path.parent.name == "tmp"]
+    assert not [path for path in files if re.search("geheim|secret|anna", path.read_text("latin-1"))]
+
+
 def test_where_addresses_are_not_taken(tmp_path: Path) -> None:
     from deburr.batch import batch
 
@@ -395,7 +521,36 @@ def test_where_addresses_are_not_taken(tmp_path: Path) -> None:
         lambda: batch(["filters.spd"], inputs="a.laz", out=address),
         lambda: load(["a.laz", address]),
         lambda: run([address, "filters.spd", str(tmp_path / "b.laz")], memory="1GB"),
+        lambda: run([{"type": "filters.noise", "sigma": 1}], points=[[0, 0, 0]], report_dir=address),
+        lambda: run([{"type": "filters.noise", "sigma": 1}], points=[[0, 0, 0]], report_dir=Path(address)),
     ):
         with pytest.raises(SpecError, match=r"https://host/a.laz|addresses|address") as caught:
             call()
         assert not re.search("geheim|secret", str(caught.value))
+
+
+@pytest.mark.slow
+def test_no_command_tells_secrets(tmp_path: Path, cli: Cli) -> None:
+    address = "http://anna:geheim@127.0.0.1:9/a.laz?X-Amz-Signature=secret"
+    spec = '[{"type": "filters.outlier"}]'
+    (tmp_path / "a.laz").write_bytes(b"no LAZ")
+    for words in (
+        ["evaluate", address, address],
+        ["batch", spec, "a.laz", "--out", address],
+        ["batch", spec, "a.laz", "--out", "out", "--context", address],
+        ["denoise", "a.laz", address],
+        ["denoise", "a.laz", "b.laz", "--report", address],
+        ["run", address],
+        ["run", spec, "--input", address, "--output", address],
+        ["validate", address],
+        ["view", "a.laz", "--output", address],
+        ["weights", "show", address],
+        ["train", address],
+    ):
+        told = cli(*words)
+        assert told.exit_code in (1, 2), words
+        text = told.output + told.stderr + "".join(traceback.format_exception(told.exception))
+        assert not re.search("geheim|secret|anna", text), words
+    assert not [
+        path for path in tmp_path.rglob("*") if re.search("geheim|secret|anna", str(path.relative_to(tmp_path)))
+    ]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,8 @@ import copcs
 import pytest
 
 from deburr.batch import batch
+from deburr.batch.api import request
+from deburr.batch.prepare import prepare
 from deburr.core import servers, web
 from deburr.core.errors import ReadError
 from deburr.readers.las import LasReader
@@ -27,6 +29,7 @@ class Bucket:
 
     asked: list[tuple[str, str, str | None]] = field(default_factory=list)
     sent: int = 0
+    before: Callable[[dict[str, Any]], object] | None = None
 
     @property
     def gets(self) -> list[str | None]:
@@ -41,6 +44,8 @@ def bucket() -> Iterator[Bucket]:
 
     def counting(environ: dict[str, Any], start: Any) -> Iterator[bytes]:
         found.asked.append((environ["REQUEST_METHOD"], environ["PATH_INFO"], environ.get("HTTP_RANGE")))
+        if found.before is not None:
+            found.before(environ)
         for part in app(environ, start):
             found.sent += len(part)
             yield part
@@ -112,3 +117,55 @@ def test_what_is_not_there(bucket: Bucket, monkeypatch: pytest.MonkeyPatch) -> N
             web.opened(f"s3://{name}")
         assert "geheim" not in str(caught.value)
     assert isinstance(servers.server_of("s3://lidar/none.laz"), servers.Store)
+
+
+def test_what_is_cached_is_asked_for_and_not_fetched(
+    bucket: Bucket, tile: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DEBURR_CACHE", str(tmp_path / "cache"))
+    bounds = "([500010, 500030], [5599985, 5600005])"
+    clouds = []
+    for _ in range(2):
+        web._kept.clear()
+        bucket.asked, bucket.sent = [], 0
+        clouds.append(LasReader(filename="s3://lidar/tiles/tile.copc.laz", bounds=bounds).read())
+    assert bucket.gets == ["bytes=0-0"]
+    assert clouds[0].xyz.tobytes() == clouds[1].xyz.tobytes()
+    assert len(clouds[0]) > 5000
+
+
+def test_heads_are_read_side_by_side(bucket: Bucket, tile: Path, tmp_path: Path) -> None:
+    import s3fs
+
+    store = s3fs.S3FileSystem(skip_instance_cache=True)
+    for number in range(8):
+        store.pipe_file(f"lidar/heads/{number}.copc.laz", tile.read_bytes())
+    four, first = threading.Barrier(4), set[str]()
+
+    def meets_three(environ: dict[str, Any]) -> None:
+        if environ["REQUEST_METHOD"] == "GET" and environ["PATH_INFO"] not in first:
+            first.add(environ["PATH_INFO"])
+            four.wait(60)
+
+    bucket.before = meets_three
+    try:
+        names = [f"s3://lidar/heads/{number}.copc.laz" for number in range(8)]
+        asked = request([{"type": "filters.outlier"}], names, tmp_path / "out")
+        assert len(prepare(asked, tmp_path / "scratch").outputs) == 8
+    finally:
+        bucket.before = None
+
+
+def test_a_store_that_is_silent(bucket: Bucket, tile: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(servers, "TIMEOUT", 0.3)
+    monkeypatch.setattr(servers, "_STORES", 10**9)
+    monkeypatch.setattr(web, "PAUSE", 0.001)
+    over = threading.Event()
+    bucket.before = lambda environ: over.wait(60)
+    web._kept.clear()
+    try:
+        with pytest.raises(ReadError, match=r"cannot be reached \(no answer in 0.3 seconds\), 4 times"):
+            web.opened("s3://lidar/tiles/tile.copc.laz")
+    finally:
+        bucket.before = None
+        over.set()

@@ -17,7 +17,8 @@ Handler = BaseHTTPRequestHandler
 @dataclass
 class Site:
     """What is served, and what was asked for. ``files``: by their paths, where there are several; what is none of these
-    is not there. ``faults``: what is done instead of answering, one a request; None: the answer. ``given``: bytes of
+    is not there. ``faults``: what is done instead of answering, one a request; None, or what returns True: the answer.
+    ``given``: bytes of
     each path."""
 
     data: bytes
@@ -29,7 +30,7 @@ class Site:
     asked: list[str | None] = field(default_factory=list)
     headers: list[dict[str, str]] = field(default_factory=list)
     sent: int = 0
-    faults: list[Callable[[Handler], None] | None] = field(default_factory=list)
+    faults: list[Callable[[Handler], bool | None] | None] = field(default_factory=list)
     files: dict[str, bytes] = field(default_factory=dict)
     given: dict[str, int] = field(default_factory=dict)
 
@@ -63,8 +64,8 @@ class _Handler(BaseHTTPRequestHandler):
         site.headers.append(dict(self.headers))
         fault = site.faults.pop(0) if site.faults else None
         if fault is not None:
-            fault(self)
-            if not hasattr(fault, "goes_on"):
+            went_well = fault(self)
+            if not (went_well or hasattr(fault, "goes_on")):
                 return
         name = unquote(self.path.partition("?")[0]).lstrip("/")
         if site.files and name not in site.files:

@@ -330,6 +330,51 @@ def test_killed_while_it_writes(tmp_path: Path, moment: str) -> None:
     assert (out / "a.copc.laz").read_bytes() == whole
 
 
+_BATCH = """
+import resource, signal, sys
+from deburr.batch import batch
+if int(sys.argv[2]):
+    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[2]), -1))
+spec = [{"type": "filters.noise", "sigma": 0.01, "seed": 1}, {"type": "writers.copc", "filename": "x.copc.laz"}]
+found = batch(spec, ["small.laz", "large.laz"], "out", workers=int(sys.argv[1]))
+print(len(found.failed), *found.failed.values(), sep="|")
+"""
+
+
+@pytest.mark.slow
+def test_a_batch_goes_on_where_a_full_disk_or_a_kill_ended_it(tmp_path: Path) -> None:
+    for name, count in (("small", 500), ("large", 60_000)):
+        cloud = PointCloud(np.random.default_rng(count).uniform(0, 100, (count, 3)) + (0 if count == 500 else 500))
+        LasWriter(filename=str(tmp_path / f"{name}.laz")).write(cloud)
+    out = tmp_path / "out"
+
+    def call(code: str, *words: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run([sys.executable, "-c", code, *words], cwd=tmp_path, capture_output=True, text=True)
+
+    def written() -> list[str]:
+        return sorted(path.name for path in out.iterdir() if "copc" in path.name)
+
+    # There is room for all that the small one takes, scratch too, and not for the large one.
+    full = call(_BATCH, "1", "400000")
+    assert full.returncode == 0, full.stderr
+    assert full.stdout.startswith("1|"), full.stdout
+    assert "cannot be" in full.stdout
+    assert written() == ["small.copc.laz"]
+    small = (out / "small.copc.laz").stat()
+    killed = call(_KILLED.replace("sys.argv[1], sys.argv[2]", "sys.argv[1].split(), sys.argv[2]"),
+                  "small.laz large.laz", "out", "finish")  # fmt: skip
+    assert killed.returncode == -9
+    assert "large.copc.laz" not in written()
+    done = call(_BATCH, "1", "0")
+    assert done.stdout == "0\n", done.stderr
+    assert written() == ["large.copc.laz", "small.copc.laz"]
+    assert (out / "small.copc.laz").stat() == small
+    for name, count in (("small", 500), ("large", 60_000)):
+        check_tree(out / f"{name}.copc.laz")
+        assert len(records(out / f"{name}.copc.laz")) == count
+
+
 def test_the_package_copc_of_npm_reads_it(tmp_path: Path) -> None:
     if not (NODE and shutil.which("node")):
         pytest.skip("needs node and the package copc of npm: 'make test-copc' brings it")

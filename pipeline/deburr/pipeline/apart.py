@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
+from deburr.core.addresses import shown, was_address
 from deburr.core.errors import SpecError
 from deburr.core.stage import Reader, Writer
 from deburr.pipeline.plan import Plan
@@ -42,7 +43,9 @@ def read_by(plan: Plan) -> dict[Path_, str]:
 
 def check_run(plan: Plan, report_dir: Path_ | None, left: Iterable[str]) -> None:
     """Raise `SpecError` where a run of ``plan`` would overwrite what it reads, with an output or one of the files
-    ``left`` in the folder of the report."""
+    ``left`` in the folder of the report, or that folder is an address."""
+    if report_dir is not None and was_address(report_dir):
+        raise SpecError(f"{shown(str(report_dir))}: is an address; a report is files here, give a folder")
     writes = [writer.path for writer in plan.writers if writer.path is not None]
     if report_dir is not None:
         writes += [str(Path(report_dir) / name) for name in left]

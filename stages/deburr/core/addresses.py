@@ -12,7 +12,9 @@ from urllib.parse import parse_qsl, quote, urlsplit, urlunsplit
 #: What is said of a web server that is to be written to.
 NO_FILES = "lies on a web server, which takes no files; write to a store (s3://, gs://, az://), or to a file here"
 _ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
-_ANYWHERE = re.compile(r"(\b[A-Za-z][A-Za-z0-9+.-]{1,15}://)([^\s/?#'\"]*@)?([^\s?#'\"]*)([?#][^\s'\"]*)?")
+#: Those of which somebody has made a path have lost a slash.
+_SCHEME = r"[A-Za-z][A-Za-z0-9+.-]{1,15}://|(?:https?|s3|gs|gcs|az|abfss?):/"
+_ANYWHERE = re.compile(rf"(\b(?:{_SCHEME}))([^\s/?#'\"]*@)?([^\s?#'\"]*)([?#][^\s'\"]*)?")
 
 #: What signatures of stores' addresses consist of: Amazon's and Google's, Azure's, and CloudFront's.
 _SIGNS = re.compile(
@@ -27,6 +29,11 @@ def is_address(name: str) -> bool:
     return _ADDRESS.match(name) is not None
 
 
+def was_address(path: object) -> bool:
+    """Whether ``path`` is an address, or was one before somebody made a path of it."""
+    return re.match(_SCHEME, str(path)) is not None
+
+
 def is_told(address: str) -> bool:
     """Whether what anybody may see of ``address`` tells the file from all others: it has no query, or one that signs
     it and does nothing else. Other queries may name a file."""
@@ -36,7 +43,7 @@ def is_told(address: str) -> bool:
 
 def shown(text: str) -> str:
     """``text`` with the addresses in it as anybody may see them."""
-    return _ANYWHERE.sub(_shown, text) if "://" in text else text
+    return _ANYWHERE.sub(_shown, text) if ":/" in text else text
 
 
 def _shown(found: re.Match[str]) -> str:

@@ -21,6 +21,8 @@ from deburr.core.errors import ReadError, WriteError
 TIMEOUT, SLOWEST = 30.0, 10_000
 #: Of an answer: bytes that are taken at a time.
 _PIECE = 1 << 20
+#: Bytes a second that a store must give: its answers come whole, so that nothing else tells whether it is silent.
+_STORES = 100_000
 _LATER = frozenset({408, 425, 429, 500, 502, 503, 504})
 
 
@@ -211,10 +213,20 @@ class Store:
             end = state.size if end is None else min(end, state.size)
             for at in range(begin, end, _PIECE * 8):
                 last = min(end, at + _PIECE * 8)
-                data = self._system.cat_file(self._name, start=at, end=last)
+                data = self._call("cat_file", start=at, end=last)
                 if len(data) != last - at:
                     raise Broken(f"the store gave {len(data):,} bytes of {last - at:,}")
                 yield state, at, data
+
+    def _call(self, name: str, **options: Any) -> Any:
+        """What the store's method gives for this file, within the time that such an answer may take."""
+        if not self._system.async_impl:
+            return getattr(self._system, name)(self._name, **options)
+        from fsspec.asyn import sync
+
+        # The programs of stores try again for themselves, for many minutes where nobody answers.
+        allowed = TIMEOUT + (options.get("end", 0) - options.get("start", 0)) / _STORES
+        return sync(self._system.loop, getattr(self._system, f"_{name}"), self._name, timeout=allowed, **options)
 
     def put(self, path: str) -> None:
         """The local file at ``path`` in the place of this one: complete, or not at all. Raises `Failed`, `Broken`."""
@@ -227,7 +239,7 @@ class Store:
     def _asked(self) -> State:
         with suppress(Exception):  # not all stores remember what they told
             self._system.invalidate_cache()
-        told = self._system.info(self._name)
+        told = self._call("info")
         marks = (
             told.get("ETag") or told.get("etag") or told.get("md5Hash"),
             told.get("LastModified") or told.get("mtime"),
