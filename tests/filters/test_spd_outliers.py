@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
+import deburr
 from deburr.cli.run import denoise
 from deburr.core.cloud import PointCloud
 from deburr.core.errors import SpecError
@@ -179,6 +180,13 @@ def test_on_the_command_line(tmp_path: Path) -> None:
     found = CliRunner().invoke(denoise, [*files, "--outliers", "remove", "--chance", "0.1", "--quiet"])
     assert found.exit_code == 0, found.output
     assert len(cloud) - 300 < len(np.loadtxt(tmp_path / "out.xyz")) < len(cloud) - 60
+
+
+def test_in_python_it_is_for_clouds_that_can_tell() -> None:
+    cloud = scan(900)
+    assert (deburr.denoise(cloud, outliers="classify").dims["Classification"] == 7).sum() > 20
+    with pytest.raises(SpecError, match="outliers: what is returned has the same points"):
+        deburr.denoise(cloud.xyz, outliers="remove")
 
 
 def test_too_few_points_are_told() -> None:
