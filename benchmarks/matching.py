@@ -1,7 +1,8 @@
 """What the objectives learn of the same noisy scans, from nothing, in as many steps: `python benchmarks/matching.py`.
 
 A score network that knows nothing learns from one simulated scan: from its clean points (supervised: denoising), and
-from the noisy ones alone (self_supervised: Noisier2Noise; score_matching). Then it denoises another scan of the kind in
+from the noisy ones alone (self_supervised: Noisier2Noise; strips: random halves of it, as if they were two flight
+lines; score_matching). Then it denoises another scan of the kind in
 one step, at the true noise level. Shares of the input's RMS distance to the true surface. No generated scene is seen,
 unlike in `self_supervised.py`.
 """
@@ -24,9 +25,10 @@ from deburr.train.loop import Trainer
 from deburr.train.prepared import prepare, see
 from deburr.train.recipe import Recipe
 from deburr.train.scene import CleanScene, Surface
+from deburr.train.strips import Lines, Strips
 from deburr.train.tiles import Tile, Tiles
 
-OBJECTIVES = ("denoising", "self_supervised", "score_matching")
+OBJECTIVES = ("denoising", "self_supervised", "strips", "score_matching")
 
 
 def cut(scan: Scan, count: int, rng: np.random.Generator) -> Floats:
@@ -54,6 +56,10 @@ def supervised(scan: Scan, count: int) -> Callable[[np.random.Generator], Exampl
 def unsupervised(scan: Scan, count: int, objective: str) -> Callable[[np.random.Generator], Example]:
     """Draws crops of the noisy scan alone."""
     points = noisy(scan, "Gaussian")
+    if objective == "strips":
+        # A line has half of the points: as many of them are in a crop, and as far around.
+        line = np.random.default_rng(2).integers(0, 2, len(points))
+        return Strips([Lines.of(points, scan.noise, line)], 2 * count).draw
 
     def draw(rng: np.random.Generator) -> Example:
         tiles = Tiles([Tile(points[cut(scan, count, rng)], scan.noise)])

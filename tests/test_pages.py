@@ -200,6 +200,7 @@ def test_the_recipes_are_of_both_kinds() -> None:
     recipes = [json.loads(block.text) for block in doc_pages.blocks("how_to/train.md", "json")]
     assert [Recipe.model_validate(recipe).objective for recipe in recipes] == [
         "self_supervised",
+        "strips",
         "score_matching",
         "score",
     ]

@@ -218,7 +218,7 @@ def test_a_las_file_keeps_its_records_and_new_ones_are_flagged(tmp_path: Path) -
 
 
 def test_what_makes_no_sense_is_refused() -> None:
-    assert "either 'factor'" in Upsample().check(())[0]
+    assert "give 'factor'" in Upsample().check(())[0]
     assert "either 'factor'" in Upsample(factor=2, spacing=1).check(())[0]
     assert Upsample(factor=2).check(()) == []
     with pytest.raises(RunError, match="more than 64 times as many"):

@@ -342,6 +342,7 @@ def test_deburr_in_cloudcompares_own_python_is_found(
         ('{"options": ["noise"]}', "'options' an object with options of filters.spd"),
         ('{"command": 3}', "'command' is a text"),
         ('{"options": {"keep_original": true}}', "remove 'keep_original'"),
+        ('{"options": {"outliers": "classify"}}', "'outliers' is not for CloudCompare"),
         ('{"options": {"noise": -1}}', "noise"),
         ('{"options": {"nose": 1}}', "nose"),
     ],

@@ -155,6 +155,20 @@ def test_dimensions_of_a_type_that_cannot_hold_them() -> None:
         host("denoise", pdalargs={"dimensions": ["Displacement"]}).run(before)
 
 
+def test_denoise_classifies_outliers() -> None:
+    before = surface(900)
+    before["Classification"] = np.full(900, 2, np.uint8)
+    before["Z"] = before["Z"].copy()
+    before["Z"][:20] += 40
+    options = {"outliers": "classify"}
+    after = host("denoise", pdalargs=options).run(before)
+    cloud = expected(before, {"type": "filters.spd", **options})
+    assert (after["Classification"] == cloud.dims["Classification"]).all()
+    assert (after["Classification"][:20] == 7).sum() > 15
+    assert (after["X"] == cloud.xyz[:, 0]).all()
+    assert (after["Z"][after["Classification"] == 7] == before["Z"][after["Classification"] == 7]).all()
+
+
 def test_outliers_keep_their_flags() -> None:
     before = surface()
     before["Classification"] |= np.uint8(0x40)
@@ -204,6 +218,7 @@ def test_mask_removes_outliers() -> None:
         ("denoise", "{", "'pdalargs' is no JSON"),
         ("denoise", [1], "'pdalargs' is a list; write an object of options"),
         ("outlier", {"action": "remove"}, "use function 'outlier_mask'"),
+        ("denoise", {"outliers": "remove"}, "'denoise' cannot remove points ('outliers' is 'remove'); use 'classify'"),
         ("outlier_mask", {"action": "classify"}, "cannot do 'classify'; remove the option 'action'"),
         ("outlier", {"meank": 3}, "filters.python (filters.outlier): unknown option 'meank'; did you mean 'mean_k'?"),
         ("outlier", {"class": 64}, "class 64 does not exist in point formats 0-5"),

@@ -44,7 +44,8 @@ def denoise(points: Any, output: str | os.PathLike[str] | None = None, **options
         Of a file only: the file to be written, of any format.
     **options
         Those of filters.spd, such as ``noise`` (standard deviation in the cloud's units; estimated where it is not
-        given), ``strength``, ``max_displacement``, ``classes``, ``where``.
+        given), ``strength``, ``max_displacement``, ``classes``, ``where``; ``outliers`` where ``points`` are of a
+        file or a PointCloud.
 
     Returns
     -------
@@ -69,6 +70,11 @@ def denoise(points: Any, output: str | os.PathLike[str] | None = None, **options
     if output is not None:
         raise SpecError("output: is for files, and the points are given; write what is returned")
     cloud, back = _taken(points)
+    if cloud is not points and options.get("outliers", "none") != "none":
+        raise SpecError(
+            "outliers: what is returned has the same points and nothing that tells which of them are outliers; give a "
+            "file or a deburr PointCloud, or remove 'outliers'"
+        )
     plan = load([{"type": _FILTER, **options}], reads=False)
     with bar():
         result = execute(plan, cloud)

@@ -41,6 +41,11 @@ class Holes:
     spacing: Floats
     widest: Floats
 
+    @classmethod
+    def none(cls) -> Holes:
+        """No holes at all."""
+        return cls(np.zeros((0, 3)), np.zeros((0, 3)), np.zeros(0), np.zeros(0))
+
     def part(self, rows: Bools | Ints) -> Holes:
         """Some of them."""
         return Holes(*(getattr(self, one.name)[rows] for one in fields(self)))
@@ -90,12 +95,12 @@ def _chosen(waiting: Holes, points: Floats, size: float) -> tuple[Holes, Holes]:
     now = ratio >= size * (1 - 1e-9)
     rows = np.flatnonzero(now)
     rows = rows[enclosed(waiting.places[rows], waiting.normals[rows], points, away[rows], near[rows])]
-    rows = rows[_apart(waiting.places[rows], ratio[rows], size * waiting.spacing[rows])]
+    rows = rows[apart(waiting.places[rows], ratio[rows], size * waiting.spacing[rows])]
     there[rows] = False
     return waiting.part(there), waiting.part(rows)
 
 
-def _apart(places: Floats, ratio: Floats, radius: Floats) -> Ints:
+def apart(places: Floats, ratio: Floats, radius: Floats) -> Ints:
     """Which of ``places`` (M, 3) stay, by falling ``ratio`` (M,), where none may lie nearer than ``radius`` (M,) to one
     that stays."""
     left, kept = np.ones(len(places), np.bool_), []

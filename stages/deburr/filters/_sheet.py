@@ -9,11 +9,10 @@ import numpy as np
 
 from deburr.core.arrays import Bools, Floats
 from deburr.core.neighbors import SPACING_K, Indices, Neighbors, point_spacing
+from deburr.filters._bent import HELD, across, bell, dots, least, normalized, same, square, terms, window_of
 
 #: The points around a place that say where the surface is.
 AROUND = 12
-#: One minus the cosine of the angle at which normals are of different sides of an edge.
-APART = 0.1
 #: The least cosine between normals of one bent surface, from neighbour to neighbour.
 _LIKE = 0.7
 #: Heights over a plane at which points belong to another sheet, and no more to the plane; spacings.
@@ -24,8 +23,6 @@ LAYER, FLAT = 0.35, 0.1
 LOOSE, FIRM = 0.15, 0.1
 #: How often normals are made alike on each side of an edge, and a place is led to the surface.
 _ALIKE, _LED = 3, 3
-#: What holds back constants and slopes, and bends, of a square surface, against the sum of its points' weights.
-_HELD = np.array([0.01, 0.01, 0.01, 0.03, 0.03, 0.03])
 #: The largest angle between the directions in which points lie, and the next, where they enclose a place: at a border
 #: half a circle is empty, along a wire two halves are.
 _OPEN = radians(182), radians(135)
@@ -81,11 +78,18 @@ class Sheet:
                 self.normals[rows, None],
                 self.normals[near[rows]],
             )
-            cosine = _dots(own, theirs)
-            height = _dots(offsets, own + theirs * np.where(cosine < 0, -1, 1)[..., None]) / (1 + np.abs(cosine))
+            cosine = dots(own, theirs)
+            height = dots(offsets, own + theirs * np.where(cosine < 0, -1, 1)[..., None]) / (1 + np.abs(cosine))
             level = np.abs(height) <= LOOSE * self.spacing[rows, None]
             found[rows] = (self.good[near[rows]] & level & (np.abs(cosine) >= _LIKE)).any(1)
         return found
+
+    def grown(self, places: Floats, normals: Floats, spacing: Floats) -> Sheet:
+        """The same with more points ``places`` (M, 3), which a surface is around, their normals and spacing (M,)."""
+        points = np.concatenate((self.points, places))
+        good = np.concatenate((self.good, np.ones(len(places), np.bool_)))
+        normals, spacing = np.concatenate((self.normals, normals)), np.concatenate((self.spacing, spacing))
+        return Sheet(points, Neighbors(points), normals, spacing, good)
 
     def lift(self, places: Floats) -> tuple[Floats, Floats, Floats]:
         """Where the surface is at ``places`` (M, 3), M > 0: (M, 3), its normals there (M, 3), and how far the points
@@ -97,26 +101,26 @@ class Sheet:
     def _lift(self, places: Floats) -> tuple[Floats, Floats, Floats]:
         away, near = self.tree.nearest(places, AROUND + 1)
         points, normals, unit = self.points[near], self.normals[near], self.spacing[near[:, 0]]
-        window = _window(away)
+        window = window_of(away)
         # Of several sheets and sides of an edge, the one that the most of the points, and the nearest, are on.
-        height = _dots(places[:, None] - points, normals) / unit[:, None]
-        weight = window * _bell(height / LAYER)
-        chosen = np.einsum("mkl,ml->mk", _same(np.einsum("mki,mli->mkl", normals, normals)), weight).argmax(1)
+        height = dots(places[:, None] - points, normals) / unit[:, None]
+        weight = window * bell(height / LAYER)
+        chosen = np.einsum("mkl,ml->mk", same(np.einsum("mki,mli->mkl", normals, normals)), weight).argmax(1)
         normal = normals[np.arange(len(near)), chosen]
         now = places
         for _ in range(_LED):
-            cosine = _dots(normals, normal[:, None])
+            cosine = dots(normals, normal[:, None])
             signed = normals * np.where(cosine < 0, -1, 1)[..., None]
             # The chord between two places of an evenly bent surface is across the mean of their normals.
             half = signed + normal[:, None]
-            height = _dots(half, now[:, None] - points) / _dots(half, normal[:, None]) / unit[:, None]
-            weight = window * _same(cosine) * _bell(height / LAYER)
+            height = dots(half, now[:, None] - points) / dots(half, normal[:, None]) / unit[:, None]
+            weight = window * same(cosine) * bell(height / LAYER)
             share = weight.sum(1) / window.sum(1)
             weight = (weight + 1e-12) / (weight + 1e-12).sum(1, keepdims=True)
             up = (weight * height).sum(1)
             off = np.sqrt((weight * (height - up[:, None]) ** 2).sum(1))
             now = now - (unit * up)[:, None] * normal
-            normal = _unit(np.einsum("mk,mki->mi", weight, signed))
+            normal = normalized(np.einsum("mk,mki->mi", weight, signed))
         # What is told by few of the points around is told badly.
         return now, normal, off / np.sqrt(np.maximum(share, 1e-6))
 
@@ -134,22 +138,24 @@ class _Around:
     def best(self) -> Floats:
         """(M, 3) the neighbour's normal whose plane through the point most of the others are on: beside an edge, that
         of a point further from it."""
-        on = _bell(np.einsum("nki,nli->nlk", self.offsets, self.theirs) / FLAT)
+        on = bell(np.einsum("nki,nli->nlk", self.offsets, self.theirs) / FLAT)
         best = np.einsum("nk,nlk->nl", self.window, on).argmax(1)
         return np.asarray(self.theirs[np.arange(len(best)), best])
 
     def alike(self) -> Floats:
         """(M, 3) the mean of the normals that are of the same side."""
-        cosine = _dots(self.theirs, self.own[:, None])
-        return _unit(np.einsum("nk,nki->ni", self.window * _same(cosine) * np.where(cosine < 0, -1, 1), self.theirs))
+        cosine = dots(self.theirs, self.own[:, None])
+        return normalized(
+            np.einsum("nk,nki->ni", self.window * same(cosine) * np.where(cosine < 0, -1, 1), self.theirs)
+        )
 
     def bent(self) -> Floats:
         """(M, 3) the normals of square surfaces through the points of the same side."""
-        first, second = _axes(self.own)
-        u, v, height = (_dots(self.offsets, axis[:, None]) for axis in (first, second, self.own))
-        weight = self.window * _same(_dots(self.theirs, self.own[:, None])) * _bell(height / LAYER)
-        found = _square(u, v, height, weight)
-        return _unit(self.own - found[:, 1, None] * first - found[:, 2, None] * second)
+        first, second = across(self.own)
+        u, v, height = (dots(self.offsets, axis[:, None]) for axis in (first, second, self.own))
+        weight = self.window * same(dots(self.theirs, self.own[:, None])) * bell(height / LAYER)
+        found = square(u, v, height, weight)
+        return normalized(self.own - found[:, 1, None] * first - found[:, 2, None] * second)
 
 
 def _looked(points: Floats, tree: Neighbors, rows: slice) -> tuple[Indices, Floats, Floats, Floats, Bools]:
@@ -159,23 +165,23 @@ def _looked(points: Floats, tree: Neighbors, rows: slice) -> tuple[Indices, Floa
     own = point_spacing(away[:, -1], SPACING_K)
     offsets = (points[near] - points[rows, None]) / own[:, None, None]
     every = np.ones(near.shape)
-    flat = _least(offsets, every)
-    first, second = _axes(flat)
-    u, v, height = (_dots(offsets, axis[:, None]) for axis in (first, second, flat))
-    found = _square(u, v, height, every)
-    left = height - np.einsum("nki,ni->nk", _terms(u, v), found)
-    firm = np.sqrt((left**2).sum(1) / (near.shape[1] - len(_HELD))) <= FIRM
-    near, window = near[:, : AROUND + 1], _window(away[:, : AROUND + 1])
-    return near, window, _least(offsets[:, : AROUND + 1], window), own, firm
+    flat = least(offsets, every)
+    first, second = across(flat)
+    u, v, height = (dots(offsets, axis[:, None]) for axis in (first, second, flat))
+    found = square(u, v, height, every)
+    left = height - np.einsum("nki,ni->nk", terms(u, v), found)
+    firm = np.sqrt((left**2).sum(1) / (near.shape[1] - len(HELD))) <= FIRM
+    near, window = near[:, : AROUND + 1], window_of(away[:, : AROUND + 1])
+    return near, window, least(offsets[:, : AROUND + 1], window), own, firm
 
 
 def enclosed(places: Floats, normals: Floats, points: Floats, away: Floats, near: Indices) -> Bools:
     """(M,) bool: whether ``points`` lie on all sides of ``places`` (M, 3) on a surface with ``normals`` (M, 3) there,
     by the nearest k of them: ``away`` (M, k), rows ``near`` (M, k)."""
     offsets = points[near] - places[:, None]
-    counts = (away <= _FAR * away[:, :1]) & (np.abs(_dots(offsets, normals[:, None])) <= 0.5 * away)
-    first, second = _axes(normals)
-    angle = np.arctan2(_dots(offsets, second[:, None]), _dots(offsets, first[:, None]))
+    counts = (away <= _FAR * away[:, :1]) & (np.abs(dots(offsets, normals[:, None])) <= 0.5 * away)
+    first, second = across(normals)
+    angle = np.arctan2(dots(offsets, second[:, None]), dots(offsets, first[:, None]))
     # One turn further for each of the others, which end behind all.
     angle = np.sort(np.where(counts, angle, angle + 4 * pi), axis=1)
     gaps = np.diff(angle, axis=1)
@@ -184,51 +190,3 @@ def enclosed(places: Floats, normals: Floats, points: Floats, away: Floats, near
     last = np.take_along_axis(angle, np.maximum(number - 1, 0)[:, None], 1)[:, 0]
     gaps = np.sort(np.column_stack((gaps, 2 * pi - (last - angle[:, 0]))), axis=1)
     return np.asarray((gaps[:, -1] <= _OPEN[0]) & (gaps[:, -2] <= _OPEN[1]) & (number >= 3))
-
-
-def _window(away: Floats) -> Floats:
-    """(M, K): 1 at the place itself, 0 at the last of those ``away`` (M, K), nearest first."""
-    return np.asarray(np.clip(1 - (away / np.maximum(away[:, -1:], 1e-300)) ** 2, 1e-9, 1))
-
-
-def _same(cosine: Floats) -> Floats:
-    """1 for normals that agree up to their sign, 0 for those of different sides of an edge."""
-    return np.asarray(np.exp((np.abs(cosine) - 1) / APART))
-
-
-def _bell(height: Floats) -> Floats:
-    return np.asarray(np.exp(-(height**2)))
-
-
-def _dots(a: Floats, b: Floats) -> Floats:
-    return np.asarray(np.einsum("...i,...i->...", a, b))
-
-
-def _unit(vectors: Floats) -> Floats:
-    length = np.linalg.norm(vectors, axis=1, keepdims=True)
-    return np.asarray(vectors / np.maximum(length, 1e-300))
-
-
-def _axes(normals: Floats) -> tuple[Floats, Floats]:
-    """Two unit vectors (M, 3) across ``normals`` (M, 3) and each other."""
-    first = _unit(np.cross(normals, np.eye(3)[np.abs(normals).argmin(1)]))
-    return first, np.cross(normals, first)
-
-
-def _least(offsets: Floats, weight: Floats) -> Floats:
-    """(M, 3) unit vectors in which ``offsets`` (M, K, 3), weighted, differ least."""
-    weight = weight / weight.sum(1, keepdims=True)
-    offsets = offsets - np.einsum("nk,nki->ni", weight, offsets)[:, None]
-    return np.asarray(np.linalg.eigh(np.einsum("nk,nki,nkj->nij", weight, offsets, offsets))[1][:, :, 0])
-
-
-def _terms(u: Floats, v: Floats) -> Floats:
-    return np.stack((np.ones_like(u), u, v, u * u, u * v, v * v), -1)
-
-
-def _square(u: Floats, v: Floats, height: Floats, weight: Floats) -> Floats:
-    """(M, 6) the square surfaces that fit heights (M, K) over (u, v) best: the factors of 1, u, v, u u, u v, v v."""
-    terms = _terms(u, v)
-    left = np.einsum("nk,nki,nkj->nij", weight, terms, terms) + np.diag(_HELD)
-    right = np.einsum("nk,nki,nk->ni", weight, terms, height)
-    return np.asarray(np.linalg.solve(left, right[..., None])[..., 0])

@@ -20,16 +20,14 @@ from deburr.core.progress import advance
 from deburr.core.sample import Sample
 from deburr.core.stage import Filter, Reach, Stage
 from deburr.core.sums import Exact, Histogram, Sums
+from deburr.filters._outliers import CLASS, Action, ByEnergy, acted
 from deburr.filters._sure import sure_of
-from deburr.filters._surprise import CHANCES, NEAREST, surprise, surprising
-from deburr.filters.spd import Spd
+from deburr.filters._surprise import CHANCES
 from deburr.nn.level import LEAST
-from deburr.nn.points import canonical
+from deburr.nn.models import DEFAULT, kind_of, load
 
 #: Neighbour distances held at a time.
 CHUNK_VALUES = 1 << 22
-#: What tells the energies, and what of the whole cloud they hang on.
-_ENERGY = Spd(strength=0.0, dimensions=["Energy"])
 
 
 @dataclass(frozen=True)
@@ -89,8 +87,8 @@ class Outlier(Filter):
         le=CHANCES[0],
         description="share of the good points that may be taken for outliers by chance (energy)",
     )
-    class_: int = Field(7, ge=0, le=255, alias="class", description="classification that outliers get (classify)")
-    action: Literal["classify", "withhold", "remove"] = Field(
+    class_: int = Field(CLASS, ge=0, le=255, alias="class", description="classification that outliers get (classify)")
+    action: Action = Field(
         "classify", description="what becomes of outliers: Classification = class, Withheld = 1, or removal"
     )
 
@@ -106,7 +104,11 @@ class Outlier(Filter):
     @property
     def reads(self) -> dict[str, str]:
         """By energy, the weights of the network."""
-        return _ENERGY.reads if self.method == "energy" else super().reads
+        return {"weights": str(kind_of(DEFAULT).bundled)} if self.method == "energy" else super().reads
+
+    @property
+    def _energy(self) -> ByEnergy:
+        return ByEnergy(self.chance, lambda: load(DEFAULT, None))
 
     def check(self, before: tuple[Stage, ...]) -> list[str]:
         """Refuse a chance where none is asked for."""
@@ -147,36 +149,23 @@ class Outlier(Filter):
     def surprises(self, cloud: PointCloud) -> Floats:
         """(N,) how surprising the place of each point is (see `deburr.filters._surprise`); NaN of those that take no
         part, or have no surroundings."""
-        return self._surprised(cloud)[1]
+        return self._energy.find(cloud, {}).surprises
 
     def _by_energy(self, cloud: PointCloud) -> PointCloud:
         """Flag what surprises more than good points do."""
-        told, found = self._surprised(cloud)
-        sure = told.settled
-        flagged = sure & (found > surprising(self.chance))  # NaN is not
-        cloud = cloud.settle(sure)
+        found = self._energy.find(cloud, {} if cloud.horizon is None else cloud.horizon.known)
+        cloud = cloud.settle(found.sure)
         figures = {
             "points": int((cloud.counted & cloud.active).sum()),
             "method": self.method,
             "chance": self.chance,
-            "flagged": int((flagged & cloud.counted).sum()),
+            "flagged": int((found.flagged & cloud.counted).sum()),
             "action": self.action,
         }
         warnings = []
-        if "spacing" not in told.history[-1].figures and (cloud.horizon is None or cloud.horizon.known.get("few")):
+        if found.few:
             warnings.append(f"fewer than {LEAST} different points tell no outliers by their energy; none was flagged")
-        return self._act(cloud, flagged).note(self.type_name, figures, *warnings)
-
-    def _surprised(self, cloud: PointCloud) -> tuple[PointCloud, Floats]:
-        """``cloud`` with its energies, and what `surprises` tells."""
-        told = _ENERGY.run(cloud)
-        spacing, found = told.history[-1].figures.get("spacing"), np.full(len(cloud), nan)
-        if spacing is not None:
-            # Twins do not vouch for each other.
-            points, back = canonical(cloud.xyz[cloud.active])
-            distance = _mean_distances(points, points, NEAREST).values[back]
-            found[cloud.active] = surprise(distance, spacing, told.dims["Energy"][cloud.active])
-        return told, found
+        return self._act(cloud, found.flagged).note(self.type_name, figures, *warnings)
 
     @property
     def looks_at(self) -> frozenset[str]:
@@ -189,7 +178,7 @@ class Outlier(Filter):
         """``radius``, or as far as to neighbour ``mean_k``: on a surface, four times the points lie twice as far; by
         energy, what the network sees."""
         if self.method == "energy":
-            return _ENERGY.reach(known)
+            return self._energy.reach(known)
         if self.method == "radius":
             return Reach(length=self.radius)
         return Reach(hops=max(1.0, sqrt(self.mean_k / SPACING_K)))
@@ -197,19 +186,19 @@ class Outlier(Filter):
     def asks(self, known: Known) -> bool:
         """For the threshold, and whether all points would be outliers; by energy, the spacing and the noise."""
         if self.method == "energy":
-            return _ENERGY.asks(known)
+            return self._energy.asks(known)
         return "spared" not in known
 
     def sample(self, extent: Extent, known: Known) -> Sample | None:
         """A part at first, if a radius is given: as a rule it holds a point that is no outlier, and one is enough."""
         if self.method == "energy":
-            return _ENERGY.sample(extent, known)
+            return self._energy.sample(extent, known)
         return Sample.of(extent) if self.method == "radius" and not known else None
 
     def survey(self, cloud: PointCloud, known: Known) -> tuple[Sums, Bools]:
         """Count the distances of the core's points that are sure."""
         if self.method == "energy":
-            return _ENERGY.survey(cloud, known)
+            return self._energy.survey(cloud, known)
         core = np.flatnonzero(cloud.core)
         found = self._look(cloud.xyz, core)
         sure = cloud.settled.copy()
@@ -219,7 +208,7 @@ class Outlier(Filter):
     def learn(self, known: Known, sums: Sums) -> Known:
         """The threshold, and whether all points are beyond it."""
         if self.method == "energy":
-            return _ENERGY.learn(known, sums)
+            return self._energy.learn(known, sums)
         told = self._told(sums)
         return {"points": 0} if self.method == "radius" and not known and not _exact(sums, "inside").total else told
 
@@ -271,15 +260,7 @@ class Outlier(Filter):
         return Found(squared, np.full(len(queries), self.radius))
 
     def _act(self, cloud: PointCloud, flagged: Bools) -> PointCloud:
-        if self.action == "remove":
-            return cloud.select(~flagged) if flagged.any() else cloud
-        name, value = ("Classification", self.class_) if self.action == "classify" else ("Withheld", 1)
-        column = cloud.dims.get(name)
-        if column is None:
-            column = np.zeros(len(cloud), np.uint8)
-        elif not flagged.any() and cloud.horizon is None:
-            return cloud
-        return cloud.with_dims({name: np.where(flagged, np.uint8(value), column)})
+        return acted(cloud, flagged, self.action, self.class_)
 
 
 def _spread(found: Found, there: Bools) -> Found:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
+from functools import cache
 from math import inf
 from typing import Annotated, Any, ClassVar, Literal
 
@@ -14,29 +15,29 @@ from deburr.core.arrays import Bools, Dims, Floats, Ints
 from deburr.core.cloud import NOISE_CLASSES, Extent, PointCloud
 from deburr.core.errors import RunError, SpecError
 from deburr.core.figure import Count, Reports, Same, Summed
-from deburr.core.horizon import Known
+from deburr.core.horizon import SPACING, Known
 from deburr.core.noise import NOISE_REPORTS, noise_figures, noise_sums
 from deburr.core.original import ORIGINAL, keep_original
 from deburr.core.sample import Sample
 from deburr.core.stage import Filter, Reach, Stage
 from deburr.core.sums import Histogram, Sum, Sums
 from deburr.core.where import parse
+from deburr.filters import _doubts as doubt
 from deburr.filters._moves import displacement, movable, uncertainty_left
-from deburr.filters._normals import NONE, NORMALS, STALE, carried, recomputed
+from deburr.filters._normals import NORMALS, carried, recomputed
+from deburr.filters._outliers import ByEnergy
+from deburr.filters._sight import nothing, seen_of, too_few
+from deburr.filters._surprise import CHANCES
 from deburr.nn import level
-from deburr.nn.contract import Denoised, Model, Seen, Settings, Surveyor
+from deburr.nn.contract import Denoised, Model, Settings, Surveyor
 from deburr.nn.models import DEFAULT, OPTIONS, Kind, kind_of, kinds, load
 from deburr.nn.points import count_distinct
 from deburr.nn.schedule import CHANCE, SAMPLES, Sampler, steps_of
 
-#: Noise given beyond this many spacings is nothing that the network was trained on; most likely it is in another unit.
-MOST_NOISE = 5.0
-#: An estimate below this many spacings means: nothing to do. That may surprise, so it is said.
-LEAST_NOISE = 0.01
-#: The noise is doubtful where less than this share of the points had a surface around them to read it from.
-LEAST_EVIDENCE = 0.5
 #: The sum that tells how far points went for an even spacing.
 _ALONG = "spread"
+#: Under this name, what is known of the whole cloud with its outliers.
+_OUTLIERS = "outliers"
 #: Tells which flight strip, or which station, a point comes from.
 STRIP = "PointSourceId"
 
@@ -77,6 +78,7 @@ class Spd(Filter):
     reports: ClassVar[Reports] = {
         "points": Count(description="points that the network looked at"),
         "points_left_out": Count(description="points of class 7 or 18 and withheld ones, neither used nor moved"),
+        "flagged": Count("outliers", description="points that were found to be outliers, neither used nor moved"),
         "points_held": Count(description="points that were looked at, and that classes or where kept in their place"),
         "model": Same(description="the network"),
         "noise_source": Same(description="whether the noise was estimated or given"),
@@ -152,6 +154,18 @@ class Spd(Filter):
         description="how points lie along the surface: none, as denoising leaves them; or even, pushed apart by up to "
         "half a spacing, for sampled objects: on scans it is harm, since points leave their own places",
     )
+    outliers: Literal["none", "classify", "remove"] = Field(
+        "none",
+        description="outliers, found first, as filters.outlier with method energy finds them: none are looked for; or "
+        "they get Classification 7 and stay where they are, or are removed, and the others are denoised without them "
+        "(experimental)",
+    )
+    chance: float = Field(
+        0.01,
+        ge=CHANCES[-1],
+        le=CHANCES[0],
+        description="share of the good points that may be taken for outliers by chance",
+    )
     classes: list[Annotated[int, Field(ge=0, le=255)]] | None = Field(
         None, min_length=1, description="only points of these ASPRS classes may move (2 ground, 6 building, ...)"
     )
@@ -193,6 +207,8 @@ class Spd(Filter):
             errors.append(f"option '{option}' has no effect on model '{self.model}'; remove it")
         if self.samples is not None and self.sampler not in CHANCE:
             errors.append(f"option 'samples' has no effect on sampler '{self.sampler}'; remove it, or use 'langevin'")
+        if self.outliers == "none" and "chance" in self.model_fields_set:
+            errors.append("option 'chance' has no effect without 'outliers'; remove it, or let them be classified")
         errors += self._impossible(kind)
         for stage in before:
             uses = {"filters.normalize": kind.frames, "filters.patch": kind.patch_methods}.get(stage.type_name)
@@ -209,7 +225,8 @@ class Spd(Filter):
     @property
     def gives(self) -> frozenset[str]:
         """The dimensions that are asked for."""
-        return frozenset({*(ORIGINAL if self.keep_original else ()), *(self.dimensions or ())})
+        classified = ("Classification",) if self.outliers == "classify" else ()
+        return frozenset({*(ORIGINAL if self.keep_original else ()), *classified, *(self.dimensions or ())})
 
     @property
     def looks_at(self) -> frozenset[str]:
@@ -220,37 +237,57 @@ class Spd(Filter):
         strips = {STRIP} if self.strips == "apart" and self._kind.tiled else set()
         return asked | {"Classification", "Withheld", *NORMALS, *strips, *kept, *(self.dimensions or ())}
 
+    def _by_energy(self, network: Callable[[], Model]) -> ByEnergy | None:
+        return None if self.outliers == "none" else ByEnergy(self.chance, network, self.device)
+
+    @property
+    def _finder(self) -> ByEnergy | None:
+        return self._by_energy(self._network)
+
     def reach(self, known: Known) -> Reach | None:
         """The hops of the planes and layers, in each step; None for a model that must see the whole cloud."""
         if not self._kind.tiled:
             return None
-        if self.asks(known):
-            return Reach(hops=1 if self.noise != "auto" else level.survey_hops())
+        before = Reach()
+        if finder := self._finder:
+            before = finder.reach(_of_outliers(known))
+            if finder.asks(_of_outliers(known)):
+                return before
+        if level.asks(known):
+            return before + Reach(hops=1 if self.noise != "auto" else level.survey_hops())
         told = [step.told for step in steps_of(known, self.sampler, self.steps)]
-        return Reach(hops=level.hops(known, told, self.spread == "even"))
+        return before + Reach(hops=level.hops(known, told, self.spread == "even"))
 
     def asks(self, known: Known) -> bool:
-        """The noise level and the spacing of the whole cloud."""
+        """The noise level and the spacing of the whole cloud; where outliers are looked for, before and behind that."""
         return self._kind.tiled and level.asks(known)
 
     def sample(self, extent: Extent, known: Known) -> Sample | None:
         """A part of a large cloud tells both."""
-        return level.sample(extent, known)
+        return level.sample(extent, self._asked(known))
+
+    def _asked(self, known: Known) -> Known:
+        """What is ``known`` of what is asked for next."""
+        first = self._finder is not None and level.asks(_of_outliers(known))
+        return _of_outliers(known) if first else known
 
     def survey(self, cloud: PointCloud, known: Known) -> tuple[Sums, Bools]:
         """Count what the points of the core tell of both."""
-        sure, active = cloud.settled.copy(), cloud.active
+        network, earlier = cache(self._network), None
+        if finder := self._by_energy(network):
+            if finder.asks(_of_outliers(known)):
+                return finder.survey(cloud, _of_outliers(known))
+            # No matter what becomes of them, they stay in their rows as long as one looks.
+            _, cloud, earlier = finder.without(cloud, _of_outliers(known), "classify")
+        active = cloud.active
         points, again = cloud.xyz[active], self._again(cloud)
         if self._too_few(points, self._strips(cloud, active)):
-            none = (np.zeros(0), np.zeros(0)) if self.noise == "auto" or again else None
-            sure &= cloud.horizon is None or not cloud.horizon.bounded
-            told = int((cloud.core & active & sure).sum())
-            return level.count(np.zeros(0), none, told, False), sure
-        model = self._network()
+            return nothing(cloud, guesses=self.noise == "auto" or again)
+        model, sure = network(), cloud.settled.copy()
         assert isinstance(model, Surveyor)
-        sums, found = model.survey(points, self._settings(cloud, active, known, again))
+        settings = replace(self._settings(cloud, active, known, again), earlier=earlier)
         # Points that are not active tell nothing, whatever is around them.
-        sure[active] = found
+        sums, sure[active] = model.survey(points, settings)
         return sums, sure
 
     def _network(self) -> Model:
@@ -258,6 +295,12 @@ class Spd(Filter):
 
     def learn(self, known: Known, sums: Sums) -> Known:
         """Both, as far as they are found by now."""
+        finder = self._finder
+        if finder is not None and finder.asks(_of_outliers(known)):
+            found = finder.learn(_of_outliers(known), sums)
+            # How far to look for the rest is told by the spacing with the outliers.
+            spacing = {SPACING: found[SPACING]} if SPACING in found else {}
+            return {**known, **spacing, _OUTLIERS: dict(found)}
         if self.noise == "auto":
             return level.learn(known, sums, None)
         # Guesses are only counted of a cloud that was denoised before.
@@ -269,22 +312,26 @@ class Spd(Filter):
         Raises `RunError` for weights that do not serve, noise beyond all measure, a dimension that is missing.
         """
         known = {} if cloud.horizon is None else cloud.horizon.known
-        # Where a survey went before, it has decided.
-        again = self._again(cloud) and not known.get("given")
+        network, earlier, found = cache(self._network), None, {}
         if self.keep_original:
             cloud = keep_original(cloud)
+        if self.outliers != "none" and (finder := self._by_energy(network)):
+            found["flagged"], cloud, earlier = finder.without(cloud, _of_outliers(known), self.outliers)
+        # Where a survey went before, it has decided.
+        again = self._again(cloud) and not known.get("given")
         active, may = cloud.active, movable(cloud, self.classes, self.where)
         points = cloud.xyz[active]
-        self._check_noise(cloud)
+        if self.noise != "auto":
+            doubt.refuse_wide(cloud, self.noise)
         if useless := self._useless(cloud, points, may, known):
             done = self._told(cloud, cloud.xyz, {})
-            return done.note(self.type_name, self._counts(done, may), useless, *self._replaced(cloud))
+            return done.note(self.type_name, self._counts(done, may) | found, useless, *self._replaced(cloud))
         if cloud.horizon is not None and self._too_few(points, self._strips(cloud, active)):
             # What is seen so far is nothing to work on.
             unsure = self._told(cloud, cloud.xyz, {}).settle(~active)
-            return unsure.note(self.type_name, self._counts(unsure, may))
-        settings = replace(self._settings(cloud, active, known, again), may=may[active])
-        denoised = self._network().denoise(points, settings)
+            return unsure.note(self.type_name, self._counts(unsure, may) | found)
+        settings = replace(self._settings(cloud, active, known, again), may=may[active], earlier=earlier)
+        denoised = network().denoise(points, settings)
         xyz = cloud.xyz.copy()
         xyz[may] = denoised.xyz[may[active]]
         columns = {**self._columns(denoised, active, may), **self._normals(cloud, denoised, active, may)}
@@ -296,15 +343,11 @@ class Spd(Filter):
             settled[active] = denoised.settled | (~may[active] & told)
             done = done.settle(settled, float(denoised.figures["max_displacement"]) * self.strength)
         sums = self._noise(done, denoised, may) | self._along(done, denoised, may)
-        figures = self._counts(done, may) | dict(denoised.figures) | self.figures(sums)
+        figures = self._counts(done, may) | found | dict(denoised.figures) | self.figures(sums)
         # A tile's share of the evidence is not the cloud's, of which `doubts` speaks.
         doubts = self.doubts(figures) if cloud.horizon is None else []
-        said = [*self._degrees(cloud), *doubts, *self._replaced(cloud), *self._of_normals(cloud, done.moved)]
-        if again:
-            said.append(
-                "the cloud was denoised before, so the noise that is given is taken for the most that may be left, "
-                "and what is left is estimated"
-            )
+        stale = doubt.of_normals(cloud, done.moved, self.normals == "recompute")
+        said = [*doubt.of_degrees(cloud), *doubts, *self._replaced(cloud), *stale, *([doubt.AGAIN] if again else [])]
         return done.note(self.type_name, figures, *said, sums=sums)
 
     def figures(self, sums: Sums) -> dict[str, Any]:
@@ -349,20 +392,9 @@ class Spd(Filter):
             figures["strips_apart"] = len(np.unique(strips))
         return figures
 
-    def _check_noise(self, cloud: PointCloud) -> None:
-        widest = float((cloud.extent.high - cloud.extent.low).max()) if cloud.extent.count else 0.0
-        if self.noise != "auto" and 0 < widest < self.noise:
-            raise RunError(
-                f"noise {self.noise:.3g} is more than the whole cloud, which is {widest:.3g} wide; "
-                "give it in the cloud's units"
-            )
-
     def _too_few(self, points: Floats, strips: Ints | None) -> bool:
         """Whether no strip has as many different points as the model needs."""
-        least = self._kind.min_points
-        if strips is None:
-            return count_distinct(points, least) < least
-        return all(count_distinct(points[strips == one], least) < least for one in np.unique(strips))
+        return too_few(points, strips, self._kind.min_points)
 
     def _useless(self, cloud: PointCloud, points: Floats, may: Bools, known: Known) -> str | None:
         """Why there is nothing to do with the active ``points`` of the whole cloud, if so."""
@@ -413,14 +445,6 @@ class Spd(Filter):
             return {}
         return recomputed(cloud, denoised.normals[may[active]], may)
 
-    def _of_normals(self, cloud: PointCloud, moved: Bools) -> Iterator[str]:
-        """A warning of normals that are no longer true, or of none that could be made anew."""
-        there = carried(cloud)
-        if self.normals == "keep" and (there & moved).any():
-            yield STALE
-        if self.normals == "recompute" and not there.any():
-            yield NONE
-
     def _impossible(self, kind: Kind) -> Iterator[str]:
         """What the choice of points and dimensions asks for in vain, one sentence each."""
         for number in sorted(set(self.classes or ()) & set(NOISE_CLASSES)):
@@ -431,36 +455,11 @@ class Spd(Filter):
 
     def _replaced(self, cloud: PointCloud) -> Iterator[str]:
         """Warnings of dimensions of the input that are overwritten."""
-        for name in sorted(set(self.dimensions or ()) & cloud.dims.keys()):
-            yield f"the dimension '{name}' that the cloud had is replaced; it tells of this stage alone"
+        return doubt.of_replaced(cloud, set(self.dimensions or ()))
 
     def doubts(self, figures: Mapping[str, Any]) -> list[str]:
         """Warnings of results that are hardly what was wanted, one sentence each."""
-        found = []
-        noise, spacing, evidence = (figures.get(name) for name in ("noise", "spacing", "evidence"))
-        if noise is None or spacing is None:
-            return []
-        if self.noise != "auto" and noise > MOST_NOISE * spacing:
-            found.append(
-                f"noise {noise:.3g} is {noise / spacing:.0f} times the point spacing, more than the network knows; "
-                "check that it is in the cloud's units"
-            )
-        if self.noise == "auto" and noise < LEAST_NOISE * spacing:
-            found.append(
-                f"the estimated noise, {noise:.2g}, is nearly nothing beside the point spacing, so points hardly move; "
-                "if the cloud is noisy, give 'noise' (sparse scan lines can hide it)"
-            )
-        if self.noise == "auto" and evidence is not None and evidence < LEAST_EVIDENCE:
-            found.append(
-                f"only {100 * evidence:.0f} % of the points have a surface around them to read the noise from, so it "
-                "may be too low and points may hardly move; if the cloud is noisy, give 'noise'"
-            )
-        return found
-
-    def _degrees(self, cloud: PointCloud) -> Iterator[str]:
-        """A warning of coordinates that are no lengths."""
-        if "degree" in (cloud.units or ""):
-            yield "x and y are in degrees, z hardly: the result means little; project the cloud first"
+        return [*doubt.of_noise(figures, estimated=self.noise == "auto")]
 
     def _again(self, cloud: PointCloud) -> bool:
         """Whether the noise that is given is what ``cloud`` had before an earlier denoising, and not what is left."""
@@ -472,17 +471,8 @@ class Spd(Filter):
     def _settings(self, cloud: PointCloud, active: Bools, known: Known, again: bool) -> Settings:
         given = None if self.noise == "auto" else self.noise
         chosen = self.sample(cloud.extent, known) if self._kind.tiled else None
-        places = cloud.original[active]
         return Settings(
-            seen=Seen(
-                counted=cloud.core[active],
-                places=places,
-                sampled=None if chosen is None else chosen.holds(places),
-                horizon=None if cloud.horizon is None else cloud.horizon.select(active, cloud.original),
-                known=known,
-                total=cloud.extent.count,
-                rows=cloud.rows[active],
-            ),
+            seen=seen_of(cloud, active, known, chosen),
             noise=None if again else given,
             most_noise=given if again and given is not None else inf,
             steps=self.steps,
@@ -509,3 +499,8 @@ class Spd(Filter):
             return None
         numbers = cloud.dims[STRIP][active]
         return numbers if len(numbers) and (numbers != numbers[0]).any() else None
+
+
+def _of_outliers(known: Known) -> Known:
+    found: Known = known.get(_OUTLIERS, {})
+    return found

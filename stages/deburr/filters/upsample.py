@@ -14,10 +14,11 @@ from deburr.core.arrays import Dims, Floats, Ints
 from deburr.core.cloud import PointCloud
 from deburr.core.errors import RunError
 from deburr.core.figure import Count, Reports, Same
-from deburr.core.neighbors import Indices
+from deburr.core.neighbors import Indices, Neighbors
 from deburr.core.original import ORIGINAL
 from deburr.core.stage import Filter, Stage
-from deburr.filters._holes import Holes, fill
+from deburr.filters._gaps import closed
+from deburr.filters._holes import Holes, fill, joined
 from deburr.filters._normals import NORMALS, carried
 from deburr.filters._sheet import Sheet
 from deburr.filters.spd import Spd
@@ -27,6 +28,8 @@ from deburr.nn.points import canonical
 MOST = 64
 #: Between points this many spacings apart, two and a half, there may be a surface that chance has left empty.
 GAP = 2.5
+#: Points this many spacings from one that closes a hole are on its rim.
+_BESIDE = 1.75
 #: The nearest points of which a new one has its class and colours.
 _ASKED = 5
 _AVERAGED = frozenset({"Red", "Green", "Blue", "Infrared", "Intensity"})
@@ -67,6 +70,12 @@ class Upsample(Filter):
         description="or: how far apart they lie then; where they are nearer to each other already, nothing is added",
         json_schema_extra={"unit": "cloud units"},
     )
+    max_gap: Positive | None = Field(
+        None,
+        description="holes up to that width are closed, none that are wider by a spacing or more; default: chance gaps "
+        "of up to two and a half spacings",
+        json_schema_extra={"unit": "cloud units"},
+    )
     noise: Literal["auto"] | Positive = Field(
         "auto",
         description="standard deviation of the noise, as filters.spd has it",
@@ -88,9 +97,13 @@ class Upsample(Filter):
         return self._denoiser.reads
 
     def check(self, before: tuple[Stage, ...]) -> list[str]:
-        """Refuse both ways to say how dense, and none."""
-        if (self.factor is None) == (self.spacing is None):
+        """Refuse both ways to say how dense, and none where no hole is to be closed either."""
+        if self.factor is not None and self.spacing is not None:
             return ["give either 'factor', how many times as many points, or 'spacing', how far apart they are to lie"]
+        if self.factor is None and self.spacing is None and self.max_gap is None:
+            return [
+                "give 'factor', how many times as many points, 'spacing', how far apart they are to lie, or 'max_gap'"
+            ]
         return []
 
     def run(self, cloud: PointCloud) -> PointCloud:
@@ -108,7 +121,7 @@ class Upsample(Filter):
             return cloud.note(self.type_name, figures, few)
         rows, places = _different(cloud, told.xyz, active)
         sheet = Sheet.of(places)
-        holes = fill(sheet, self._asked(sheet), GAP / 2 * sheet.spacing)
+        holes = self._holes(sheet)
         figures |= {
             "on_surface": int(sheet.good[canonical(cloud.xyz[active])[1]].sum()),
             "added": len(holes.places),
@@ -117,11 +130,26 @@ class Upsample(Filter):
         grown = _grown(cloud, rows, sheet, holes) if len(holes.places) else cloud
         return grown.note(self.type_name, figures, *self._doubts(figures, found))
 
+    def _holes(self, sheet: Sheet) -> Holes:
+        """The wide holes of ``sheet`` that are to be closed, and then the small ones between all points."""
+        asked, gap = self._asked(sheet), GAP * sheet.spacing
+        if self.max_gap is None:
+            return fill(sheet, asked, gap / 2)
+        whole, wide = closed(sheet, asked, gap, self.max_gap)
+        near = sheet.tree.nearest(wide.places, 1)[1][:, 0]
+        asked, gap = (
+            np.concatenate((one, one[near])) for one in (asked, np.minimum(gap, self.max_gap + sheet.spacing))
+        )
+        if self.factor is None and self.spacing is None:
+            # What chance has left empty stays so: none but the holes that were wide are filled to their rims.
+            inside = Neighbors(wide.places).nearest(whole.points, 1)[0][:, 0] if len(near) else np.inf
+            gap = np.where(inside <= _BESIDE * whole.spacing, gap, 0.0)
+        return joined((wide, fill(whole, asked, gap / 2)))
+
     def _asked(self, sheet: Sheet) -> Floats:
         """(N,) the spacing that is asked for around each point of ``sheet``."""
-        if self.factor is not None:
-            return sheet.spacing / sqrt(self.factor)
-        assert self.spacing is not None
+        if self.spacing is None:
+            return sheet.spacing / sqrt(self.factor or 1.0)
         wanted = float((sheet.spacing[sheet.good] ** 2).sum()) / self.spacing**2
         if wanted > MOST * len(sheet.points):
             raise RunError(

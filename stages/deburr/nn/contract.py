@@ -30,6 +30,8 @@ class Settings:
     groups : (N,) ints; points of different groups do not see each other. None: all see all.
     sampler, seed : the kind of steps (see `deburr.nn.schedule`), and what their chance is drawn from.
     samples : how many draws the result is the mean of, 1 or an even number.
+    earlier : what was searched when these points were looked at before, maybe among others, and which of those they are
+        (N,) int64, ascending. None: nothing.
     """
 
     noise: float | None = None
@@ -52,6 +54,7 @@ class Settings:
     sampler: Sampler = "ascent"
     seed: int = 0
     samples: int = 1
+    earlier: tuple[Searched, Ints] | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -108,6 +111,7 @@ class Denoised:
         None: that was not asked for.
     energy : (N,) float64, nats: what the place of each point, as it was handed over, costs beyond what the noise
         explains. None: it was not asked for, or the model has none.
+    searched : the neighbours that were searched; None: they are not for others.
     """
 
     xyz: Floats
@@ -120,6 +124,17 @@ class Denoised:
     normals: Floats | None = None
     along: Floats | None = None
     energy: Floats | None = None
+    searched: Searched | None = None
+
+
+class Searched(Protocol):
+    """The neighbours of N points, as a model has searched them: for `Settings.earlier`, and for who wants to know how
+    near they are."""
+
+    def mean_distances(self, k: int) -> Floats:
+        """(N,) float64: how far the ``k`` nearest other places are from each point on average, in the units of the
+        points; of as many as there are, up to 16."""
+        ...
 
 
 #: What is seen together where filters.patch does not say: blocks whose neighbours' features about fill a core's cache;

@@ -47,7 +47,7 @@ class Kind:
 #: The options of filters.spd that a model may use or ignore.
 OPTIONS = frozenset(
     {"weights", "noise", "steps", "step_size", "step_decay", "neighbors", "strength", "max_displacement", "device",
-     "strips", "normals", "sampler", "samples", "seed", "spread"}
+     "strips", "normals", "sampler", "samples", "seed", "spread", "outliers", "chance"}
 )  # fmt: skip
 DEFAULT = "deburr"
 
@@ -84,7 +84,8 @@ KINDS: dict[str, Kind] = {
             name="spd",
             description="the network of Luo & Hu (ICCV 2021) as published, which needs imported weights",
             load=_spd,
-            options=OPTIONS - {"noise", "strips", "normals", "sampler", "samples", "seed", "spread"},
+            options=OPTIONS
+            - {"noise", "strips", "normals", "sampler", "samples", "seed", "spread", "outliers", "chance"},
             frames=frozenset({"unit_sphere", "spacing"}),
             patch_methods=frozenset({"knn"}),
             min_points=32,

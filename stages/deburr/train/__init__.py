@@ -32,7 +32,8 @@ def run(recipe_path: str, init: str | None = None, resume: bool = False) -> dict
     from deburr.train.loop import Trainer, train
     from deburr.train.owned import check_owned
     from deburr.train.recipe import read_recipe
-    from deburr.train.tiles import Tiles, find_files, read_tiles
+    from deburr.train.strips import Strips
+    from deburr.train.tiles import Tiles, find_files, read_lines, read_tiles
 
     recipe = read_recipe(recipe_path)
     if recipe.of_files and init is None and not resume:
@@ -65,8 +66,14 @@ def run(recipe_path: str, init: str | None = None, resume: bool = False) -> dict
         curves.resume(trainer.step)
     else:
         check_owned(checkpoint, curves.path)
-    tiles = Tiles(read_tiles(files, recipe, trainer.model())) if files else None
-    other = None if tiles is None else tiles.parted if recipe.objective == "score_matching" else tiles.draw
+    tiles: Tiles | Strips | None = None
+    if files and recipe.objective == "strips":
+        tiles = Strips(read_lines(files, recipe, trainer.model()))
+    elif files:
+        tiles = Tiles(read_tiles(files, recipe, trainer.model()))
+    other = None if tiles is None else tiles.draw
+    if isinstance(tiles, Tiles) and recipe.objective == "score_matching":
+        other = tiles.parted
     with scenes(recipe, trainer.step * recipe.batch, other, prepared) as drawn:
         train(trainer, checkpoint, drawn, chain, curves)
     card = finish(trainer, [*chain, _link(trainer, recipe_path, tiles, len(prepared))], str(output))

@@ -36,8 +36,9 @@ _FIRST_SOLIDS, _SCENES_A_SOLID = 8, 16
 class Example:
     """A noisy scene in spacings: its clean truth, its coordinates now (N, 3), each point's noise level (N,) float64.
 
-    ``guessed``: its truth is only right on average, see `deburr.train.tiles`. ``held``: (M, 3) more noisy points, which
-    the network does not see; then there is no truth at all, see `deburr.train.matching`.
+    ``guessed``: its truth is only right on average, and NaN where none is known, see `deburr.train.tiles` and
+    `deburr.train.strips`. ``held``: (M, 3) more noisy points, which the network does not see; then there is no truth
+    at all, see `deburr.train.matching`.
     """
 
     truth: CleanScene

@@ -151,7 +151,9 @@ class Trainer:
         example, level = prepared.example, prepared.unit.to(self.device)
         home = prepared.home.to(self.device) / level
         if example.guessed:
-            return {"tile": _GUESSED * (((shared + own) / level - home) ** 2).sum(1).mean()}
+            there = home.isfinite().all(1)  # where anything is guessed
+            error = ((shared + own) / level - home)[there]
+            return {"tile": _GUESSED * (error**2).sum() / max(len(error), 1)}
         surface = prepared.surface.to(self.device) / level
         importance = _LATER if prepared.again else 1.0
         main = ((shared / level - surface) ** 2).sum(1).mean()

@@ -32,19 +32,20 @@ class Recipe(BaseModel):
         le=1e6,
         description="in place of steps: how long to train; such a run depends on the machine's speed",
     )
-    objective: Literal["score", "denoising", "self_supervised", "score_matching"] = Field(
+    objective: Literal["score", "denoising", "self_supervised", "strips", "score_matching"] = Field(
         "score",
-        description="nearest clean place; the point's own; that as far as noisy files tell it; or the score of noisy "
-        "files' density, of these alone (score_matching, experimental)",
+        description="nearest clean place; the point's own; that as far as noisy files tell it (self_supervised), or as "
+        "one flight line of theirs tells it of another (strips, experimental); or the score of noisy files' density, "
+        "of these alone (score_matching, experimental)",
     )
     files: tuple[str, ...] = Field(
-        (), description="self_supervised, score_matching: noisy clouds to learn from; wildcards are allowed"
+        (), description="self_supervised, strips, score_matching: noisy clouds to learn from; wildcards are allowed"
     )
     noise: float | None = Field(
         None,
         gt=0,
         le=1e9,
-        description="self_supervised, score_matching: the noise of the files, in their units; default: estimated",
+        description="self_supervised, strips, score_matching: noise of the files, in their units; default: estimated",
     )
     solids: int = Field(250, ge=1, le=1_000_000, description="random solids in the pool")
     hollow_share: float = Field(0.0, ge=0, le=1, description="share of the solids of which only walls are left")
@@ -96,14 +97,14 @@ class Recipe(BaseModel):
                 raise ValueError("objective 'score_matching' trains no noise network; give 'networks': ['score']")
         elif self.files or self.noise is not None:
             name = "files" if self.files else "noise"
-            known = "objectives 'self_supervised' and 'score_matching'"
+            known = "objectives 'self_supervised', 'strips' and 'score_matching'"
             raise ValueError(f"option '{name}' is for {known} alone; remove it")
         return self
 
     @property
     def of_files(self) -> bool:
         """Whether it learns from noisy clouds of the user's."""
-        return self.objective in ("self_supervised", "score_matching")
+        return self.objective in ("self_supervised", "strips", "score_matching")
 
 
 def read_recipe(path: str) -> Recipe:

@@ -14,13 +14,13 @@ level s that is assumed, and only for that.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
-from deburr.core.arrays import Floats
+from deburr.core.arrays import Floats, Ints
 from deburr.core.errors import ReadError, RunError, SpecError
 from deburr.core.files import is_pattern, matching
 from deburr.core.neighbors import cloud_spacing
@@ -33,9 +33,12 @@ from deburr.train.examples import Example
 from deburr.train.matching import hold_out
 from deburr.train.recipe import Recipe
 from deburr.train.scene import CleanScene, Surface
+from deburr.train.strips import Lines
 
 #: Fewest points that say anything, and most points of a crop.
 _LEAST, _MOST = 500, 4000
+#: Tells which flight line a point comes from.
+_LINE = "PointSourceId"
 #: Range of a. Less noise would be nearer to what the network will meet, but the guesses would vary more.
 _ADDED = (0.7, 1.0)
 #: Clouds whose noise is below this share of their spacing teach nothing.
@@ -79,12 +82,30 @@ def read_tiles(files: Sequence[str], recipe: Recipe, model: Default) -> list[Til
 
     Raises `ReadError`, and `RunError` where the clouds are too clean to learn from.
     """
-    tiles = []
+    return [Tile(points, noise) for points, noise, _ in _read(files, recipe, model)]
+
+
+def read_lines(files: Sequence[str], recipe: Recipe, model: Default) -> list[Lines]:
+    """The same, with the flight line of each point. Raises `ReadError` where no two lie over one place, too."""
+    found = []
+    for path, (points, noise, line) in zip(files, _read(files, recipe, model), strict=True):
+        lines = None if line is None else Lines.of(points, noise, line)
+        if lines is None or lines.another.sum() < _LEAST:
+            raise ReadError(
+                f"{path}: has no two flight lines (PointSourceId) over one place, at least {_LEAST} points of it; "
+                "leave it out"
+            )
+        found.append(lines)
+    return found
+
+
+def _read(files: Sequence[str], recipe: Recipe, model: Default) -> Iterator[tuple[Floats, float, Ints | None]]:
     for path in files:
         reader = stage_class(_reader(path)).model_validate({"filename": path})
         assert isinstance(reader, Reader)
         cloud = reader.read()
-        points = canonical(cloud.xyz[cloud.active])[0] if cloud.active.any() else cloud.xyz[:0]
+        active = cloud.active
+        points, back = canonical(cloud.xyz[active]) if active.any() else (cloud.xyz[:0], np.zeros(0, np.intp))
         if len(points) < _LEAST:
             raise ReadError(
                 f"{path}: has {len(points)} different points that are neither withheld nor noise (7, 18); "
@@ -93,8 +114,11 @@ def read_tiles(files: Sequence[str], recipe: Recipe, model: Default) -> list[Til
         noise = estimate_noise(points, model) if recipe.noise is None else recipe.noise
         if noise < _CLEAN * cloud_spacing(points):
             raise RunError(f"{path}: noise of {noise:.2g} is too little, for its spacing, to learn from; leave it out")
-        tiles.append(Tile(points, noise))
-    return tiles
+        line = None
+        if _LINE in cloud.dims:
+            line = np.zeros(len(points), np.int64)
+            line[back[::-1]] = cloud.dims[_LINE][active][::-1]
+        yield points, noise, line
 
 
 def noisier(noisy: Floats, level: float, share: float, rng: np.random.Generator) -> tuple[Floats, Floats]:

@@ -59,6 +59,11 @@ def read(file: Path) -> Settings:
     if not isinstance(command, str) or not isinstance(options, dict):
         raise Refused(f"{file}: 'command' is a text, and 'options' an object with options of filters.spd")
     given = {name: value for name, value in options.items() if value is not None}
+    if given.get("outliers", "none") != "none":
+        raise Refused(
+            f"{file}: option 'outliers' is not for CloudCompare, where all points stay and keep their scalar fields; "
+            "remove it, or clean the file with 'pipeline denoise'"
+        )
     if given.get("keep_original"):
         raise Refused(f"{file}: remove 'keep_original': the old cloud stays beside the new one")
     return Settings(command, {"dimensions": DIMENSIONS, **given})

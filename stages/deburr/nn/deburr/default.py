@@ -31,6 +31,7 @@ from deburr.nn.deburr.reading import Field, Reading, read
 from deburr.nn.deburr.relax import FARTHEST, relaxed
 from deburr.nn.deburr.relax import WALKS as RELAXED
 from deburr.nn.deburr.scope import Scope
+from deburr.nn.deburr.searched import Searched
 from deburr.nn.deburr.uncertainty import EXTENTS, Evidence, Left, Regression
 from deburr.nn.device import torch_device
 from deburr.nn.points import count_distinct, limited
@@ -83,7 +84,8 @@ class Default:
             "steps": len(planned),
             "max_displacement": _farthest(known, settings),
         }
-        return replace(_assembled(xyz, groups, found, few, noise, settings), figures=figures)
+        searched = Searched(groups[0].scope, groups[0].graph) if len(groups) == 1 and not few.any() else None
+        return replace(_assembled(xyz, groups, found, few, noise, settings), figures=figures, searched=searched)
 
     def _denoised(self, group: _Group, known: Known, steps: Sequence[Step], settings: Settings) -> Denoised:
         """One group of the cloud that ``known`` tells of; what it returns is of the group's points alone."""
@@ -181,7 +183,7 @@ class Default:
             if len(scope.points) < level.LEAST:
                 few[rows] = True
                 continue
-            graph, blocks = search(scope.points), _blocks(scope, settings, helpers, ticker)
+            graph, blocks = _graph(scope, settings), _blocks(scope, settings, helpers, ticker)
             reading = read(self.noise, in_units(graph, None), scope, blocks) if settings.noise is None else None
             groups.append(_Group(rows, scope, graph, blocks, reading))
         return groups, few
@@ -196,6 +198,15 @@ class _Group:
     graph: Graph
     blocks: Blocks
     reading: Reading | None
+
+
+def _graph(scope: Scope, settings: Settings) -> Graph:
+    """The graph of ``scope``, in cloud units: of what was searched before, if that was all of these points."""
+    if settings.earlier is None or settings.groups is not None:
+        return search(scope.points)
+    searched, rows = settings.earlier
+    assert isinstance(searched, Searched)
+    return searched.of(scope, rows)
 
 
 def _farthest(known: Known, settings: Settings) -> float:

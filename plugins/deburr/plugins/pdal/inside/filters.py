@@ -41,6 +41,13 @@ F = TypeVar("F", bound=Filter)
 def denoise(ins: Columns, outs: dict[str, Column], given: Given, views: Views) -> bool:
     """Run filters.spd: X, Y, Z and the dimensions that were asked for go to ``outs``."""
     stage = chosen(Spd, given)
+    if stage.outliers == "remove":
+        raise SpecError(
+            f"{_where(Spd)}: function 'denoise' cannot remove points ('outliers' is 'remove'); use 'classify', and "
+            "filters.range behind it"
+        )
+    if stage.outliers == "classify":
+        check_room({"Classification": "uint8"}, ins)
     wanted = {name: "float" for name in stage.dimensions or ()} | dict.fromkeys(
         ORIGINAL * stage.keep_original, "double"
     )

@@ -1,0 +1,131 @@
+"""Outliers by their energy, and what becomes of outliers: what filters.outlier and filters.spd have in common."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from math import nan
+from typing import Literal
+
+import numpy as np
+
+from deburr.core.arrays import Bools, Floats, Ints
+from deburr.core.cloud import Extent, PointCloud
+from deburr.core.errors import RunError
+from deburr.core.horizon import Known
+from deburr.core.sample import Sample
+from deburr.core.stage import Reach
+from deburr.core.sums import Sums
+from deburr.filters._sight import nothing, seen_of, too_few
+from deburr.filters._surprise import NEAREST, surprise, surprising
+from deburr.nn import level
+from deburr.nn.contract import Model, Searched, Settings, Surveyor
+
+Action = Literal["classify", "withhold", "remove"]
+#: The classification of outliers, if no other is asked for: low points and noise.
+CLASS = 7
+
+
+@dataclass(frozen=True, eq=False)
+class Found:
+    """Of N points: which are outliers, ``flagged`` (N,) bool, and whether that is ``sure`` (N,) bool, as in the whole
+    cloud; how much each surprises (N,), NaN where nothing tells; whether the whole cloud has too ``few`` points to
+    tell. ``searched``: the neighbours of the active ones."""
+
+    flagged: Bools
+    sure: Bools
+    surprises: Floats
+    few: bool
+    searched: Searched | None = None
+
+
+@dataclass(frozen=True)
+class ByEnergy:
+    """Finds outliers, points whose place surprises the network more than a share of ``chance`` of good points do, by
+    the ``model``, which is loaded when it is needed."""
+
+    chance: float
+    model: Callable[[], Model]
+    device: str = "cpu"
+
+    def reach(self, known: Known) -> Reach:
+        """See `deburr.core.stage.Filter.reach`: one look at the points."""
+        return Reach(hops=level.survey_hops() if self.asks(known) else level.hops(known, [1.0]))
+
+    def asks(self, known: Known) -> bool:
+        """For the spacing and the noise of the whole cloud."""
+        return level.asks(known)
+
+    def sample(self, extent: Extent, known: Known) -> Sample | None:
+        """A part of a large cloud tells both."""
+        return level.sample(extent, known)
+
+    def survey(self, cloud: PointCloud, known: Known) -> tuple[Sums, Bools]:
+        """Count what the points of the core tell of both."""
+        active = cloud.active
+        if too_few(cloud.xyz[active]):
+            return nothing(cloud, guesses=True)
+        model, sure = self.model(), cloud.settled.copy()
+        assert isinstance(model, Surveyor)
+        sums, sure[active] = model.survey(cloud.xyz[active], self._settings(cloud, active, known))
+        return sums, sure
+
+    def learn(self, known: Known, sums: Sums) -> Known:
+        """Both, as far as they are found by now."""
+        return level.learn(known, sums, None)
+
+    def find(self, cloud: PointCloud, known: Known) -> Found:
+        """Look at the active points of ``cloud``, of which `learn` has told what is ``known``, if it is a tile."""
+        active, nobody = cloud.active, np.zeros(len(cloud), np.bool_)
+        surprises = np.full(len(cloud), nan)
+        if too_few(cloud.xyz[active]) or known.get("few"):
+            few = cloud.horizon is None or bool(known.get("few"))
+            # In a tile, what is seen so far may be nothing to work on.
+            return Found(nobody, cloud.settled & (few | ~active), surprises, few)
+        found = self.model().denoise(cloud.xyz[active], self._settings(cloud, active, known))
+        if found.energy is None or found.searched is None:
+            raise RunError("outliers are found by their energy, and this model has none; remove 'outliers'")
+        distance = found.searched.mean_distances(NEAREST)
+        surprises[active] = surprise(distance, found.figures["spacing"], found.energy)
+        sure = cloud.settled.copy()
+        if found.settled is not None:
+            sure[active] &= found.settled
+        flagged = sure & (surprises > surprising(self.chance))  # NaN is not
+        return Found(flagged, sure, surprises, False, found.searched)
+
+    def without(
+        self, cloud: PointCloud, known: Known, action: Action
+    ) -> tuple[int, PointCloud, tuple[Searched, Ints] | None]:
+        """For who looks at the rest: how many outliers of ``cloud`` count, the cloud after ``action``, and of what is
+        still active the neighbours, if they were searched (`deburr.nn.contract.Settings.earlier`)."""
+        active = cloud.active
+        # All of a tile is looked at, since whoever asks looks around, too.
+        found = self.find(
+            cloud if cloud.horizon is None else replace(cloud, horizon=replace(cloud.horizon, near=None)), known
+        )
+        cloud = cloud.settle(found.sure)
+        earlier = None if found.searched is None else (found.searched, np.flatnonzero(~found.flagged[active]))
+        return int((found.flagged & cloud.counted).sum()), acted(cloud, found.flagged, action), earlier
+
+    def _settings(self, cloud: PointCloud, active: Bools, known: Known) -> Settings:
+        return Settings(
+            seen=seen_of(cloud, active, known, self.sample(cloud.extent, known)),
+            strength=0.0,
+            device=self.device,
+            frame=cloud.frame,
+            patches=cloud.patches,
+            energy=True,
+        )
+
+
+def acted(cloud: PointCloud, flagged: Bools, action: Action, class_: int = CLASS) -> PointCloud:
+    """``cloud`` after its ``flagged`` (N,) points got this Classification, or the flag Withheld, or were removed."""
+    if action == "remove":
+        return cloud.select(~flagged) if flagged.any() else cloud
+    name, value = ("Classification", class_) if action == "classify" else ("Withheld", 1)
+    column = cloud.dims.get(name)
+    if column is None:
+        column = np.zeros(len(cloud), np.uint8)
+    elif not flagged.any() and cloud.horizon is None:
+        return cloud
+    return cloud.with_dims({name: np.where(flagged, np.uint8(value), column)})
