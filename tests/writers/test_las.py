@@ -17,6 +17,7 @@ from pydantic import ValidationError
 
 from deburr.core.cloud import PointCloud
 from deburr.core.errors import WriteError
+from deburr.formats.las.header import LasSource
 from deburr.readers.las import LasReader
 from deburr.writers.las import LasWriter
 
@@ -240,6 +241,44 @@ def test_las_1_0_becomes_1_2_and_says_so(tmp_path: Path) -> None:
     assert after.header[4:8] == bytes(4)
     assert np.array_equal(before.records, after.records)
     assert after.kept_vlrs == before.kept_vlrs
+
+
+@pytest.mark.parametrize(("minor", "number"), [(3, 4), (4, 9)])
+@pytest.mark.parametrize(
+    ("size", "step", "fits"),
+    [
+        (1000, 1000, True),
+        (1000, 2**34, True),
+        (1000, -1000, True),
+        (2**32 - 1, 2**32 - 1, True),
+        (2**32 - 1, -1, False),
+        (2**31, -(2**31), False),
+        (2**31, 5 - 2**31, True),
+        (2**31 - 1, -(2**31) - 1, True),
+    ],
+)
+def test_waveforms_come_back_from_where_they_were_or_are_refused(
+    tmp_path: Path, minor: int, number: int, size: int, step: int, fits: bool
+) -> None:
+    """Places that go up, down and around; the compressor mixes up steps back of 4 GB less the size."""
+    cloud = LasReader(filename=str(handmade(tmp_path / "in.las", minor, number))).read()
+    assert isinstance(cloud.source, LasSource)
+    records = cloud.source.records.copy()
+    records["wavepacket_size"], records["wavepacket_index"] = size, 1
+    records["wavepacket_offset"] = (2**35 + step * np.arange(len(records))).astype(np.uint64)
+    if number == 9:
+        records["classification_flags"] &= 0b11001111  # one scanner channel
+    cloud, out = replace(cloud, source=replace(cloud.source, records=records), dims={}), tmp_path / "out.laz"
+    if not fits:
+        with pytest.raises(WriteError, match=r"waveforms of 2 GB a point .* write a \.las file"):
+            LasWriter(filename=str(out)).write(cloud)
+        assert not out.exists()
+        return
+    LasWriter(filename=str(out)).write(cloud)
+    again = LasReader(filename=str(out)).read().source
+    assert isinstance(again, LasSource)
+    assert (again.records["wavepacket_offset"] == records["wavepacket_offset"]).all()
+    assert (again.records["wavepacket_size"] == size).all()
 
 
 @pytest.mark.parametrize("user", [b"LASF_Spec", b"LAS_Spec", b""])
