@@ -259,6 +259,16 @@ def raw(cloud: Any) -> bytes:
     return bytes(cloud.source.records.tobytes())
 
 
+def signless(cloud: Any) -> bytes:
+    """The same, of zeros without their sign, which the compressor forgets of GPS times and of ways of waveforms."""
+    records = cloud.source.records.copy()
+    for name in records.dtype.names:
+        values = records[name]
+        if values.dtype.kind == "f":
+            records[name] = np.where(values == 0, 0, values)
+    return bytes(records.tobytes())
+
+
 def check(number: int, all_files: list[File], folder: Path) -> bool:
     """One case; whether the damaged file could be read. Raises for whatever must not be."""
     random = np.random.default_rng([1, number])
@@ -303,7 +313,7 @@ def check(number: int, all_files: list[File], folder: Path) -> bool:
         assert len(again) == len(cloud)
         if not any("does not fit scale" in warning for warning in written.history[-1].warnings):
             assert again.xyz.tobytes() == cloud.xyz.tobytes(), "other coordinates are read than were written"
-            assert raw(again) == whole, "other points are read than were written"
+            assert signless(again) == signless(cloud), "other points are read than were written"
     return True
 
 
