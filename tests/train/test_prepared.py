@@ -181,3 +181,21 @@ def test_a_step_without_a_finite_gradient_is_left_out_and_many_end_the_run(tmp_p
             trainer.learn([bad])
     with pytest.warns(DeburrWarning), pytest.raises(RunError, match="20 steps up to 22 have no finite gradient"):
         trainer.learn([bad])
+
+
+def test_of_a_run_that_is_blended_a_share_is_kept_and_resumed_the_same(tmp_path: Path) -> None:
+    recipe = RECIPE.model_copy(update={"networks": ("noise",), "blend": 0.25})
+    trainer, whole = Trainer(recipe), Trainer(recipe.model_copy(update={"blend": 1.0}))
+    before = {name: value.clone() for name, value in trainer.networks.state_dict().items()}
+    scene = make(recipe, 2, tmp_path)
+    for _ in range(2):
+        trainer.learn([scene])
+        whole.learn([scene])
+    wanted = {name: 0.75 * before[name] + 0.25 * value for name, value in whole.result().items()}
+    for name, value in trainer.result().items():
+        torch.testing.assert_close(value, wanted[name])
+    assert any((value != before[name]).any() for name, value in trainer.result().items())
+    trainer.save(tmp_path / "w.ckpt", [])
+    again = Trainer(recipe)
+    again.restore(tmp_path / "w.ckpt")
+    assert all(torch.equal(again.result()[name], value) for name, value in trainer.result().items())

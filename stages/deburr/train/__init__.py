@@ -123,8 +123,8 @@ def _link(trainer: Any, recipe_path: str, tiles: Any, prepared: int) -> dict[str
 
 
 def finish(trainer: Any, chain: list[dict[str, Any]], output: str) -> dict[str, Any]:
-    """Write the averaged weights with their card: sizes, the chain of runs, a validation table, the licence, and what
-    is left of the noise."""
+    """Write the weights that the run is for with their card: sizes, the chain of runs, a validation table, the licence,
+    and what is left of the noise."""
     from deburr.nn import weights
     from deburr.nn.deburr.default import Default
     from deburr.train.validate import judge
@@ -138,9 +138,9 @@ def finish(trainer: Any, chain: list[dict[str, Any]], output: str) -> dict[str, 
         "chain": chain,
         "licence": LICENCE,
     }
-    weights.save(output, trainer.average, card)
+    weights.save(output, trainer.result(), card)
     card["validation"], left = judge(Default.load(output))
     card["uncertainty"] = left.figures()
-    weights.save(output, trainer.average, card)
+    weights.save(output, trainer.result(), card)
     log.info("wrote %s", output)
     return card

@@ -18,12 +18,12 @@ from deburr.nn.weights import check_torch
 
 State = dict[str, Any]
 
-#: What a checkpoint holds, and the type of each. ``digest`` is missing from older ones.
+#: What a checkpoint holds, and the type of each. ``digest`` and ``first`` are missing from older ones.
 _TYPES = {
-    "recipe": str, "chain": str, "networks": Mapping, "average": Mapping, "optimizer": Mapping, "step": int,
-    "seconds": float, "points": int, "running": Mapping, "digest": str,
+    "recipe": str, "chain": str, "networks": Mapping, "first": Mapping, "average": Mapping, "optimizer": Mapping,
+    "step": int, "seconds": float, "points": int, "running": Mapping, "digest": str,
 }  # fmt: skip
-_OLDER = frozenset({"digest"})
+_OLDER = frozenset({"digest", "first"})
 
 log = logging.getLogger(__name__)
 
@@ -67,8 +67,9 @@ def _check(state: Any, networks: Mapping[str, Tensor]) -> None:
             raise _Unfit(f"'{name}' is of type {type(value).__name__}")
     if "digest" in state and state["digest"] != _digest({k: v for k, v in state.items() if k != "digest"}):
         raise _Unfit("its digest is not that of what it holds")
-    for name in ("networks", "average"):
-        _check_weights(name, state[name], networks)
+    for name in ("networks", "first", "average"):
+        if name in state:
+            _check_weights(name, state[name], networks)
     figures = {**state["running"], "step": state["step"], "seconds": state["seconds"], "points": state["points"]}
     for name, value in figures.items():
         if not isinstance(name, str) or isinstance(value, bool) or not isinstance(value, int | float):

@@ -166,7 +166,15 @@ class Trainer:
 
     def begin_average(self) -> None:
         """Let the average start from the weights as they are now."""
-        self.average = {k: v.clone() for k, v in self.networks.state_dict().items()}
+        self.first = {k: v.clone() for k, v in self.networks.state_dict().items()}
+        self.average = {k: v.clone() for k, v in self.first.items()}
+
+    def result(self) -> dict[str, Tensor]:
+        """The weights that the run is for: their average, as much of it as the recipe's ``blend`` says."""
+        return {
+            k: v if self.recipe.blend == 1 else self.first[k].lerp(v, self.recipe.blend)
+            for k, v in self.average.items()
+        }
 
     def state(self, chain: list[dict[str, Any]]) -> dict[str, Any]:
         """All that a resumed run needs: tensors, numbers and strings only."""
@@ -174,6 +182,7 @@ class Trainer:
             "recipe": self.recipe.model_dump_json(),
             "chain": json.dumps(chain),
             "networks": self.networks.state_dict(),
+            "first": self.first,
             "average": self.average,
             "optimizer": self.optimizer.state_dict(),
             "step": self.step,
@@ -199,16 +208,17 @@ class Trainer:
             raise RunError(f"{path}: belongs to another recipe; restore that recipe, or start without --resume")
         load_optimizer(path, self.optimizer, state["optimizer"])
         self.networks.load_state_dict(state["networks"])
-        self.average = state["average"]
+        # Older checkpoints are of runs of which all is kept.
+        self.first, self.average = state.get("first", state["average"]), state["average"]
         self.points, self.running = state["points"], dict(state["running"])
         self.step, self.seconds = state["step"], state["seconds"]
         return list(state["chain"])
 
     def model(self, average: bool = False) -> Default:
-        """A copy of the networks as they are now, or of their average, on the processor."""
+        """A copy of the networks as they are now, or of what the run is for so far, on the processor."""
         score, noise = ScoreNetwork(Sizes(**self.sizes())), NoiseNetwork()
         both = torch.nn.ModuleDict({"score": score, "noise": noise})
-        both.load_state_dict(self.average if average else self.networks.state_dict())
+        both.load_state_dict(self.result() if average else self.networks.state_dict())
         both.eval()
         return Default(score, noise)
 

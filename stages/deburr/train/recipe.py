@@ -64,6 +64,13 @@ class Recipe(BaseModel):
     second_pass: float = Field(
         0.4, ge=0, le=1, description="share of scenes denoised once or twice before they are learnt from"
     )
+    blend: float = Field(
+        1.0,
+        gt=0,
+        le=1,
+        description="share of what the run changed that is kept: below 1 the result is a mean with the weights that it "
+        "began from, which often is better than either (Wortsman et al. 2022)",
+    )
     networks: tuple[Literal["score", "noise"], ...] = Field(("score", "noise"), description="what is trained")
     device: Literal["auto", "cpu", "cuda"] = Field("cpu", description="where it is trained; auto: a GPU if any")
     kernels: Literal["torch", "compiled"] = Field(
