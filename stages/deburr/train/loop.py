@@ -209,7 +209,8 @@ class Trainer:
         load_optimizer(path, self.optimizer, state["optimizer"])
         self.networks.load_state_dict(state["networks"])
         # Older checkpoints are of runs of which all is kept.
-        self.first, self.average = state.get("first", state["average"]), state["average"]
+        self.average = state["average"]
+        self.first = state.get("first") or self.average
         self.points, self.running = state["points"], dict(state["running"])
         self.step, self.seconds = state["step"], state["seconds"]
         return list(state["chain"])
