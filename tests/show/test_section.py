@@ -12,6 +12,7 @@ from deburr.core.crs import words as crs
 from deburr.pipeline import load
 from deburr.show.picture import as_written, draw
 from deburr.show.section import choose, detail, shape_seen
+from deburr.show.sight import within
 from deburr.writers.las import LasWriter
 from deburr.writers.ply import Ply as PlyWriter
 
@@ -59,8 +60,17 @@ def test_one_wild_point_does_not_draw_it_away() -> None:
 
 @pytest.mark.parametrize(
     "points",
-    [np.zeros((0, 3)), np.ones((1, 3)), np.ones((20, 3)), np.eye(3), np.outer(np.arange(50.0), [1, 1, 1])],
-    ids=["none", "one", "equal", "three", "line"],
+    [
+        np.zeros((0, 3)),
+        np.ones((1, 3)),
+        np.ones((20, 3)),
+        np.eye(3),
+        np.outer(np.arange(50.0), [1, 1, 1]),
+        np.outer([*range(50), 1e308, -1e308], [1, 1, 1]),
+        np.array([[1e308, 0, 0], [-1e308, 0, 0]]),
+        np.column_stack((np.full(50, 1e308), np.arange(50.0), np.arange(50.0))),
+    ],
+    ids=["none", "one", "equal", "three", "line", "far", "far alone", "far off"],
 )
 @pytest.mark.parametrize("shift", [0.0, 0.5])
 def test_any_cloud_can_be_drawn(points: np.ndarray, shift: float, tmp_path: Path) -> None:  # type: ignore[type-arg]
@@ -68,6 +78,14 @@ def test_any_cloud_can_be_drawn(points: np.ndarray, shift: float, tmp_path: Path
     width, height = _size(tmp_path / "a.png")
     assert 300 < width < 3000
     assert 100 < height < 3000
+
+
+def test_what_is_too_far_off_to_be_drawn_is_left_out() -> None:
+    points = np.outer([*range(50), 1e308, 1e14, 1e9, -1e308], [1.0, 0.5, 0.0])
+    assert within(points).tolist() == [True] * 50 + [False, False, True, False]
+    assert not within(np.array([[1e308, 0, 0], [-1e308, 0, 0]])).any()
+    # Scanners put what did not come back at their origin.
+    assert within(np.concatenate((np.zeros((60, 3)), 5e6 + np.eye(3)))).all()
 
 
 PROJECTED = 'PROJCS["NAD83 / X",GEOGCS["G",UNIT["degree",0.017]],UNIT["foot",0.3048]]'

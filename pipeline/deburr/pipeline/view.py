@@ -20,6 +20,7 @@ from deburr.pipeline.apart import check_apart
 from deburr.pipeline.plan import load
 from deburr.show.page import facts, page
 from deburr.show.page.scene import Scene, of_two
+from deburr.show.sight import drawable
 
 #: Points read at a time where only those in a box are wanted.
 _CHUNK = 500_000
@@ -43,7 +44,7 @@ def view(
     if after is not None:
         same = box is not None and len({reader.outline().extent.count for reader in readers}) == 1
         clouds.append(_read(readers[1], box, clouds[0] if same else None))
-    if not any(cloud.located.any() for cloud in clouds):
+    if not any(drawable(cloud).any() for cloud in clouds):
         raise RunError(f"{' and '.join(names)}: there is no point to be seen; give another file or box")
     scene = of_two(clouds[0], clouds[1] if len(clouds) == 2 else None)
     short = _short(names)

@@ -14,6 +14,7 @@ from deburr.core.crs import words as crs
 from deburr.core.stored import stored
 from deburr.show import drawing as _drawing
 from deburr.show.section import DETAIL, choose, detail
+from deburr.show.sight import drawable
 from deburr.show.words import headline
 
 #: The colours of all pictures.
@@ -43,7 +44,8 @@ def draw(cloud: PointCloud, path: Path, title: str = "") -> None:
     _drawing.load()
     from matplotlib.figure import Figure
 
-    active = cloud.active if cloud.active.any() else cloud.located
+    there = drawable(cloud)
+    active = cloud.active & there if (cloud.active & there).any() else there
     before, after = cloud.original[active], cloud.xyz[active]
     if not len(before):
         figure = Figure(figsize=(6, 2))

@@ -13,6 +13,7 @@ from deburr.core.cloud import PointCloud
 from deburr.core.crs import words as crs
 from deburr.show.page.scene import FRAMES, upwards
 from deburr.show.section import choose
+from deburr.show.sight import drawable
 from deburr.show.words import headline, lines, moved_words
 
 #: Bars of the histogram of movements; cells of the map along its longer side, at most, and points in one on average.
@@ -41,7 +42,7 @@ def of_stages(report: Mapping[str, Any], unit: str, warnings: Sequence[str] = ()
 def of_cloud(cloud: PointCloud) -> dict[str, Any]:
     """Of a cloud alone: one line, the unit of its lengths, how far points moved and where, where to cut it."""
     unit = crs.length_unit(cloud)
-    there = cloud.located & np.isfinite(cloud.original).all(axis=1)
+    there = drawable(cloud)
     before, after = cloud.original[there], cloud.xyz[there]
     away = np.linalg.norm(after - before, axis=1)
     found: dict[str, Any] = {"headline": headline(cloud.select(there), unit), "unit": unit}

@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from deburr.core.arrays import Floats, Ints
 from deburr.core.cloud import PointCloud
+from deburr.show.sight import drawable
 
 #: Points that a page shows, at most.
 MOST = 300_000
@@ -77,7 +78,7 @@ def upwards(points: Floats) -> str:
 
 def of_run(cloud: PointCloud, read: PointCloud | None = None, most: int = MOST) -> Scene:
     """Of a cloud as it was read and as it is now; ``read``: the cloud as it was read, for what was removed since."""
-    there = cloud.located & np.isfinite(cloud.original).all(axis=1)
+    there = drawable(cloud)
     cloud = cloud if there.all() else cloud.select(there)
     gone = np.zeros(0, np.intp)
     if read is not None and len(read) > len(cloud) and np.isin(cloud.rows, read.rows).all():
@@ -99,8 +100,8 @@ def of_two(before: PointCloud, after: PointCloud | None = None, most: int = MOST
     if len(before) == len(after) and _same_points(before.xyz, after.xyz):
         dims = {**before.dims, **after.dims}
         return of_run(PointCloud(after.xyz, dims, original=before.xyz, crs=after.crs), most=most)
-    places = [cloud.xyz[cloud.located] for cloud in (before, after)]
-    clouds = [cloud.select(cloud.located) for cloud in (before, after)]
+    clouds = [cloud.select(drawable(cloud)) for cloud in (before, after)]
+    places = [cloud.xyz for cloud in clouds]
     rows = [chosen(one, most // 2) for one in places]
     both = np.concatenate([one[some] for one, some in zip(places, rows, strict=True)])
     dims, colours = _columns(clouds[0], rows[0], clouds[1], rows[1])
