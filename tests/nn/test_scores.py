@@ -30,7 +30,8 @@ def test_of_a_plane_it_is_minus_the_height_over_the_variance(noise: float | None
     xyz = plane()
     found, height = scores(xyz, noise=noise)[inside(xyz)], (xyz[:, 2] - 100)[inside(xyz)]
     slope = (found[:, 2] * height).sum() / (height**2).sum()
-    assert slope == pytest.approx(-1 / NOISE**2, rel=0.15)
+    # The variance goes with the square of the level, which is found within 15 %.
+    assert slope == pytest.approx(-1 / NOISE**2, rel=0.15 if noise else 0.3)
     assert np.corrcoef(found[:, 2], -height)[0, 1] > 0.95
     assert estimate_noise(xyz) == pytest.approx(NOISE, rel=0.15)
 

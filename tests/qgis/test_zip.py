@@ -123,9 +123,10 @@ def test_what_options_take_is_understood() -> None:
         "model": "choice", "weights": "text", "noise": "number", "steps": "whole", "step_size": "number",
         "step_decay": "number", "neighbors": "whole", "strength": "number", "max_displacement": "number",
         "device": "choice", "sampler": "choice", "samples": "whole", "seed": "whole", "strips": "choice",
-        "normals": "choice", "spread": "choice", "classes": "list", "where": "text", "keep_original": "boolean",
-        "dimensions": "choices", "method": "choice", "mean_k": "whole", "multiplier": "number", "radius": "number",
-        "min_k": "whole", "chance": "number", "class": "whole", "action": "choice", "threads": "whole",
+        "outliers": "choice", "normals": "choice", "spread": "choice", "classes": "list", "where": "text",
+        "keep_original": "boolean", "dimensions": "choices", "method": "choice", "mean_k": "whole",
+        "multiplier": "number", "radius": "number", "min_k": "whole", "chance": "number", "class": "whole",
+        "action": "choice", "threads": "whole",
     }  # fmt: skip
     allowed = {option.name: option.allowed for option in stage("filters.spd").options}
     assert choices(allowed["device"]) == ["auto", "cpu", "cuda"]

@@ -36,6 +36,8 @@ _AVERAGED = frozenset({"Red", "Green", "Blue", "Infrared", "Intensity"})
 _NOT_TRUE_OF_NEW = ("KeyPoint", "Displacement")
 #: From this share of the spacing on noise shows beside new points.
 _NOISY = 0.25
+#: Where the noise exceeds so much of the spacing, as it seems to in leaves, nobody knows where a surface is.
+_UNSURE = 0.75
 
 Positive = Annotated[float, Field(gt=0)]
 
@@ -72,8 +74,8 @@ class Upsample(Filter):
     )
     max_gap: Positive | None = Field(
         None,
-        description="holes up to that width are closed, none that are wider by a spacing or more; default: chance gaps "
-        "of up to two and a half spacings",
+        description="(experimental) holes up to that width are closed, none wider by a spacing or more; default: "
+        "chance gaps of up to two and a half spacings",
         json_schema_extra={"unit": "cloud units"},
     )
     noise: Literal["auto"] | Positive = Field(
@@ -84,7 +86,7 @@ class Upsample(Filter):
 
     @property
     def _denoiser(self) -> Spd:
-        return Spd(noise=self.noise)
+        return Spd(noise=self.noise, dimensions=("NoiseLevel",))
 
     @property
     def gives(self) -> frozenset[str]:
@@ -120,7 +122,9 @@ class Upsample(Filter):
             few = "there are too few different points to tell a surface; none was added"
             return cloud.note(self.type_name, figures, few)
         rows, places = _different(cloud, told.xyz, active)
+        level = told.dims["NoiseLevel"][rows]
         sheet = Sheet.of(places)
+        sheet = replace(sheet, good=sheet.good & (level <= _UNSURE * sheet.spacing))
         holes = self._holes(sheet)
         figures |= {
             "on_surface": int(sheet.good[canonical(cloud.xyz[active])[1]].sum()),
