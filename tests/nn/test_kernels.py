@@ -24,7 +24,7 @@ from deburr.nn.deburr.kernels import arithmetic, door
 from deburr.nn.deburr.layer import Sizes
 from deburr.nn.deburr.network import ScoreNetwork
 from deburr.nn.deburr.planes import HOPS, Graph, Planes, build_graph, fit_planes, spread
-from deburr.nn.deburr.thinned import copies
+from deburr.nn.deburr.thinned import copies, look
 
 Array = np.ndarray
 
@@ -97,6 +97,30 @@ def test_averages_are_those_of_plain_torch(width: int, kind: torch.dtype) -> Non
     assert torch.allclose(spread(graph, values, 5, blocks), wanted, atol=1e-6)
     assert torch.equal(spread(graph, values, 0, blocks), values)
     assert torch.equal(values, before)
+
+
+def test_what_judges_are_shown_is_that_of_plain_torch() -> None:
+    """Of neighbourhoods in thinned copies, too, with points beside their doubles and lines that span no plane."""
+    xyz = points(6000)
+    xyz[:40] = xyz[40:80] + 1e-9
+    xyz[80:400] = np.linspace(0, 40, 320)[:, None] * [1.0, 2.0, 3.0]
+    graph = build_graph(xyz)
+    wanted = look(graph, xyz, len(xyz)).shapes
+    assert kernels.loaded(True) is door
+    for size in (None, 700):
+        found = look(graph, xyz, len(xyz), Blocks(len(xyz), size)).shapes
+        away = (found - wanted).abs().max(1).values
+        # Where a neighbourhood is as thick as it is broad, rounding decides which way is up.
+        assert away.quantile(0.95) < 1e-5
+        assert (away < 1e-3).float().mean() > 0.99
+
+
+@given(st.floats(-100, 100, width=32))
+@settings(deadline=None)
+def test_turns_are_cosine_and_sine(x: float) -> None:
+    cosine, sine = arithmetic.turns(np.float32(x))
+    assert cosine == pytest.approx(np.cos(2 * np.pi * x), abs=2e-6)
+    assert sine == pytest.approx(np.sin(2 * np.pi * x), abs=2e-6)
 
 
 def scene(noise: float = 0.3) -> Scene:

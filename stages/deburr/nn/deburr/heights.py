@@ -10,12 +10,14 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from deburr.nn.deburr import kernels
+from deburr.nn.deburr.blocks import Blocks
 from deburr.nn.deburr.planes import Graph, smallest_axis
 
 #: Columns of what is told of one neighbourhood.
 PROFILE = 4
 #: Heights of this share of the spacing are none.
-_FLAT = 1e-3
+FLAT = 1e-3
 #: Hops along the graph to which a judge looks.
 HOPS = (1, 2)
 #: Judges that are looked at at once: two hops lead to three hundred neighbours.
@@ -31,7 +33,7 @@ def profile(heights: Tensor, weight: Tensor) -> Tensor:
     whatever is as far up as it is down.
     """
     away = heights - (weight * heights).sum(-1, keepdim=True)
-    away = away / ((weight * away**2).sum(-1, keepdim=True) + _FLAT**2).sqrt()
+    away = away / ((weight * away**2).sum(-1, keepdim=True) + FLAT**2).sqrt()
     once, sine = away.cos(), away.sin()
     # Chebyshev's polynomials: cosines are what takes time here.
     parts = torch.stack((once, 2 * once**2 - 1, (4 * once**2 - 3) * once, 2 * sine * once), -2)
@@ -39,10 +41,14 @@ def profile(heights: Tensor, weight: Tensor) -> Tensor:
     return torch.cat((told[..., :3], told[..., 3:].abs()), -1)
 
 
-def around(graph: Graph, rows: Tensor) -> Tensor:
+def around(graph: Graph, rows: Tensor, blocks: Blocks | None = None) -> Tensor:
     """(M, len(HOPS) * PROFILE) float64: the profiles of the neighbourhoods of ``rows`` (M,) that averages over the
     graph are taken of."""
     found = torch.empty(len(rows), len(HOPS) * PROFILE, dtype=torch.float64)
+    if fast := kernels.loaded(blocks is not None and blocks.compiled):
+        assert blocks is not None
+        fast.around(graph, rows, found, blocks)
+        return found
     for start in range(0, len(rows), _CHUNK):
         part = rows[start : start + _CHUNK]
         near, weight = _hop(graph, part)

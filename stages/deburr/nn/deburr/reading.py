@@ -74,7 +74,7 @@ class Field:
 def read(network: NoiseNetwork, graph: Graph, scope: Scope, blocks: Blocks) -> Reading:
     """Read the points of ``scope``, whose graph, in units of its median spacing, is ``graph``."""
     planes = fit_planes(graph, 1, blocks)
-    thinned = look(graph, scope.points, scope.total)
+    thinned = look(graph, scope.points, scope.total, blocks)
     with torch.inference_mode():
         levels, odds = network(graph, planes, thinned, blocks)
         levels = levels.double() + float(np.log(graph.unit))

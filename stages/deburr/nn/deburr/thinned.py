@@ -18,6 +18,8 @@ from torch import Tensor
 
 from deburr.core.arrays import Bools, Floats
 from deburr.core.neighbors import Indices, Neighbors
+from deburr.nn.deburr import kernels
+from deburr.nn.deburr.blocks import Blocks
 from deburr.nn.deburr.heights import HOPS, PROFILE, around, profile
 from deburr.nn.deburr.planes import SHARES, Graph, products, smallest_axis
 
@@ -33,7 +35,7 @@ ALL_JUDGE = 4096
 _CHUNK = 8192
 _SHAPE = 6
 #: Broader neighbourhoods, against what a plane would have, are told as this: of a judge beside its own double all are.
-_BROADEST = 10.0
+BROADEST = 10.0
 #: Columns of `Thinned.shapes`.
 SHAPES = len(SHARES) * (len(NEAR) * (_SHAPE + PROFILE) + 2) + len(SHARES) - 1 + len(HOPS) * PROFILE
 
@@ -88,11 +90,12 @@ def others(tree: Neighbors, members: Indices, points: Floats, rows: Rows, count:
     return np.where(mine, distances[:, 1:], distances[:, :-1]), np.where(mine, near[:, 1:], near[:, :-1])
 
 
-def look(graph: Graph, points: Floats, total: int) -> Thinned:
+def look(graph: Graph, points: Floats, total: int, blocks: Blocks | None = None) -> Thinned:
     """The judges of ``points`` (N, 3) float64, in the units handed over, whose graph is ``graph``.
 
     ``total``: how many points the whole cloud has, of which these may be a tile.
     """
+    blocks = blocks or Blocks(len(points), compiled=False)
     keeps = copies(graph)
     kept = [np.flatnonzero(copy) for copy in keeps.T]
     rows = np.arange(len(points)) if total <= ALL_JUDGE else kept[0]
@@ -103,7 +106,7 @@ def look(graph: Graph, points: Floats, total: int) -> Thinned:
     for share, copy in zip(SHARES, kept, strict=True):
         found = _Copy.of(points, copy, rows)
         radii = np.maximum(radii, found.radii)
-        seen, normal, heights = found.shapes(points[rows], spacing, share)
+        seen, normal, heights = found.shapes(points[rows], spacing, share, blocks)
         shapes.append(seen)
         normals.append(normal)
         profiles.append(heights)
@@ -114,7 +117,7 @@ def look(graph: Graph, points: Floats, total: int) -> Thinned:
     return Thinned(
         judges,
         torch.from_numpy(
-            np.concatenate((*shapes, *agree, *profiles, around(graph, judges).numpy()), 1).astype(np.float32)
+            np.concatenate((*shapes, *agree, *profiles, around(graph, judges, blocks).numpy()), 1).astype(np.float32)
         ),
         torch.from_numpy(pool),
         torch.from_numpy(window),
@@ -153,28 +156,31 @@ class _Copy:
         weights = (1 - (away / away[:, -1:]) ** 2).astype(np.float32)
         return np.concatenate((own, place[self.near[:, :POOL]]), 1), np.concatenate((one, weights), 1)
 
-    def shapes(self, judges: Floats, spacing: Floats, share: float) -> tuple[Floats, Floats, Floats]:
+    def shapes(self, judges: Floats, spacing: Floats, share: float, blocks: Blocks) -> tuple[Floats, Floats, Floats]:
         """(M, len(NEAR) * 6 + 2): of each neighbourhood thickness, two ratios, height, width and reach, against the
         judges' spacings (M,) in the whole cloud; how the normals agree; that there was something. The widest
         neighbourhood's normals (M, 3). And the profiles of both, (M, len(NEAR) * PROFILE)."""
-        count = len(judges)
-        found, normals = torch.zeros(count, len(NEAR) * _SHAPE + 2, dtype=torch.float64), np.zeros((count, 3))
-        profiles = np.zeros((count, len(NEAR) * PROFILE))
+        count, sizes = len(judges), len(NEAR)
+        told = np.zeros((count, sizes * _SHAPE + 2))
+        found, normals, profiles = (np.zeros((count, sizes, width)) for width in (_SHAPE, 3, PROFILE))
         if not self.near.size:
-            return found.numpy(), normals, profiles
-        expected = torch.tensor([sqrt(k / (pi * share)) for k in NEAR], dtype=torch.float64)
-        for start in range(0, count, _CHUNK):
-            part = slice(start, start + _CHUNK)
-            unit = spacing[part, None]
-            offsets = torch.from_numpy((self.points[self.near[part]] - judges[part, None]) / unit[..., None])
-            squared = torch.from_numpy((self.distances[part] / unit) ** 2)
-            seen, normal, heights = _shapes(offsets, squared, expected)
-            found[part, :-2] = seen.flatten(1)
-            found[part, -2] = (normal[:, 0] * normal[:, 1]).sum(1).abs()
-            normals[part] = normal[:, -1].numpy()
-            profiles[part] = heights.flatten(1).numpy()
-        found[:, -1] = 1.0
-        return found.numpy(), normals, profiles
+            return told, normals[:, -1], profiles.reshape(count, -1)
+        expected = np.array([sqrt(k / (pi * share)) for k in NEAR])
+        if fast := kernels.loaded(blocks.compiled):
+            where = judges, spacing, self.points, self.near, self.distances
+            fast.shapes(*where, np.array(NEAR), expected, found, normals, profiles, blocks)
+        else:
+            for start in range(0, count, _CHUNK):
+                part = slice(start, start + _CHUNK)
+                unit = spacing[part, None]
+                offsets = torch.from_numpy((self.points[self.near[part]] - judges[part, None]) / unit[..., None])
+                squared = torch.from_numpy((self.distances[part] / unit) ** 2)
+                seen = _shapes(offsets, squared, torch.from_numpy(expected))
+                found[part], normals[part], profiles[part] = (columns.numpy() for columns in seen)
+        told[:, :-2] = found.reshape(count, -1)
+        told[:, -2] = np.abs((normals[:, 0] * normals[:, 1]).sum(1))
+        told[:, -1] = 1.0
+        return told, normals[:, -1], profiles.reshape(count, -1)
 
 
 def _shapes(offsets: Tensor, squared: Tensor, expected: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -197,7 +203,7 @@ def _shapes(offsets: Tensor, squared: Tensor, expected: Tensor) -> tuple[Tensor,
         low / (middle + 1e-12),
         middle / (high + 1e-12),
         (height + 1e-3).log(),
-        (high.sqrt() / expected).clamp_max(_BROADEST),
+        (high.sqrt() / expected).clamp_max(BROADEST),
         (far.sqrt() / expected + 1e-3).log(),
     )
     heights = torch.bmm(normal, offsets.transpose(1, 2))

@@ -11,14 +11,15 @@ from torch import Tensor
 from deburr.core.arrays import Floats
 from deburr.core.neighbors import Indices
 from deburr.nn.deburr.blocks import Blocks
+from deburr.nn.deburr.heights import PROFILE
 from deburr.nn.deburr.inputs import Scene
-from deburr.nn.deburr.kernels import moments
+from deburr.nn.deburr.kernels import moments, profiles
 from deburr.nn.deburr.kernels.network import fits, scores
 from deburr.nn.deburr.layer import Sizes
 from deburr.nn.deburr.network import ScoreNetwork
 from deburr.nn.deburr.planes import HOPS, SCALES, Graph, Planes, search
 
-__all__ = ["average", "averages", "far_planes", "fits", "planes_at", "scores", "try_out"]
+__all__ = ["around", "average", "averages", "far_planes", "fits", "planes_at", "scores", "shapes", "try_out"]
 
 
 def averages(values: Tensor) -> bool:
@@ -71,6 +72,19 @@ def far_planes(
     blocks.of(len(rows)).each(work)
 
 
+def around(graph: Graph, rows: Tensor, found: Tensor, blocks: Blocks) -> None:
+    """Put into ``found`` (M, 2 * PROFILE) how heights are spread around ``rows`` (M,); see `heights.around`."""
+    seen = (part.numpy() for part in (graph.neighbors, graph.window, graph.points, graph.spacing))
+    given = (rows.numpy(), *seen, found.numpy())
+    blocks.of(len(rows)).each(lambda part: profiles.around(part.start, part.stop, *given))
+
+
+def shapes(judges: Floats, *given: Any) -> None:
+    """What judges (M, 3) see in a copy; see `profiles.shapes`, whose arguments these are, and blocks."""
+    *rest, blocks = given
+    blocks.of(len(judges)).each(lambda part: profiles.shapes(part.start, part.stop, judges, *rest))
+
+
 def try_out() -> None:
     """Run all kernels once on a few points: so they are compiled, and whether they can be is known."""
     points = np.random.default_rng(0).normal(size=(40, 3))
@@ -84,4 +98,7 @@ def try_out() -> None:
     rows = np.arange(len(points))
     distances, near = np.ones((len(rows), 3)), np.zeros((len(rows), 3), np.intp)
     far_planes(planes, graph, 0, rows, distances, near, rows, np.zeros(len(rows)), blocks)
+    around(graph, torch.from_numpy(rows), torch.zeros(len(rows), 2 * PROFILE, dtype=torch.float64), blocks)
+    shown = (np.zeros((len(rows), 1, width)) for width in (6, 3, PROFILE))
+    shapes(points, np.ones(len(rows)), points, near, distances, np.array([3]), np.ones(1), *shown, blocks)
     scores(ScoreNetwork(Sizes()), Scene(graph, planes, torch.ones(len(points))), blocks)
