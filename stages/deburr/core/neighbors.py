@@ -49,6 +49,15 @@ def threads() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
+def check_extent(points: Floats) -> None:
+    """Raises `deburr.core.errors.RunError` for ``points`` (N, 3) whose distances squared overflow or vanish."""
+    widest = max(
+        float(np.ptp(axis)) for axis in points.T
+    )  # not along the other axis, which takes several times as long
+    if widest > 0 and not 1e-140 < widest < 1e140:
+        raise RunError(f"the points lie up to {widest:.3g} apart, too far or too near to measure; check the units")
+
+
 class Neighbors:
     """A search tree over points (N, 3) float64, or (N, 2), N >= 1.
 
@@ -59,10 +68,7 @@ class Neighbors:
 
     def __init__(self, points: Floats) -> None:
         self.points = points
-        # Distances are squared on the way: beyond this they overflow or vanish, and the tree answers nonsense.
-        widest = float(np.ptp(points, axis=0).max())
-        if widest > 0 and not 1e-140 < widest < 1e140:
-            raise RunError(f"the points lie up to {widest:.3g} apart, too far or too near to measure; check the units")
+        check_extent(points)
         # No split separates points at one place: whoever comes near would look at each of them.
         self._places = _Places.of(points) if _crowded(points) else None
         self._tree = _grown(points if self._places is None else points[self._places.firsts])

@@ -43,6 +43,10 @@ class Blocks:
         """The same for another number of rows."""
         return replace(self, count=count)
 
+    def silent(self, count: int, size: int | None = None) -> Blocks:
+        """The same for work of which nobody is told."""
+        return Blocks(count, size or self.size, self.helpers, compiled=self.compiled)
+
     def rows(self) -> list[slice]:
         """The ranges that cover all rows."""
         size = self.size or max(self.count, 1)

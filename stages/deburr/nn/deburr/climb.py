@@ -109,7 +109,7 @@ class Climb:
             last = number >= len(steps) - 1
             told, wider = step.told * field.levels / unit, level.widening(step.told * known["noise"] / unit)
             if number:
-                graph, planes = in_units(search(now), 1.0), None
+                graph, planes = in_units(search(now, self.blocks), 1.0, self.blocks), None
                 if sure is not None:
                     world = self.scope.points + unit * (now - start)
                     sure = self.scope.sure_again(world, unit * graph.radii(), sure, moved)

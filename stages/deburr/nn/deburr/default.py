@@ -102,7 +102,7 @@ class Default:
             # Points that are to be made even are pushed by others, of which nobody asks.
             served = replace(scope, wanted=True) if settings.even else scope
             climb = Climb(self.score, torch_device(settings.device), group.blocks, served, settings.energy)
-            graph = in_units(group.graph, unit)
+            graph = in_units(group.graph, unit, group.blocks)
 
             def draw(lot: Lot, first: bool) -> Climbed:
                 one = replace(climb, energy=climb.energy and first)
@@ -183,8 +183,9 @@ class Default:
             if len(scope.points) < level.LEAST:
                 few[rows] = True
                 continue
-            graph, blocks = _graph(scope, settings), _blocks(scope, settings, helpers, ticker)
-            reading = read(self.noise, in_units(graph, None), scope, blocks) if settings.noise is None else None
+            blocks = _blocks(scope, settings, helpers, ticker)
+            graph = _graph(scope, settings, blocks)
+            reading = read(self.noise, in_units(graph, None, blocks), scope, blocks) if settings.noise is None else None
             groups.append(_Group(rows, scope, graph, blocks, reading))
         return groups, few
 
@@ -200,10 +201,10 @@ class _Group:
     reading: Reading | None
 
 
-def _graph(scope: Scope, settings: Settings) -> Graph:
+def _graph(scope: Scope, settings: Settings, blocks: Blocks) -> Graph:
     """The graph of ``scope``, in cloud units: of what was searched before, if that was all of these points."""
     if settings.earlier is None or settings.groups is not None:
-        return search(scope.points)
+        return search(scope.points, blocks)
     searched, rows = settings.earlier
     assert isinstance(searched, Searched)
     return searched.of(scope, rows)

@@ -11,10 +11,10 @@ import torch
 from torch import Tensor
 
 from deburr.core.arrays import Bools, Floats
-from deburr.core.neighbors import Indices, Neighbors
+from deburr.core.neighbors import Indices
 from deburr.nn.deburr import kernels
 from deburr.nn.deburr.blocks import Blocks
-from deburr.nn.deburr.planes import HOPS, Graph, Planes, products, smallest_axis
+from deburr.nn.deburr.planes import HOPS, Graph, Planes, grown, products, smallest_axis
 from deburr.nn.deburr.thinned import others
 
 #: The neighbours in a copy that a plane is fitted to.
@@ -45,13 +45,12 @@ def look_far(
             radii[rows] = np.inf
             blocks.tick(len(rows))
             continue
-        tree = Neighbors(points[members])
+        tree = grown(points[members], blocks)
+        if fast:
+            fast.far_planes(planes, graph, scale, rows, tree, members, radii, blocks)
+            continue
         for start in range(0, len(rows), _CHUNK):
             some = rows[start : start + _CHUNK]
-            if fast:
-                found = tree.nearest(points[some], FAR + 1)
-                fast.far_planes(planes, graph, scale, some, *found, members, radii, blocks)
-                continue
             distances, near = others(tree, members, points[some], some, FAR)
             radii[some] = np.maximum(radii[some], distances[:, -1])
             _fit(planes, scale, some, tree.points[near] - points[some, None], distances, blocks)

@@ -141,8 +141,9 @@ def build_graph(xyz: Floats, unit: float | None = None) -> Graph:
     return in_units(search(xyz), unit)
 
 
-def search(xyz: Floats) -> Graph:
-    """The graph of ``xyz`` in the units handed over; its ``spacing`` is not averaged."""
+def search(xyz: Floats, blocks: Blocks | None = None) -> Graph:
+    """The graph of ``xyz`` in the units handed over; its ``spacing`` is not averaged. ``blocks``: whose threads search,
+    by compiled kernels if these are wanted."""
     # Not the bounding box's middle: one missing return at the origin would put that millions of spacings away, where
     # the moments of all other points drown in rounding.
     points = xyz - np.median(xyz, axis=0)
@@ -151,19 +152,28 @@ def search(xyz: Floats) -> Graph:
     neighbors = np.empty((len(points), k), dtype=np.int32)
     window = np.empty((len(points), k), dtype=np.float32)
     # Among the coordinates as they are: so distances are the same, to the last bit, in a tile and in the whole.
-    tree = Neighbors(xyz)
-    for start in range(0, len(points), _SEARCHED):
-        rows = slice(start, start + _SEARCHED)
+    tree, blocks = grown(xyz, blocks), blocks or Blocks(len(xyz), compiled=False)
+
+    def work(rows: slice) -> None:
         distances, found = tree.nearest(xyz[rows], k + 1)
         own[rows] = point_spacing(distances[:, -1], k)
         neighbors[rows] = found[:, 1:]
         squared = distances[:, 1:] ** 2
         window[rows] = 1 - squared / squared[:, -1:]
+
+    # SciPy's tree has threads of its own.
+    (blocks.silent(len(points)) if kernels.loaded(blocks.compiled) else Blocks(len(points), _SEARCHED)).each(work)
     raw = torch.from_numpy(own)
     return Graph(1.0, torch.from_numpy(points), torch.from_numpy(neighbors), torch.from_numpy(window), raw.float(), raw)
 
 
-def in_units(graph: Graph, unit: float | None) -> Graph:
+def grown(points: Floats, blocks: Blocks | None) -> Any:
+    """A search tree over ``points`` (N, 3): of the compiled kernels where ``blocks`` want them, else SciPy's."""
+    fast = kernels.loaded(blocks is not None and blocks.compiled)
+    return fast.Tree.of(points, blocks) if fast else Neighbors(points)
+
+
+def in_units(graph: Graph, unit: float | None, blocks: Blocks | None = None) -> Graph:
     """What `search` found, in a frame in which ``unit`` is 1, with spacings averaged."""
     own = graph.own
     # Not torch's median, which takes the lower of the two middle ones.
@@ -174,8 +184,10 @@ def in_units(graph: Graph, unit: float | None) -> Graph:
             "remove such points, or flag them with filters.outlier first"
         )
     graph = replace(graph, unit=unit, points=graph.points / unit)
-    spacing = spread(graph, (own / unit).float()[:, None], 1, Blocks(len(own), compiled=False))[:, 0]
-    return replace(graph, spacing=spacing)
+    spacing = spread(
+        graph, (own / unit)[:, None], 1, blocks.silent(len(own)) if blocks else Blocks(len(own), compiled=False)
+    )
+    return replace(graph, spacing=spacing[:, 0].float())
 
 
 def fit_planes(graph: Graph, wider: int = 1, blocks: Blocks | None = None, wanted: Tensor | None = None) -> Planes:

@@ -60,7 +60,7 @@ def relaxed(
 
     Also returns which of the ways (M,) are as in the whole cloud; None: all.
     """
-    graph = in_units(search(points), unit)
+    graph = in_units(search(points, blocks), unit, blocks)
     if sure is not None:
         seen = scope.sure_again(points, graph.radii(), torch.from_numpy(sure), moved)
         sure = graph.inner(seen, HOPS, blocks).numpy()

@@ -21,7 +21,7 @@ from deburr.core.neighbors import Indices, Neighbors
 from deburr.nn.deburr import kernels
 from deburr.nn.deburr.blocks import Blocks
 from deburr.nn.deburr.heights import HOPS, PROFILE, around, profile
-from deburr.nn.deburr.planes import SHARES, Graph, products, smallest_axis
+from deburr.nn.deburr.planes import SHARES, Graph, grown, products, smallest_axis
 
 #: The neighbours in a copy that a plane is fitted to.
 NEAR = (16, 48)
@@ -104,7 +104,7 @@ def look(graph: Graph, points: Floats, total: int, blocks: Blocks | None = None)
     place = np.full(len(points), -1)
     place[rows] = np.arange(len(rows))
     for share, copy in zip(SHARES, kept, strict=True):
-        found = _Copy.of(points, copy, rows)
+        found = _Copy.of(points, copy, rows, blocks)
         radii = np.maximum(radii, found.radii)
         seen, normal, heights = found.shapes(points[rows], spacing, share, blocks)
         shapes.append(seen)
@@ -139,11 +139,11 @@ class _Copy:
     radii: Floats
 
     @classmethod
-    def of(cls, points: Floats, copy: Indices, rows: Rows) -> _Copy:
+    def of(cls, points: Floats, copy: Indices, rows: Rows, blocks: Blocks) -> _Copy:
         if len(copy) < LEAST:
             none = np.empty((len(rows), 0))
             return cls(points[copy], none, none.astype(np.intp), np.full(len(rows), np.inf))
-        distances, near = others(Neighbors(points[copy]), copy, points[rows], rows, max(NEAR))
+        distances, near = others(grown(points[copy], blocks), copy, points[rows], rows, max(NEAR))
         return cls(points[copy], distances, near, distances[:, -1])
 
     def pool(self, place: Rows) -> tuple[Rows, Weights]:

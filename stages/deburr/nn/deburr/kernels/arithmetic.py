@@ -28,6 +28,14 @@ def kernel(function: Any) -> Any:
     return compiled
 
 
+def exact(function: Any) -> Any:
+    """The same as `kernel`, but every operation is done as it is written, and rounded."""
+    compiled = numba.njit(nogil=True, error_model="numpy", boundscheck=False)(function)
+    with suppress(RuntimeError):
+        compiled.enable_caching()
+    return compiled
+
+
 def inlined(function: Any) -> Any:
     """A part of kernels."""
     return numba.njit(forceinline=True, fastmath=_FAST, error_model="numpy")(function)

@@ -11,27 +11,31 @@ from torch import Tensor
 from deburr.core.arrays import Floats
 from deburr.core.neighbors import Indices
 from deburr.nn.deburr.blocks import Blocks
+from deburr.nn.deburr.far import FAR
 from deburr.nn.deburr.heights import PROFILE
 from deburr.nn.deburr.inputs import Scene
 from deburr.nn.deburr.kernels import moments, profiles
 from deburr.nn.deburr.kernels.network import fits, scores
+from deburr.nn.deburr.kernels.tree import Tree
 from deburr.nn.deburr.layer import Sizes
 from deburr.nn.deburr.network import ScoreNetwork
 from deburr.nn.deburr.planes import HOPS, SCALES, Graph, Planes, search
 
-__all__ = ["around", "average", "averages", "far_planes", "fits", "planes_at", "scores", "shapes", "try_out"]
+__all__ = ["Tree", "around", "average", "averages", "far_planes", "fits", "planes_at", "scores", "shapes", "try_out"]
 
 
 def averages(values: Tensor) -> bool:
-    """Whether `average` is made for ``values`` (N, C): moments in float64, or features in float32."""
+    """Whether `average` is made for ``values`` (N, C): any in float64, features in float32."""
     width = values.shape[1]
-    return width == 9 if values.dtype == torch.float64 else values.dtype == torch.float32 and width % 8 == 0
+    return values.dtype == torch.float64 or (values.dtype == torch.float32 and width % 8 == 0)
 
 
 def average(graph: Graph, values: Tensor, hops: int, blocks: Blocks) -> Tensor:
     """``values`` (N, C) averaged ``hops`` times over the graph; see `planes.spread`."""
     neighbors, window = graph.neighbors.numpy(), graph.window.numpy()
-    kernel = moments.average_nine if values.dtype == torch.float64 else moments.average_features
+    kernel = moments.average_features
+    if values.dtype == torch.float64:
+        kernel = moments.average_nine if values.shape[1] == 9 else moments.average_few
     now = values.contiguous().numpy()
     # What was handed over is not written into; from then on, two places take turns.
     places = [np.empty_like(now) for _ in range(min(hops, 2))]
@@ -56,18 +60,20 @@ def far_planes(
     graph: Graph,
     scale: int,
     rows: Indices,
-    distances: Floats,
-    near: Indices,
+    tree: Tree,
     members: Indices,
     radii: Floats,
     blocks: Blocks,
 ) -> None:
-    """Put into ``planes`` those of ``scale`` at ``rows`` (R,), of the nearest of a copy; see `moments.far_planes`."""
+    """Put into ``planes`` those of ``scale`` at ``rows`` (R,), of the nearest of a copy, whose ``members`` (C,) the
+    ``tree`` holds; see `moments.far_planes`."""
     into = [part.numpy() for part in (planes.means, planes.normals, planes.variances)]
     points = graph.points.numpy()
 
     def work(part: slice) -> None:
-        moments.far_planes(part.start, part.stop, rows, distances, near, members, points, scale, radii, *into)
+        some = rows[part]
+        found = tree.nearest(points[some], FAR + 1)
+        moments.far_planes(0, len(some), some, *found, members, points, scale, radii, *into)
 
     blocks.of(len(rows)).each(work)
 
@@ -90,14 +96,16 @@ def try_out() -> None:
     points = np.random.default_rng(0).normal(size=(40, 3))
     graph, blocks = search(points), Blocks(len(points), len(points))
     seen = average(graph, torch.zeros(len(points), 9, dtype=torch.float64), HOPS[0], blocks)
+    average(graph, torch.zeros(len(points), 3, dtype=torch.float64), 1, blocks)
     average(graph, torch.zeros(len(points), 8), 1, blocks)
     means, normals, variances = (torch.zeros(len(points), SCALES, 3) for _ in range(3))
     planes = Planes(means, normals, variances)
     every = slice(0, len(points))
     planes_at(planes, graph, seen, slice(0, SCALES), every)
     rows = np.arange(len(points))
-    distances, near = np.ones((len(rows), 3)), np.zeros((len(rows), 3), np.intp)
-    far_planes(planes, graph, 0, rows, distances, near, rows, np.zeros(len(rows)), blocks)
+    tree = Tree.of(points, blocks)
+    distances, near = tree.nearest(points, 3)
+    far_planes(planes, graph, 0, rows, tree, rows, np.zeros(len(rows)), blocks)
     around(graph, torch.from_numpy(rows), torch.zeros(len(rows), 2 * PROFILE, dtype=torch.float64), blocks)
     shown = (np.zeros((len(rows), 1, width)) for width in (6, 3, PROFILE))
     shapes(points, np.ones(len(rows)), points, near, distances, np.array([3]), np.ones(1), *shown, blocks)

@@ -20,7 +20,7 @@ VECTORS, INVARIANTS = 4, 28
 
 @kernel
 def sums(start: int, stop: int, neighbors: Any, heads: Any, told: Any, out: Any) -> None:
-    """``out`` (n, H C): of what neighbours are ``told`` (N, C), the sums weighted by each of the ``heads`` (N, H, K).
+    """``out`` (n, H, C): of what neighbours are ``told`` (N, C), the sums weighted by each of the ``heads`` (N, H, K).
 
     H is even and C a multiple of `WIDTH`.
     """
@@ -55,11 +55,13 @@ def _five(out: Any, at: int, a: Any, b: Any, c: Any, d: Any, e: Any) -> None:
 def looked(
     start: int,
     stop: int,
-    both: Any,
+    averaged: Any,
+    values: int,
     features: Any,
     arrows: Any,
     reach: Any,
     feet: Any,
+    from_vectors: Any,
     from_reach: Any,
     from_arrows: Any,
     carry: Any,
@@ -70,9 +72,9 @@ def looked(
     with one foot before those with the other, products last; and the mixed vectors as the layer carries them on, into
     ``carried`` (n, 3, 8), half of which is 0.
 
-    both (n, C + 24) what came from neighbours, the mixed vectors last; features (N, C), arrows (N, 3, 4), reach
-    (N, 3, H) and feet (N, 2, 3) of all points; turned, the parts of `Layer.mix` for reach (H, 8) and arrows (4, 8), and
-    `Layer.carry` (8, 8), half of which is 0.
+    averaged (n, H, D) what came from neighbours, the vectors behind the first ``values``; features (N, C), arrows
+    (N, 3, 4), reach (N, 3, H) and feet (N, 2, 3) of all points; turned, the parts of `Layer.mix` for the vectors
+    (4 H, 8), reach (H, 8) and arrows (4, 8), and `Layer.carry` (8, 8), half of which is 0.
     """
     width, heads = features.shape[1], reach.shape[2]
     mixed = np.empty((3, 8), np.float32)
@@ -82,9 +84,11 @@ def looked(
         for t in range(0, width, 8):
             store(seen, o * (width + INVARIANTS) + t, load(features, i * width + t))
         for c in range(3):
-            total = load(both, o * (width + 24) + width + 8 * c)
+            total = every(np.float32(0))
             for h in range(heads):
                 total += every(reach[i, c, h]) * load(from_reach, 8 * h)
+                for v in range(4):
+                    total += every(averaged[o, h, values + 4 * c + v]) * load(from_vectors, 8 * (4 * h + v))
             for v in range(4):
                 total += every(arrows[i, c, v]) * load(from_arrows, 8 * v)
             store(mixed, 8 * c, total)

@@ -35,6 +35,23 @@ def average_nine(start: int, stop: int, neighbors: Any, window: Any, values: Any
 
 
 @kernel
+def average_few(start: int, stop: int, neighbors: Any, window: Any, values: Any, out: Any) -> None:
+    """The same of ``values`` (N, C) float64, of any width."""
+    k, width = neighbors.shape[1], values.shape[1]
+    for i in range(start, stop):
+        total = 1.0
+        for c in range(width):
+            out[i, c] = values[i, c]
+        for n in range(k):
+            j, w = neighbors[i, n], np.float64(window[i, n])
+            total += w
+            for c in range(width):
+                out[i, c] += w * values[j, c]
+        for c in range(width):
+            out[i, c] /= total
+
+
+@kernel
 def average_features(start: int, stop: int, neighbors: Any, window: Any, values: Any, out: Any) -> None:
     """The same of ``values`` (N, C) float32, C a multiple of 8."""
     k, width = neighbors.shape[1], values.shape[1]

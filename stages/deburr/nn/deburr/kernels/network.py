@@ -111,12 +111,13 @@ class _Run:
     def _layer(self, layer: Layer, after: Layer | None, told: Any, energy: Any, own: Any) -> None:
         """One layer, in place; then what neighbours are told next, or, after the last, what the network leaves."""
         channels, heads, kinds = layer.sizes.channels, layer.sizes.heads, layer.sizes.vectors
-        from_neighbors = _from_neighbors(layer, self.told.shape[1])
-        values = heads * layer.sizes.values
-        mine, _, kept = torch.split(layer.look.weight, [channels, values, layers.INVARIANTS], 1)
+        values, padded = layer.sizes.values, self.told.shape[1]
+        mine, theirs, kept = torch.split(layer.look.weight, [channels, heads * values, layers.INVARIANTS], 1)
+        # As long as the rows that it is multiplied by, of which the vectors are read elsewhere.
+        from_values = functional.pad(theirs.t().view(heads, values, channels), (0, 0, 0, padded - values)).flatten(0, 1)
         norms, inner, above = torch.split(kept, [2 * kinds, kinds, 4 * kinds], 1)
         look = torch.cat((mine, norms, above[:, 0::2], above[:, 1::2], inner), 1).t()
-        _, *mixed = torch.split(layer.mix.weight, [heads * kinds, heads, kinds], 1)
+        mixed = torch.split(layer.mix.weight, [heads * kinds, heads, kinds], 1)
         carry = functional.pad(layer.carry.weight, (0, 0, 0, kinds))
         small = [part.t().contiguous().numpy() for part in (*mixed, carry)]
         look_bias, update_bias = _of(layer.look.bias), _of(layer.update.bias)
@@ -125,13 +126,14 @@ class _Run:
         def work(rows: slice) -> None:
             for start, stop in _parts(rows):
                 count = stop - start
-                averaged = torch.empty(count, len(from_neighbors))
+                averaged = torch.empty(count, heads, padded)
                 layers.sums(start, stop, self.neighbors, self.heads, self.told, averaged.numpy())
-                both = averaged @ from_neighbors
                 seen, carried = torch.empty(count, channels + layers.INVARIANTS), _empty(count, 3, 2 * kinds)
                 state = (self.features, self.arrows)
-                layers.looked(start, stop, both.numpy(), *state, self.reach, self.feet, *small, seen.numpy(), carried)
-                hidden = torch.addmm(both[:, :channels], seen, look)
+                layers.looked(
+                    start, stop, averaged.numpy(), values, *state, self.reach, self.feet, *small, seen.numpy(), carried
+                )
+                hidden = torch.addmm(averaged.flatten(1) @ from_values, seen, look)
                 layers.silu(hidden.numpy(), look_bias)
                 change = hidden @ layer.update.weight.t()
                 layers.stepped(start, change.numpy(), update_bias, carried, *state, *state)
@@ -174,10 +176,3 @@ def _of(weight: Any) -> Any:
 def _padded(network: ScoreNetwork) -> int:
     """The length of a row of what is told."""
     return -(-(network.sizes.values + 3 * network.sizes.vectors) // layers.WIDTH) * layers.WIDTH
-
-
-def _from_neighbors(layer: Layer, padded: int) -> Tensor:
-    """`Layer.from_neighbors` for rows of ``padded`` numbers a head."""
-    told = layer.sizes.values + 3 * layer.sizes.vectors
-    heads = layer.from_neighbors().view(layer.sizes.heads, told, -1)
-    return functional.pad(heads, (0, 0, 0, padded - told)).flatten(0, 1).contiguous()

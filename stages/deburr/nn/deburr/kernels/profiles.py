@@ -56,9 +56,7 @@ def _profile(
 
 
 @kernel
-def around(
-    start: int, stop: int, rows: Any, neighbors: Any, window: Any, points: Any, spacing: Any, out: Any
-) -> None:
+def around(start: int, stop: int, rows: Any, neighbors: Any, window: Any, points: Any, spacing: Any, out: Any) -> None:
     """Rows ``start`` to ``stop`` of ``out`` (M, 2 * PROFILE) float64: `deburr.nn.deburr.heights.around` of the ``rows``
     (M,) of a graph: ``neighbors`` (N, K) int32, ``window`` (N, K) and ``spacing`` (N,) float32, ``points`` (N, 3)."""
     k = neighbors.shape[1]
@@ -74,7 +72,7 @@ def around(
         count = 0
         # First all that one hop leads to, then, behind it, what another leads to from there.
         for hop in range(2):
-            begin, count = count, 0
+            count = 0
             for a in range(k + 1):
                 j = i if a == 0 else neighbors[i, a - 1]
                 share = (1.0 if a == 0 else np.float64(window[i, a - 1])) / first
