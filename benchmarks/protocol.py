@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -63,6 +63,28 @@ def head(title: str, columns: Sequence[str], width: int = 9) -> None:
 def line(name: str, values: Sequence[float], width: int = 9, digits: int = 3) -> None:
     """Print one row of a table."""
     print(f"{name:<32}" + "".join(f"{value:>{width}.{digits}f}" for value in values), flush=True)
+
+
+def best(found: Mapping[str, Sequence[float]], aim: float = 0.0) -> dict[str, tuple[list[float], list[str]]]:
+    """Of rows named "filter, setting": by filter, what comes nearest to ``aim`` in each column, and its setting."""
+    settings: dict[str, list[str]] = {}
+    for name in found:
+        settings.setdefault(name.partition(", ")[0], []).append(name)
+    chosen = {}
+    for filtered, names in settings.items():
+        values = np.array([found[name] for name in names])
+        first = np.nan_to_num(np.abs(values - aim), nan=np.inf).argmin(0)
+        short = [names[row].partition(", ")[2].removeprefix("k = ").replace(",", "") for row in first]
+        chosen[filtered] = ([float(column[row]) for column, row in zip(values.T, first, strict=True)], short)
+    return chosen
+
+
+def best_lines(found: Mapping[str, Sequence[float]], width: int = 9, digits: int = 3, aim: float = 0.0) -> None:
+    """Print each filter at its best (see `best`), and below it with how many neighbours that is, and how often."""
+    for filtered, (values, settings) in best(found, aim).items():
+        line(filtered, values, width, digits)
+        if any(settings):
+            print(f"{'  by k =':<32}" + "".join(f"{setting:>{width}}" for setting in settings), flush=True)
 
 
 def estimates(ratios: dict[str, list[float]], width: int = 9) -> None:
