@@ -122,7 +122,7 @@ def table(title: str, tiles: list[Floats], seeds: tuple[int, ...], denoisers: di
     """Print every row at its best setting, the median over ``tiles`` and ``seeds``, and the levels that were found."""
     head(f"\n{title}", [f"{100 * level:.0f} cm" for level in LEVELS])
     clouds = {level: [with_noise(tile, level, seed) for tile in tiles for seed in seeds] for level in LEVELS}
-    found, ratios = {}, {}
+    found = {}
     for name, denoise in denoisers.items():
         found[name] = [
             float(np.median([better(clean, noisy, denoise(noisy)) for clean, noisy in clouds[level]]))
@@ -130,10 +130,9 @@ def table(title: str, tiles: list[Floats], seeds: tuple[int, ...], denoisers: di
         ]
         if isinstance(denoise, Ours):
             guesses = np.array(denoise.guesses).reshape(len(LEVELS), -1)
-            ratios = {f"{level}": list(each / level) for level, each in zip(LEVELS, guesses, strict=True)}
+            estimates({f"{level}": list(each / level) for level, each in zip(LEVELS, guesses, strict=True)})
             denoise.guesses.clear()
     best_lines(found, digits=1, aim=100.0)
-    estimates(ratios)
 
 
 def main() -> None:
