@@ -120,19 +120,20 @@ def better(clean: Floats, noisy: Floats, now: Floats) -> float:
 
 def table(title: str, tiles: list[Floats], seeds: tuple[int, ...], denoisers: dict[str, Denoise]) -> None:
     """Print every row at its best setting, the median over ``tiles`` and ``seeds``, and the levels that were found."""
+    ours = next(row for row in denoisers.values() if isinstance(row, Ours))
+    ours.guesses.clear()
     head(f"\n{title}", [f"{100 * level:.0f} cm" for level in LEVELS])
     clouds = {level: [with_noise(tile, level, seed) for tile in tiles for seed in seeds] for level in LEVELS}
-    found = {}
-    for name, denoise in denoisers.items():
-        found[name] = [
+
+    def medians(denoise: Denoise) -> list[float]:
+        return [
             float(np.median([better(clean, noisy, denoise(noisy)) for clean, noisy in clouds[level]]))
             for level in LEVELS
         ]
-        if isinstance(denoise, Ours):
-            guesses = np.array(denoise.guesses).reshape(len(LEVELS), -1)
-            estimates({f"{level}": list(each / level) for level, each in zip(LEVELS, guesses, strict=True)})
-            denoise.guesses.clear()
-    best_lines(found, digits=1, aim=100.0)
+
+    best_lines(denoisers, medians, digits=1, aim=100.0)
+    guesses = np.array(ours.guesses).reshape(len(LEVELS), -1)
+    estimates({f"{level}": list(each / level) for level, each in zip(LEVELS, guesses, strict=True)})
 
 
 def main() -> None:
