@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 import published
 from procedural import SHAPES, Shape, procedural
-from protocol import LEVELS, Ours, chamfer, estimates, head, line, noisy, parser, rows, shapes
+from protocol import LEVELS, Ours, best_lines, chamfer, estimates, head, line, noisy, parser, rows, shapes
 
 from deburr.core.arrays import Floats
 
@@ -72,8 +72,7 @@ def main() -> None:
     base = np.array([measure(clouds, lambda p: p, level) for level in LEVELS])
     line("input", [1.0] * len(columns), 13)
     ours, table = rows(asked)
-    for name, denoise in table.items():
-        line(name, _shares(clouds, denoise, base), 13)
+    best_lines(table, lambda denoise: _shares(clouds, denoise, base), 13)
     line("deburr, spread even", _shares(clouds, Ours(ours.model, even=True), base), 13)
     guesses = np.array(ours.guesses).reshape(len(LEVELS), -1)
     if asked.noise_told:

@@ -99,12 +99,15 @@ def _twice(denoise: Denoise) -> Denoise:
 
 
 def classical(quick: bool = False) -> dict[str, Denoise]:
-    """Every classical denoiser by name; ``quick``: the two of sixteen neighbours."""
+    """Every classical denoiser in its settings, named "filter, setting"; ``quick``: planes and guided filter, once."""
     found: dict[str, Denoise] = {}
     for name, filtered in (("local plane", local_plane), ("guided filter", guided_filter)):
         for k in (16, 32):
-            once = partial(filtered, k=k)
-            found[f"{name}, k = {k}"] = once
-            found[f"{name}, k = {k}, twice"] = _twice(once)
-    found |= {"bilateral filter, k = 32": bilateral, "moving least squares, k = 32": moving_least_squares}
-    return {name: f for name, f in found.items() if name.endswith("k = 16")} if quick else found
+            found[f"{name}, k = {k}"] = partial(filtered, k=k)
+    if quick:
+        return found
+    found |= {f"{name}, twice": _twice(once) for name, once in found.items()}
+    for k in (32, 64):
+        found[f"bilateral filter, k = {k}"] = partial(bilateral, k=k)
+        found[f"moving least squares, k = {k}"] = partial(moving_least_squares, k=k)
+    return found

@@ -7,8 +7,9 @@ its median and its largest value over the clouds of a kind. Nothing should move;
 from __future__ import annotations
 
 import numpy as np
+from classical import Denoise
 from procedural import SHAPES, procedural
-from protocol import head, line, parser, rows, shapes
+from protocol import best_lines, head, parser, rows, shapes
 from scenes import scenes
 
 from deburr.core.arrays import Floats
@@ -37,16 +38,19 @@ def main() -> None:
     ours, table = rows(asked)
     columns = [f"{kind}, {which}" for kind in groups for which in ("median", "worst")]
     head("median displacement over spacing, clean clouds", columns, 20)
-    too_far = []
-    for name, denoise in table.items():
+    too_far: list[str] = []
+
+    def shifts(denoise: Denoise) -> list[float]:
         values: list[float] = []
         for kind, group in groups.items():
             moved = [float(np.median(np.linalg.norm(denoise(p) - p, axis=1))) for _, p in group]
             shares = np.array(moved) / spacing[kind]
             values += [float(np.median(shares)), float(shares.max())]
             if denoise is ours:
-                too_far += [f"{n}: {s:.3f}" for (n, _), s in zip(group, shares, strict=True) if s > MOST]
-        line(name, values, 20)
+                too_far.extend(f"{n}: {s:.3f}" for (n, _), s in zip(group, shares, strict=True) if s > MOST)
+        return values
+
+    best_lines(table, shifts, 20)
     print(f"deburr moves more than {MOST} on: {'; '.join(too_far) or 'none'}")
 
 

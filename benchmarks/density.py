@@ -7,8 +7,9 @@ Chamfer distance as a share of the noisy input's. The noise is the same at every
 from __future__ import annotations
 
 import numpy as np
+from classical import Denoise
 from procedural import procedural
-from protocol import chamfer, estimates, head, line, parser, rows
+from protocol import best_lines, chamfer, estimates, head, line, parser, rows
 
 COUNTS = (5_000, 10_000, 20_000, 50_000, 100_000, 200_000)
 NAMES = ("supershape petals", "gear", "twisted star", "screw")
@@ -26,9 +27,12 @@ def main() -> None:
     before = np.array([np.mean([chamfer(x, clean) for clean, x in group]) for group in clouds])
     head(f"Chamfer, share of the input's; {len(names)} shapes, noise {asked.level:.1%}", [f"{c:,}" for c in counts])
     line("input", [1.0] * len(counts))
-    for name, denoise in table.items():
+
+    def shares(denoise: Denoise) -> list[float]:
         after = np.array([np.mean([chamfer(denoise(x), clean) for clean, x in group]) for group in clouds])
-        line(name, list(after / before))
+        return list(after / before)
+
+    best_lines(table, shares)
     guesses = np.array(ours.guesses).reshape(len(counts), -1) / asked.level
     estimates({str(count): list(each) for count, each in zip(counts, guesses, strict=True)})
 

@@ -8,9 +8,25 @@ The noise level is told to no row, unless --noise-told.
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import product
 
 import numpy as np
-from protocol import TILES, Ours, estimates, head, line, own_and_plane, parser, real_tile, rms, rows
+from classical import Denoise
+from protocol import (
+    TILES,
+    Ours,
+    best_line,
+    best_lines,
+    estimates,
+    head,
+    line,
+    own_and_plane,
+    parser,
+    real_tile,
+    rms,
+    rows,
+    settings,
+)
 from scenes import SCENES, scenes
 from simulator import Scan
 
@@ -47,34 +63,36 @@ def main() -> None:
     ours, table = rows(asked)
     head("simulated scans; share of the input's", COLUMNS, 11)
     levels = []
-    for name, denoise in table.items():
-        found = []
-        for scan in scans:
+    for named in settings(table).values():
+        found: dict[str, list[list[float]]] = {name: [] for name in named}
+        for name, scan in product(named, scans):
             ours.guesses.clear()
-            found.append(measure(scan, denoise))
-            if denoise is ours:
+            found[name].append(measure(scan, table[name]))
+            if table[name] is ours:
                 levels.append(ours.guesses[0] / scan.noise)
-            if asked.by_scene or denoise is ours:
-                line(f"  {name}: {scan.name}"[:32], found[-1], 11)
-        _summary(name, found)
+            if asked.by_scene or table[name] is ours:
+                line(f"  {name}: {scan.name}"[:32], found[name][-1], 11)
+        _summary(found)
     if asked.noise_told:
-        _summary("deburr, noise told", [measure(scan, Ours(ours.model, scan.noise)) for scan in scans])
+        _summary({"deburr": [measure(scan, Ours(ours.model, scan.noise)) for scan in scans]}, ", noise told")
     estimates({"scenes": levels}, 11)
     if not asked.scenes:
         _tiles(ours, table)
 
 
-def _summary(name: str, found: list[list[float]]) -> None:
-    line(name, list(np.nanmean(found, axis=0)), 11)
-    line(f"{name}, worst scene"[:32], list(np.nanmax(found, axis=0)), 11)
+def _summary(found: dict[str, list[list[float]]], what: str = "") -> None:
+    best_line({name: list(np.nanmean(each, axis=0)) for name, each in found.items()}, 11, what=what)
+    best_line({name: list(np.nanmax(each, axis=0)) for name, each in found.items()}, 11, what=f"{what}, worst scene")
 
 
 def _tiles(ours: Ours, table: dict[str, Callable[[Floats], Floats]]) -> None:
     clouds = {tile: real_tile(name) for tile, name in TILES.items()}
     head("\nreal tiles + 3 cm; RMS distance, cm", [f"{tile} {what}" for tile in TILES for what in ("own", "plane")], 16)
-    for name, denoise in {"input": lambda p: p, **table}.items():
-        found = [100 * d for clean, x in clouds.values() for d in own_and_plane(clean, denoise(x))]
-        line(name, found, 16, 2)
+
+    def errors(denoise: Denoise) -> list[float]:
+        return [100 * d for clean, x in clouds.values() for d in own_and_plane(clean, denoise(x))]
+
+    best_lines({"input": lambda p: p, **table}, errors, 16, 2)
     estimates({tile: [level / 0.03] for tile, level in zip(TILES, ours.guesses[-2:], strict=True)}, 16)
 
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from classical import Denoise
 from procedural import SHAPES, Shape, procedural
-from protocol import chamfer, head, line, parser, rms, rows
+from protocol import best, chamfer, head, line, parser, rms, rows, settings, settings_line
 from scenes import scenes
 from simulator import Scan
 
@@ -109,17 +109,25 @@ def main() -> None:
     """Print one table."""
     asked = parser(__doc__).parse_args()
     groups = targets(asked.quick)
-    asked.quick = True  # the rows beside ours: two are enough to tell a hard kind of noise from a weak network
+    asked.quick = True  # planes and the guided filter are enough to tell a hard kind of noise
     head("Gaussian: share of the input's; other kinds: that share over the Gaussian one", [*groups, "worst"], 12)
-    for name, denoise in rows(asked)[1].items():
-        normal = [share(group, "Gaussian", denoise) for group in groups.values()]
-        line(f"{name}: Gaussian", normal, 12)
+    table = rows(asked)[1]
+    for filtered, names in settings(table).items():
+        normal, chosen = best({name: [share(g, "Gaussian", table[name]) for g in groups.values()] for name in names})
+        line(f"{filtered}: Gaussian", normal, 12)
+        settings_line(chosen, 12)
         for kind in tuple(KINDS)[1:]:
-            other = [share(group, kind, denoise) / n for group, n in zip(groups.values(), normal, strict=True)]
-            line(f"  {kind}", [*other, max(other)], 12)
+            _over(normal, kind, {name: [share(g, kind, table[name]) for g in groups.values()] for name in names})
         for part in OUTLIERS:
-            some = [share_with_outliers(g, part, denoise) / n for g, n in zip(groups.values(), normal, strict=True)]
-            line(f"  {part:.0%} outliers", [*some, max(some)], 12)
+            found = {name: [share_with_outliers(g, part, table[name]) for g in groups.values()] for name in names}
+            _over(normal, f"{part:.0%} outliers", found)
+
+
+def _over(normal: list[float], what: str, found: dict[str, list[float]]) -> None:
+    values, chosen = best(found)
+    ratios = [value / one for value, one in zip(values, normal, strict=True)]
+    line(f"  {what}", [*ratios, max(ratios)], 12)
+    settings_line(chosen, 12)
 
 
 if __name__ == "__main__":

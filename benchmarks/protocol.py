@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -63,6 +63,49 @@ def head(title: str, columns: Sequence[str], width: int = 9) -> None:
 def line(name: str, values: Sequence[float], width: int = 9, digits: int = 3) -> None:
     """Print one row of a table."""
     print(f"{name:<32}" + "".join(f"{value:>{width}.{digits}f}" for value in values), flush=True)
+
+
+def settings(table: Mapping[str, object]) -> dict[str, list[str]]:
+    """The names of rows, which are "filter, setting", by filter; ours has no setting."""
+    found: dict[str, list[str]] = {}
+    for name in table:
+        found.setdefault(name.partition(", ")[0], []).append(name)
+    return found
+
+
+def best(found: Mapping[str, Sequence[float]], aim: float = 0.0) -> tuple[list[float], list[str]]:
+    """Of one filter's rows, by name: what comes nearest to ``aim`` in each column, and the setting that does."""
+    values, names = np.array(list(found.values())), list(found)
+    nearest = np.nan_to_num(np.abs(values - aim), nan=np.inf).argmin(0)
+    short = [names[row].partition(", ")[2].removeprefix("k = ").replace(",", "") for row in nearest]
+    return [float(column[row]) for column, row in zip(values.T, nearest, strict=True)], short
+
+
+def best_line(
+    found: Mapping[str, Sequence[float]], width: int = 9, digits: int = 3, aim: float = 0.0, what: str = ""
+) -> None:
+    """Print one filter at its best (see `best`), and below with how many neighbours that is, and whether twice."""
+    values, short = best(found, aim)
+    line(f"{next(iter(found)).partition(', ')[0]}{what}"[:32], values, width, digits)
+    settings_line(short, width)
+
+
+def settings_line(short: Sequence[str], width: int = 9) -> None:
+    """Print the settings of a row that `best` chose, if the filter has any."""
+    if any(short):
+        print(f"{'  by k =':<32}" + "".join(f"{each:>{width}}" for each in short), flush=True)
+
+
+def best_lines(
+    table: Mapping[str, Denoise],
+    measure: Callable[[Denoise], Sequence[float]],
+    width: int = 9,
+    digits: int = 3,
+    aim: float = 0.0,
+) -> None:
+    """Print each filter at its best of what ``measure`` finds of its settings."""
+    for names in settings(table).values():
+        best_line({name: measure(table[name]) for name in names}, width, digits, aim)
 
 
 def estimates(ratios: dict[str, list[float]], width: int = 9) -> None:

@@ -120,7 +120,10 @@ def test_a_file(sheet: Floats, tmp_path: Path) -> None:
         deburr.denoise(str(tmp_path / "a.ply"))
 
 
-@pytest.mark.parametrize("nothing", [np.zeros(3), np.zeros((5, 2)), object(), {"a": 1}, [["a", "b", "c"]], None])
+@pytest.mark.parametrize(
+    "nothing",
+    [np.zeros(3), np.zeros((5, 2)), np.zeros((5, 3), np.complex128), object(), {"a": 1}, [["a", "b", "c"]], None],
+)
 def test_what_is_no_cloud(nothing: Any) -> None:
     with pytest.raises(SpecError, match="points: "):
         deburr.denoise(nothing)

@@ -120,6 +120,8 @@ def _taken(points: Any) -> _Taken:
 def _array(points: Any) -> _Taken:
     try:
         given = np.asarray(points)
+        if np.iscomplexobj(given):
+            raise TypeError("numpy would drop the imaginary parts")
         places = np.array(given[:, :3], dtype=np.float64)
     except (TypeError, ValueError, IndexError) as error:
         raise SpecError(
