@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from deburr.core.arrays import Floats
-from deburr.nn.deburr.uncertainty import INPUTS, NINE_TENTHS, Regression
+from deburr.nn.deburr.uncertainty import INPUTS, NINE_TENTHS, Regression, Singles
 
 _HIDDEN = 16
 _STEPS, _BATCH, _RATE = 2500, 4096, 5e-3
@@ -17,14 +17,14 @@ _STEPS, _BATCH, _RATE = 2500, 4096, 5e-3
 _SMALL = 1e-3
 
 
-def fit(inputs: Floats, most: Floats, errors: Floats) -> Regression:
+def fit(inputs: Singles, most: Floats, errors: Floats) -> Regression:
     """The regression for points that were shown as ``inputs`` (N, I), with ``most`` (N,) noise there may be, whose
     ``errors`` (N,) after denoising, along one axis, are known. The same for the same points in the same order.
 
     The quantile is found by the pinball loss (Koenker & Bassett 1978).
     """
     chance = torch.Generator().manual_seed(0)
-    centre, scale = inputs.mean(0), inputs.std(0) + 1e-6
+    centre, scale = inputs.mean(0, np.float64), inputs.std(0, np.float64) + 1e-6
     shown = torch.from_numpy((inputs - centre) / scale).float()
     target = torch.from_numpy(np.log(np.maximum(errors / most / NINE_TENTHS, _SMALL))).float()
     layers = _network(chance)

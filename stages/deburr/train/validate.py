@@ -14,11 +14,11 @@ from deburr.core.arrays import Floats
 from deburr.core.neighbors import cloud_spacing
 from deburr.nn.contract import Settings
 from deburr.nn.deburr.default import Default
-from deburr.nn.deburr.uncertainty import Evidence, Regression
+from deburr.nn.deburr.uncertainty import Evidence, Regression, Singles
 from deburr.train.landscapes import landscape_scene
 from deburr.train.leftover import fit
 from deburr.train.scans import scan_scene
-from deburr.train.scene import CleanScene, NoisyScene, nearest_on_surface, scaled
+from deburr.train.scene import CleanScene, NoisyScene, distances, scaled
 from deburr.train.solids import solid_scene
 
 #: Recipes' seeds stay far below; see `deburr.train.examples.draw`.
@@ -73,7 +73,7 @@ class _Found:
 class _Listener:
     """Instead of a regression: hears what one would be asked, and answers with the number of the point."""
 
-    told: list[tuple[Floats, Floats]] = field(default_factory=list)
+    told: list[tuple[Singles, Floats]] = field(default_factory=list)
 
     def left(self, seen: Evidence) -> Floats:
         self.told.append((seen.inputs(), seen.most()))
@@ -133,7 +133,8 @@ def _errors(truth: CleanScene, points: Floats) -> Floats:
     """(N,): how far ``points`` (N, 3) are from the surface, or from their own place if they are on none."""
     off, on = np.linalg.norm(points - truth.points, axis=1), ~truth.solitary
     if on.any():
-        off[on] = np.linalg.norm(points[on] - nearest_on_surface(truth.surface, points[on]), axis=1)
+        # The own place is on the surface, too.
+        off[on] = np.minimum(off[on], distances(truth.surface, points[on]))
     return np.asarray(off)
 
 
