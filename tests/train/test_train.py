@@ -17,6 +17,7 @@ from scipy.spatial import cKDTree
 import deburr.train
 from deburr.core.errors import RunError, SpecError, WriteError
 from deburr.nn import weights
+from deburr.nn.deburr import BUNDLED
 from deburr.nn.deburr.default import Default
 from deburr.train.examples import add_noise
 from deburr.train.landscapes import landscape_scene
@@ -191,6 +192,25 @@ def test_bad_recipes_are_refused_in_words(tmp_path: Path, text: str, said: str) 
     path.write_text(text)
     with pytest.raises(SpecError, match=said):
         read_recipe(str(path))
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("few_frozen_scenes")
+def test_weights_are_judged_again_and_stay_as_they_are(tmp_path: Path) -> None:
+    """The bundled ones, as if they came from an earlier version; the second time over themselves."""
+    tensors, card = weights.read(BUNDLED)
+    old, new = tmp_path / "old.safetensors", tmp_path / "new.safetensors"
+    weights.save(old, tensors, {name: entry for name, entry in card.items() if name != "uncertainty"})
+    assert Default.load(str(old)).remains is None
+    found = deburr.train.judge(str(old), str(new))
+    assert Default.load(str(new)).remains is not None
+    again, kept = weights.read(new)
+    assert kept == found
+    assert {name for name in card if kept[name] != card[name]} == {"validation", "uncertainty"}
+    assert again.keys() == tensors.keys()
+    assert all(torch.equal(tensors[name], again[name]) for name in tensors)
+    assert deburr.train.judge(str(new), str(new)) == found
+    assert weights.read(new)[1] == found
 
 
 @pytest.mark.slow
