@@ -33,6 +33,7 @@ from deburr.train.scene import (
     poisson_subset,
 )
 from deburr.train.solids import _box, _ellipsoid, hollowed, sample_surface, solid_scene
+from deburr.train.strata import EDGE, LEAF, PLANE, THIN, strata
 
 RECIPES = Path(deburr.train.__file__).parent / "recipes"
 
@@ -81,6 +82,26 @@ def test_clean_places_of_open_country_lie_on_its_surface() -> None:
     of a spacing, but at rims."""
     scene = landscape_scene(2**41 + 14)
     assert np.quantile(distances(scene.surface, scene.points[~scene.solitary]), 0.99) < 0.01
+
+
+def test_strata_are_planes_edges_lines_and_points_alone() -> None:
+    """A step of 2 in a plate sampled every 0.25; a row of points every 0.5 and random ones, far above."""
+    low = plate()
+    step = Surface(low.points + np.where(low.points[:, :1] > 5, [[0, 0, 2.0]], 0), low.normals)
+    row = np.column_stack((np.arange(0, 10, 0.5), np.full(20, 5.0), np.full(20, 30.0)))
+    cloud = np.random.default_rng(0).uniform((0, 0, 50), (5, 5, 55), (200, 3))
+    points = np.concatenate((step.points, row, cloud))
+    ends = len(step.points), len(step.points) + len(row)
+    found = strata(CleanScene(points, np.arange(len(points)) >= ends[0], step))
+    assert (found[ends[0] : ends[1]] == THIN).all()
+    assert (found[ends[1] :] == LEAF).mean() > 0.95
+    # Neighbours reach half a unit at most; the step is no edge until they reach across it.
+    away = np.abs(step.points[:, 0] - 5.125)
+    assert (found[: ends[0]][away > 1] == PLANE).all()
+    turned = Surface(low.points, np.where(low.points[:, :1] > 5, [[1.0, 0, 0]], low.normals))
+    found = strata(CleanScene(low.points, np.zeros(len(low.points), np.bool_), turned))
+    assert (found[away < 0.3] == EDGE).all()
+    assert (found[step.points[:, 0] < 4] == PLANE).all()
 
 
 def test_targets_lead_to_the_surface_or_home() -> None:
