@@ -117,8 +117,8 @@ def test_a_card_without_a_sound_one_has_none(layers: object) -> None:
 
 
 def test_few_points_of_a_class_of_their_own_are_not_passed_over(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nothing tells 400 points that keep all noise from 40,000 that keep a hundredth. As one in 101 they let the latter's
-    0.909 quantile be told, 1.69 / 1.645 hundredths; as one in 11, by the roots, the 0.988 one, 2.51 / 1.645."""
+    """Nothing tells 400 points that keep all noise from 40,000 that keep a hundredth. As one in 101 they let the
+    latter's 0.909 quantile be told, 1.69 / 1.645 hundredths; as one in 11, by roots, the 0.988 one, 2.51 / 1.645."""
     monkeypatch.setattr("deburr.train.leftover._STEPS", 300)
     rng = np.random.default_rng(2)
     classes = (rng.permutation(40_400) < 400).astype(np.int64)
