@@ -277,7 +277,7 @@ def test_stages_are_found_by_their_short_names_as_pdal_asks_for_them(cli: Cli) -
     assert cli("--options", "nothing").exit_code == 2
 
 
-@pytest.mark.parametrize("name", [*commands.names(), "weights show", "weights import"])
+@pytest.mark.parametrize("name", [*commands.names(), "weights show", "weights judge", "weights import"])
 def test_no_help_shows_the_marks_of_markup(cli: Cli, name: str) -> None:
     done = cli(*name.split(), "--help")
     assert done.exit_code == 0

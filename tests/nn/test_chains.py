@@ -16,10 +16,12 @@ from deburr.pipeline import load
 COUNT = 500
 ROWS = np.arange(COUNT)
 UP = np.tile([0.0, 0.0, 1.0], (COUNT, 1))
+#: Extents and heights.
+SEEN = np.zeros((COUNT, 7, 3), np.float32), np.zeros((COUNT, 7), np.float32)
 
 
 def _climbed(way: np.ndarray, doubt: float = 0.0, **more: object) -> Climbed:
-    return Climbed(way, np.ones(COUNT), np.full(COUNT, doubt), np.zeros((COUNT, 8)), UP, None, **more)  # type: ignore[arg-type]
+    return Climbed(way, np.ones(COUNT), np.full(COUNT, doubt), *SEEN, UP, None, **more)  # type: ignore[arg-type]
 
 
 def test_of_one_draw_nothing_lies_apart() -> None:

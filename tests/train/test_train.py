@@ -17,14 +17,23 @@ from scipy.spatial import cKDTree
 import deburr.train
 from deburr.core.errors import RunError, SpecError, WriteError
 from deburr.nn import weights
+from deburr.nn.deburr import BUNDLED
 from deburr.nn.deburr.default import Default
 from deburr.train.examples import add_noise
 from deburr.train.landscapes import landscape_scene
 from deburr.train.loop import Trainer
 from deburr.train.prepared import Prepared
 from deburr.train.recipe import Recipe, read_recipe
-from deburr.train.scene import CleanScene, Surface, displacement_target, nearest_on_surface, poisson_subset
+from deburr.train.scene import (
+    CleanScene,
+    Surface,
+    displacement_target,
+    distances,
+    nearest_on_surface,
+    poisson_subset,
+)
 from deburr.train.solids import _box, _ellipsoid, hollowed, sample_surface, solid_scene
+from deburr.train.strata import EDGE, LEAF, PLANE, THIN, strata
 
 RECIPES = Path(deburr.train.__file__).parent / "recipes"
 
@@ -42,6 +51,57 @@ def test_nearest_on_surface_slides_along_the_plane_but_not_past_the_edge() -> No
     assert feet[:2] == pytest.approx(np.array([[5.1, 5.05, 0.0], [3.0, 4.0, 0.0]]))
     # Beyond the edge the nearest place is the edge; the slide may overshoot by one sample's gap at most.
     assert 10.0 <= feet[2, 0] <= 10.25 + 1e-9
+
+
+def test_distances_reach_the_plane_between_its_samples_and_the_edge_beyond_them() -> None:
+    queries = np.array([[5.12, 5.13, 0.7], [3.0, 4.0, -2.0], [9.9, 0.1, 0.0], [12.0, 5.0, 1.0], [10.3, 10.4, 0.0]])
+    found = distances(plate(), queries)
+    assert found[:3] == pytest.approx([0.7, 2.0, 0.0], abs=1e-12)
+    # Beyond the edge by one sample's gap less, at most.
+    assert np.hypot(1.75, 1) <= found[3] <= np.hypot(2, 1)
+    assert 0.25 - 1e-9 <= found[4] <= 0.5
+
+
+def test_distances_know_how_a_surface_is_bent_and_its_other_side() -> None:
+    """Two spheres, of radius 1 and 1.15, the inner seen from inside: a wall thrice as thick as samples are apart."""
+    rng = np.random.default_rng(0)
+    out, at = (rng.normal(size=(n, 3)) for n in (5000, 2000))
+    out, at = (v / np.linalg.norm(v, axis=1, keepdims=True) for v in (out, at))
+    wall = Surface(np.concatenate((out, 1.15 * out[::-1])), np.concatenate((-out, out[::-1])))
+    radius = rng.uniform(0.95, 1.2, len(at))
+    found = distances(wall, at * radius[:, None])
+    truth = np.minimum(np.abs(radius - 1), np.abs(radius - 1.15))
+    assert np.quantile(np.abs(found - truth), 0.99) < 2e-4
+    # Planes through the samples alone are wrong by half the square of the way to the next.
+    feet = nearest_on_surface(wall, at * radius[:, None])
+    assert np.quantile(np.abs(np.linalg.norm(at * radius[:, None] - feet, axis=1) - truth), 0.9) > 1e-3
+
+
+def test_clean_places_of_open_country_lie_on_its_surface() -> None:
+    """Waves of a few metres, sampled at random four times as densely as the scan: the truth is nearer than a hundredth
+    of a spacing, but at rims."""
+    scene = landscape_scene(2**41 + 14)
+    assert np.quantile(distances(scene.surface, scene.points[~scene.solitary]), 0.99) < 0.01
+
+
+def test_strata_are_planes_edges_lines_and_points_alone() -> None:
+    """A step of 2 in a plate sampled every 0.25; a row of points every 0.5 and random ones, far above."""
+    low = plate()
+    step = Surface(low.points + np.where(low.points[:, :1] > 5, [[0, 0, 2.0]], 0), low.normals)
+    row = np.column_stack((np.arange(0, 10, 0.5), np.full(20, 5.0), np.full(20, 30.0)))
+    cloud = np.random.default_rng(0).uniform((0, 0, 50), (5, 5, 55), (200, 3))
+    points = np.concatenate((step.points, row, cloud))
+    ends = len(step.points), len(step.points) + len(row)
+    found = strata(CleanScene(points, np.arange(len(points)) >= ends[0], step))
+    assert (found[ends[0] : ends[1]] == THIN).all()
+    assert (found[ends[1] :] == LEAF).mean() > 0.95
+    # Neighbours reach half a unit at most; the step is no edge until they reach across it.
+    away = np.abs(step.points[:, 0] - 5.125)
+    assert (found[: ends[0]][away > 1] == PLANE).all()
+    turned = Surface(low.points, np.where(low.points[:, :1] > 5, [[1.0, 0, 0]], low.normals))
+    found = strata(CleanScene(low.points, np.zeros(len(low.points), np.bool_), turned))
+    assert (found[away < 0.3] == EDGE).all()
+    assert (found[step.points[:, 0] < 4] == PLANE).all()
 
 
 def test_targets_lead_to_the_surface_or_home() -> None:
@@ -153,6 +213,25 @@ def test_bad_recipes_are_refused_in_words(tmp_path: Path, text: str, said: str) 
     path.write_text(text)
     with pytest.raises(SpecError, match=said):
         read_recipe(str(path))
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("few_frozen_scenes")
+def test_weights_are_judged_again_and_stay_as_they_are(tmp_path: Path) -> None:
+    """The bundled ones, as if they came from an earlier version; the second time over themselves."""
+    tensors, card = weights.read(BUNDLED)
+    old, new = tmp_path / "old.safetensors", tmp_path / "new.safetensors"
+    weights.save(old, tensors, {name: entry for name, entry in card.items() if name != "uncertainty"})
+    assert Default.load(str(old)).remains is None
+    found = deburr.train.judge(str(old), str(new))
+    assert Default.load(str(new)).remains is not None
+    again, kept = weights.read(new)
+    assert kept == found
+    assert {name for name in card if kept[name] != card[name]} == {"validation", "uncertainty"}
+    assert again.keys() == tensors.keys()
+    assert all(torch.equal(tensors[name], again[name]) for name in tensors)
+    assert deburr.train.judge(str(new), str(new)) == found
+    assert weights.read(new)[1] == found
 
 
 @pytest.mark.slow

@@ -1,4 +1,4 @@
-"""`pipeline weights`: import a published checkpoint, show what a weights file says of itself."""
+"""`pipeline weights`: import a published checkpoint, judge weights, show what a weights file says of itself."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def _module() -> Any:
 
 @click.group()
 def weights() -> None:
-    """Import and show network weights."""
+    """Import, judge and show network weights."""
 
 
 @weights.command("import")
@@ -33,6 +33,27 @@ def import_(source: str, target: str, quiet: bool) -> None:
     if not quiet:
         click.echo(json.dumps(card, indent=2, default=str), err=True)
     give(target)
+
+
+@weights.command()
+@click.argument("source", metavar="FILE", type=FILE)
+@click.argument("target", metavar="OUT", type=FILE)
+@common
+def judge(source: str, target: str, quiet: bool) -> None:
+    """Judge the weights in FILE, or the `bundled` ones, as a training does at its end, and write them to OUT, which may
+    be FILE: unchanged, but for what their card says of how they do, and of how much noise they leave (`Uncertainty`).
+    Weights of earlier versions, which tell no Uncertainty, tell it then.
+
+    Prints the validation table.
+    """
+    from deburr.cli.progress import shown
+
+    _module()
+    from deburr.train import judge as judged
+
+    with shown(quiet, narrate=True):
+        card = judged(source, target)
+    result(json.dumps(card["validation"], indent=2))
 
 
 @weights.command()

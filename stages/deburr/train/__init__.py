@@ -123,11 +123,9 @@ def _link(trainer: Any, recipe_path: str, tiles: Any, prepared: int) -> dict[str
 
 
 def finish(trainer: Any, chain: list[dict[str, Any]], output: str) -> dict[str, Any]:
-    """Write the weights that the run is for with their card: sizes, the chain of runs, a validation table, the licence,
-    and what is left of the noise."""
+    """Write the weights that the run is for with their card: sizes, the chain of runs, the licence, and what `judge`
+    finds."""
     from deburr.nn import weights
-    from deburr.nn.deburr.default import Default
-    from deburr.train.validate import judge
 
     outside = [link["tiles"] for link in chain if "tiles" in link]
     noisy = f"noisy clouds of {sum(t['points'] for t in outside)} points in all" if outside else "no cloud or mesh"
@@ -139,8 +137,27 @@ def finish(trainer: Any, chain: list[dict[str, Any]], output: str) -> dict[str, 
         "licence": LICENCE,
     }
     weights.save(output, trainer.result(), card)
-    card["validation"], left = judge(Default.load(output))
+    return judge(output, output)
+
+
+def judge(source: str, output: str) -> dict[str, Any]:
+    """Write the weights ``source``, or the "bundled" ones, to ``output``, which may be the same, as they are but for
+    two entries of their card: how they do on scenes that no recipe trains on, and how much noise they leave there, by
+    which `Uncertainty` is told. Returns the card.
+
+    Raises `deburr.core.errors.ReadError` and `WriteError`.
+    """
+    from deburr.core.files import check_folder
+    from deburr.nn import weights
+    from deburr.nn.deburr import BUNDLED
+    from deburr.nn.deburr.default import Default
+    from deburr.train import validate
+
+    check_folder(Path(output))
+    source = str(BUNDLED) if source == "bundled" else source
+    tensors, card = weights.read(source, model="deburr")
+    card["validation"], left = validate.judge(Default.load(source))
     card["uncertainty"] = left.figures()
-    weights.save(output, trainer.result(), card)
+    weights.save(output, tensors, card)
     log.info("wrote %s", output)
     return card

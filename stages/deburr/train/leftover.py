@@ -8,8 +8,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from deburr.core.arrays import Floats
-from deburr.nn.deburr.uncertainty import INPUTS, NINE_TENTHS, Regression
+from deburr.core.arrays import Floats, Ints
+from deburr.nn.deburr.uncertainty import INPUTS, NINE_TENTHS, Regression, Singles
 
 _HIDDEN = 16
 _STEPS, _BATCH, _RATE = 2500, 4096, 5e-3
@@ -17,21 +17,25 @@ _STEPS, _BATCH, _RATE = 2500, 4096, 5e-3
 _SMALL = 1e-3
 
 
-def fit(inputs: Floats, most: Floats, errors: Floats) -> Regression:
+def fit(inputs: Singles, most: Floats, errors: Floats, classes: Ints) -> Regression:
     """The regression for points that were shown as ``inputs`` (N, I), with ``most`` (N,) noise there may be, whose
     ``errors`` (N,) after denoising, along one axis, are known. The same for the same points in the same order.
 
-    The quantile is found by the pinball loss (Koenker & Bassett 1978).
+    The quantile is found by the pinball loss (Koenker & Bassett 1978). Of the ``classes`` (N,) 0, 1, ..., each counts
+    as the root of how many it has: else few wires would be passed over for the many points on planes.
     """
     chance = torch.Generator().manual_seed(0)
-    centre, scale = inputs.mean(0), inputs.std(0) + 1e-6
+    centre, scale = inputs.mean(0, np.float64), inputs.std(0, np.float64) + 1e-6
     shown = torch.from_numpy((inputs - centre) / scale).float()
     target = torch.from_numpy(np.log(np.maximum(errors / most / NINE_TENTHS, _SMALL))).float()
+    many = np.bincount(classes)
+    share = torch.from_numpy(np.cumsum(many[classes] ** -0.5))
     layers = _network(chance)
     optimizer = torch.optim.Adam([part for layer in layers for part in layer], lr=_RATE)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, _STEPS)
     for _ in range(_STEPS):
-        rows = torch.randint(len(shown), (_BATCH,), generator=chance)
+        drawn = torch.rand(_BATCH, generator=chance, dtype=torch.float64) * share[-1]
+        rows = torch.searchsorted(share, drawn, right=True).clamp_max(len(shown) - 1)
         over = target[rows] - _told(layers, shown[rows])
         loss = torch.maximum(0.9 * over, -0.1 * over).mean()
         optimizer.zero_grad()

@@ -5,21 +5,23 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
-from functools import cache
+from functools import cache, partial
 from typing import Any
 
 import numpy as np
 
-from deburr.core.arrays import Floats
+from deburr.core.arrays import Floats, Ints
 from deburr.core.neighbors import cloud_spacing
+from deburr.core.progress import advance, listening
 from deburr.nn.contract import Settings
 from deburr.nn.deburr.default import Default
-from deburr.nn.deburr.uncertainty import Evidence, Regression
+from deburr.nn.deburr.uncertainty import Evidence, Regression, Singles
 from deburr.train.landscapes import landscape_scene
 from deburr.train.leftover import fit
 from deburr.train.scans import scan_scene
-from deburr.train.scene import CleanScene, NoisyScene, nearest_on_surface, scaled
+from deburr.train.scene import CleanScene, NoisyScene, distances, scaled
 from deburr.train.solids import solid_scene
+from deburr.train.strata import strata
 
 #: Recipes' seeds stay far below; see `deburr.train.examples.draw`.
 FIRST_SEED = 2**40
@@ -27,8 +29,9 @@ SCENES = 4
 LEVELS = {"solid": (0.3, 0.6, 1.2), "landscape": (0.05, 0.15, 0.4)}
 #: Scans have noise of their own.
 SCANS = 8
-#: Scenes more of each kind that tell what is left of the noise, and the levels that they have in turn.
-MORE = {"solid": 8, "landscape": 16, "scan": 16}
+#: Scenes more of each kind that tell what is left of the noise, and the levels that they have in turn. Wires are few in
+#: each, so that many small ones tell more than some large ones.
+MORE = {"solid": 8, "landscape": 140, "scan": 96}
 MORE_LEVELS = {"solid": (0.2, 0.45, 0.9, 1.8), "landscape": (0.03, 0.08, 0.2, 0.6)}
 
 
@@ -36,44 +39,53 @@ def validate(model: Default) -> list[dict[str, Any]]:
     """Rows of: kind of scene, noise (in spacings; of scans their own), and two shares of the input's RMS distances:
     ``to_surface`` for points on surfaces, ``to_own_place`` for leaves and wires. The noise level is not told:
     ``noise_found`` is the median, over the scenes, of the middle point's level over the true one."""
-    return judge(model)[0]
+    return _rows(replace(model, remains=_Listener()))[0]
 
 
 def judge(model: Default) -> tuple[list[dict[str, Any]], Regression]:
-    """The rows of `validate`, and what tells how much is left, to be told as `Uncertainty`: from these scenes and as
-    many more."""
+    """The rows of `validate`, and what tells how much is left, to be told as `Uncertainty`: from these scenes and many
+    more."""
     heard = _Listener()
-    listening, rows, errors = replace(model, remains=heard), [], []
+    model = replace(model, remains=heard)
+    rows, left = _rows(model)
+    for number, scene in enumerate(_more(), 1):
+        left.append(_compare(model, scene).left)
+        advance("looking at what is left (scenes)", number, sum(MORE.values()))
+    told = (np.concatenate(parts) for parts in (*zip(*heard.told, strict=True), *zip(*left, strict=True)))
+    return rows, fit(*told)
+
+
+def _rows(model: Default) -> tuple[list[dict[str, Any]], list[tuple[Floats, Ints]]]:
+    """The rows of `validate`, and what is left in every scene; ``model`` answers with the numbers of its points."""
+    rows, left = [], []
     for kind, noise, scenes in _looks():
-        found = [_compare(listening, scene) for scene in scenes]
+        found = [_compare(model, scene) for scene in scenes]
         row: dict[str, Any] = {"scene": kind, "noise": noise}
         row["noise_found"] = float(np.median([one.level for one in found]))
         row["to_surface"] = _share([one.surface for one in found])
         if kind != "solid":
             row["to_own_place"] = _share([one.own for one in found])
         rows.append(row)
-        errors += [one.errors for one in found]
-    errors += [_compare(listening, scene).errors for scene in _more()]
-    inputs, most = (np.concatenate(parts) for parts in zip(*heard.told, strict=True))
-    return rows, fit(inputs, most, np.concatenate(errors))
+        left += [one.left for one in found]
+    return rows, left
 
 
 @dataclass(frozen=True)
 class _Found:
     """Mean squares before and after of points on surfaces and of others, NaN where there are none; the level found over
-    the true one; and each different point's error along one axis."""
+    the true one; and each different point's error along one axis, and its stratum."""
 
     surface: tuple[float, float]
     own: tuple[float, float]
     level: float
-    errors: Floats
+    left: tuple[Floats, Ints]
 
 
 @dataclass
 class _Listener:
     """Instead of a regression: hears what one would be asked, and answers with the number of the point."""
 
-    told: list[tuple[Floats, Floats]] = field(default_factory=list)
+    told: list[tuple[Singles, Floats]] = field(default_factory=list)
 
     def left(self, seen: Evidence) -> Floats:
         self.told.append((seen.inputs(), seen.most()))
@@ -89,7 +101,7 @@ def _looks() -> Iterator[tuple[str, float | str, list[NoisyScene]]]:
 
 
 def _more() -> Iterator[NoisyScene]:
-    for kind, make in (("solid", solid_scene), ("landscape", landscape_scene)):
+    for kind, make in (("solid", solid_scene), ("landscape", partial(landscape_scene, largest=5000))):
         for number in range(MORE[kind]):
             scene = _scene.__wrapped__(make, FIRST_SEED + SCENES + number)
             yield _noisy(scene, MORE_LEVELS[kind][number % len(MORE_LEVELS[kind])], SCENES + number)
@@ -115,7 +127,8 @@ def _scan(seed: int) -> NoisyScene:
 
 
 def _compare(model: Default, scene: NoisyScene) -> _Found:
-    denoised = model.denoise(scene.points, Settings())
+    with listening(lambda *_: None):  # scenes are told of, not the points of each
+        denoised = model.denoise(scene.points, Settings())
     assert denoised.level is not None
     assert denoised.uncertainty is not None
     truth, on = scene.truth, ~scene.truth.solitary
@@ -123,17 +136,17 @@ def _compare(model: Default, scene: NoisyScene) -> _Found:
     some = scene.level > 0
     level = float(np.median(denoised.level[some] / scene.level[some])) if some.any() else np.nan
     # A coordinate's share of the way from the own place; across a surface there is one axis.
-    rows = denoised.uncertainty.astype(np.intp)
-    errors = np.empty(int(rows.max()) + 1)
-    errors[rows] = np.where(on, after, after / np.sqrt(3))
-    return _Found(_mean(before, after, on), _mean(before, after, ~on), level, errors)
+    first = np.unique(denoised.uncertainty, return_index=True)[1]
+    left = np.where(on, after, after / np.sqrt(3))[first], strata(truth)[first]
+    return _Found(_mean(before, after, on), _mean(before, after, ~on), level, left)
 
 
 def _errors(truth: CleanScene, points: Floats) -> Floats:
     """(N,): how far ``points`` (N, 3) are from the surface, or from their own place if they are on none."""
     off, on = np.linalg.norm(points - truth.points, axis=1), ~truth.solitary
     if on.any():
-        off[on] = np.linalg.norm(points[on] - nearest_on_surface(truth.surface, points[on]), axis=1)
+        # The own place is on the surface, too.
+        off[on] = np.minimum(off[on], distances(truth.surface, points[on]))
     return np.asarray(off)
 
 

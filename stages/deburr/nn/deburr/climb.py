@@ -19,11 +19,11 @@ from deburr.nn.deburr.blocks import Blocks
 from deburr.nn.deburr.far import LEAST, look_far
 from deburr.nn.deburr.inputs import NOISE_FLOOR, Scene
 from deburr.nn.deburr.network import ScoreNetwork
-from deburr.nn.deburr.planes import HOPS, SHARES, Graph, Planes, fit_planes, in_units, search
+from deburr.nn.deburr.planes import HOPS, SCALES, SHARES, Graph, Planes, fit_planes, in_units, search
 from deburr.nn.deburr.reading import Field
 from deburr.nn.deburr.scope import Scope
 from deburr.nn.deburr.thinned import copies
-from deburr.nn.deburr.uncertainty import EXTENTS, WIDTHS
+from deburr.nn.deburr.uncertainty import Singles
 from deburr.nn.points import limited
 from deburr.nn.schedule import FARTHEST, LIMIT, Step
 
@@ -43,7 +43,8 @@ class Climbed:
     gate : (N,) float64, the first step's gates.
     doubt : (N,) float64, the variance across the surface of the place that each came from, given where it was before
         the last step, in the graph's units squared.
-    extents : (N, `EXTENTS`) float64, of the last step's planes, in the graph's units; see `Evidence`.
+    extents, heights : (N, `SCALES`, 3) and (N, `SCALES`) float32, of the last step's planes, in the graph's units; see
+        `deburr.nn.deburr.uncertainty.Evidence`.
     normals : (N, 3) float64, unit vectors across the last step's planes; NaN in a tile where there was nothing to tell.
     sure : (N,) bool, in a tile: the points of which this is as in the whole cloud; None: all.
     energy : (N,) float64, nats, of the points as they came, if that was asked for.
@@ -55,7 +56,8 @@ class Climbed:
     way: Floats
     gate: Floats
     doubt: Floats
-    extents: Floats
+    extents: Singles
+    heights: Singles
     normals: Floats
     sure: Bools | None
     energy: Floats | None = None
@@ -100,6 +102,7 @@ class Climb:
         fed = self.blocks if self.device.type == "cpu" else replace(self.blocks, helpers=None)
         start, unit = graph.points.numpy(), graph.unit
         now, sure, first, doubt = start, self.scope.sure(graph.radii()), np.zeros(len(start)), np.zeros(len(start))
+        before = start
         energy = np.zeros(len(start)) if self.energy else None, None if sure is None else np.zeros(len(start), np.bool_)
         # By lot, which a step must not draw anew: the last bits of a coordinate would decide.
         kept, away = copies(graph), 0.0
@@ -129,8 +132,8 @@ class Climb:
                 if not bool(wanted.any()):
                     # Nothing can be told from what is seen here, and more is to be read.
                     nothing, none = np.zeros_like(start), np.zeros(len(start))
-                    unseen, unsure = np.zeros((len(start), EXTENTS)), np.zeros(len(start), np.bool_)
-                    return Climbed(nothing, none, none, unseen, nothing * np.nan, unsure, *energy)
+                    unseen, unsure = np.zeros((len(start), SCALES, 3), np.float32), np.zeros(len(start), np.bool_)
+                    return Climbed(nothing, none, none, unseen, unseen[..., 0], nothing * np.nan, unsure, *energy)
             floor = torch.maximum(NOISE_FLOOR * graph.spacing, torch.from_numpy(told).float())
             scene = Scene(graph, planes, floor)
             if self.energy and not number:
@@ -140,13 +143,14 @@ class Climb:
             score, gate = self._score(scene, fed, wanted)
             # What the network may do to points far from all others is more than the noise could.
             way, draw = limited(score, LIMIT * told[:, None]), partial(self._chance, lot, number, field.levels / unit)
+            before = now
             now, first, doubt = step.taken(now, way, start, draw), first if number else gate, told**2 * (1 - gate)
             away = step.farthest(away)
         assert planes is not None
         normals = planes.normals[:, NORMALS].double().numpy()
-        extents = planes.variances[:, WIDTHS, :2].mT.flatten(1).double().clamp_min(0).sqrt().numpy()
+        extents, heights = planes.variances.clamp_min(0).sqrt().numpy(), planes.heights(now - before)
         known_of = None if wanted is None else wanted.numpy()
-        return Climbed(now - start, first, doubt, extents, normals, known_of, *energy)
+        return Climbed(now - start, first, doubt, extents, heights, normals, known_of, *energy)
 
     def _chance(self, lot: Lot, step: int, levels: Floats) -> Floats:
         """(N, 3) numbers of normal distributions with the standard deviations ``levels`` (N,)."""

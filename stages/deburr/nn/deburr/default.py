@@ -26,13 +26,13 @@ from deburr.nn.deburr.climb import FAR, PLANES, Climb, Climbed, Lot
 from deburr.nn.deburr.layer import Sizes
 from deburr.nn.deburr.network import ScoreNetwork
 from deburr.nn.deburr.noise_network import FIELD_HOPS, NoiseNetwork, shown_more
-from deburr.nn.deburr.planes import Graph, in_units, search
+from deburr.nn.deburr.planes import SCALES, Graph, in_units, search
 from deburr.nn.deburr.reading import Field, Reading, read
 from deburr.nn.deburr.relax import FARTHEST, relaxed
 from deburr.nn.deburr.relax import WALKS as RELAXED
 from deburr.nn.deburr.scope import Scope
 from deburr.nn.deburr.searched import Searched
-from deburr.nn.deburr.uncertainty import EXTENTS, Evidence, Left, Regression
+from deburr.nn.deburr.uncertainty import Evidence, Left, Regression
 from deburr.nn.device import torch_device
 from deburr.nn.points import count_distinct, limited
 from deburr.nn.schedule import Step, steps_of
@@ -96,7 +96,8 @@ class Default:
         count = len(scope.points)
         field = Field(np.full(count, noise)) if reading is None else reading.field(known, group.blocks)
         way, gate, normals, energy, spread = np.zeros((count, 3)), np.zeros(count), None, None, None
-        extents = np.zeros((count, EXTENTS))
+        extents = np.zeros((count, SCALES, 3), np.float32)
+        heights = extents[..., 0]
         sure = told = None if field.sure is None else field.sure.numpy()
         if steps or settings.energy:
             # Points that are to be made even are pushed by others, of which nobody asks.
@@ -109,7 +110,8 @@ class Default:
                 return one.run(graph, planes, field, known, steps, lot)
 
             climbed = gathered(draw, settings.seed, settings.samples if steps else 1)
-            way, gate, extents, sure = climbed.way, climbed.gate, climbed.extents, climbed.sure
+            way, gate, sure = climbed.way, climbed.gate, climbed.sure
+            extents, heights = climbed.extents, climbed.heights
             normals, spread = climbed.normals if settings.normals else None, climbed.spread
             if settings.energy:
                 energy, told = climbed.energy, climbed.energy_sure
@@ -119,9 +121,8 @@ class Default:
         left = None if spread is None else np.minimum(unit * spread, field.levels)[scope.back]
         if left is None and self.remains is not None:
             spacing = group.graph.own.numpy()
-            left = self.remains.left(Evidence(field.levels, spacing, gate, unit * extents, field.odds, noise))[
-                scope.back
-            ]
+            seen = Evidence(field.levels, spacing, gate, unit * extents, unit * heights, field.odds, noise)
+            left = self.remains.left(seen)[scope.back]
         moved, along = scope.points + settings.strength * limited(unit * way, limits[:, None]), None
         if settings.even:
             moved, along, sure = self._evened(group, moved, sure, known, settings)

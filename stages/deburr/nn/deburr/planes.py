@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from deburr.core.arrays import Floats
@@ -127,6 +128,11 @@ class Planes:
     def part(self, rows: Tensor) -> Planes:
         """The planes of ``rows`` alone."""
         return Planes(self.means[rows], self.normals[rows], self.variances[rows], self.wider)
+
+    def heights(self, moved: Floats) -> NDArray[np.float32]:
+        """(N, S) float32: how far each point lies off its planes, on whichever side, once it is ``moved`` (N, 3)."""
+        away = self.means - torch.from_numpy(moved).float()[:, None]
+        return (away * self.normals).sum(2).abs().numpy()
 
     def scaled(self, factor: float) -> Planes:
         """The same planes where all lengths are ``factor`` times as long."""

@@ -8,19 +8,22 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
+import numpy.typing as npt
 
 from deburr.core.arrays import Floats
+from deburr.nn.deburr.planes import SCALES
 
+Singles = npt.NDArray[np.float32]
 #: Nine tenths of a normal distribution lie within so many standard deviations.
 NINE_TENTHS = 1.645
 #: Logarithms to base 10 that are told apart: of lengths over the spacing or the noise; and of 1 - gate.
 _LENGTHS, _CLOSED = (-2.0, 2.0), (-6.0, 0.0)
-#: Planes of these scales are looked at: all of `HOPS` but the narrowest.
-WIDTHS = slice(1, 5)
-#: Extents of them: across each and, behind these, along the shorter of its two axes.
-EXTENTS = 2 * (WIDTHS.stop - WIDTHS.start)
-#: Numbers that the regression is shown of a point: level, gate, the planes' extents, the cloud's level.
-INPUTS = 3 + EXTENTS
+#: Heights over planes that are below this share of the noise are not told apart: the last bits decide them.
+_LOW = 0.1
+#: Numbers that the regression is shown of a point: level, gate, the cloud's level, the planes' extents, heights.
+INPUTS = 3 + 4 * SCALES
+#: Points whose inputs are held at once.
+_PART = 100_000
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,8 +32,10 @@ class Evidence:
 
     level, spacing : (N,) float64, the noise and the point spacing there.
     gate : (N,) float64, the share of the way that the network let the point go, 0 to 1.
-    extents : (N, `EXTENTS`) float64, standard deviations of the planes around it, after the movement: across them, from
-        narrow to wide, large at edges and on rough ground; and along the shorter axis, small on wires.
+    extents : (N, `SCALES`, 3) float32, standard deviations of the planes around it before the last movement, narrow to
+        wide: across them, large at edges and on rough ground; along the shorter axis, small on wires; and along the
+        longer.
+    heights : (N, `SCALES`) float32, how far the moved point lies over each of these planes, or under it.
     odds : (N,) float64, the log odds that the level is right; None: it was told.
     cloud : the whole cloud's level.
     """
@@ -38,7 +43,8 @@ class Evidence:
     level: Floats
     spacing: Floats
     gate: Floats
-    extents: Floats
+    extents: Singles
+    heights: Singles
     odds: Floats | None
     cloud: float
 
@@ -50,20 +56,28 @@ class Evidence:
         believed = 1 / (1 + np.exp(-np.clip(self.odds, -30, 30)))
         return np.asarray(believed * self.level + (1 - believed) * np.maximum(self.level, self.cloud))
 
-    def inputs(self) -> Floats:
-        """(N, `INPUTS`) float64, what the regression is shown."""
+    def inputs(self) -> Singles:
+        """(N, `INPUTS`) float32, what the regression is shown."""
+        level = self.level.astype(np.float32)[:, None]
         columns = (
-            _log(self.level, self.spacing),
-            np.log10(np.clip(1 - self.gate, 10 ** _CLOSED[0], 1)),
-            *(_log(extent, self.level) for extent in self.extents.T),
-            _log(np.full_like(self.level, self.cloud), self.level),
+            _log(level, self.spacing[:, None]),
+            np.log10(np.clip(1 - self.gate[:, None], 10 ** _CLOSED[0], 1)),
+            _log(np.full_like(level, self.cloud), level),
+            _log(self.extents.reshape(len(level), -1), level),
+            _log(np.hypot(self.heights, _LOW * level), level),
         )
-        return np.column_stack(columns)
+        return np.concatenate(columns, 1, dtype=np.float32)
+
+    def part(self, rows: slice) -> Evidence:
+        """What was seen at some of the points."""
+        odds = None if self.odds is None else self.odds[rows]
+        parts = (one[rows] for one in (self.level, self.spacing, self.gate, self.extents, self.heights))
+        return Evidence(*parts, odds, self.cloud)
 
 
-def _log(length: Floats, other: Floats) -> Floats:
+def _log(length: Any, other: Any) -> Any:
     low, high = (10.0**end for end in _LENGTHS)
-    return np.asarray(np.log10(np.clip(length / np.maximum(other, np.finfo(np.float64).tiny), low, high)))
+    return np.log10(np.clip(length / np.maximum(other, np.finfo(np.float32).tiny), low, high))
 
 
 class Left(Protocol):
@@ -108,7 +122,12 @@ class Regression:
 
     def left(self, seen: Evidence) -> Floats:
         """See `Left.left`; at most all of the noise."""
-        now = seen.inputs()
-        for number, (weight, bias) in enumerate(self.layers):
-            now = (np.tanh(now) if number else now) @ weight.T + bias
-        return np.asarray(seen.most() * np.exp(np.minimum(now[:, 0], 0.0)))
+        layers = [(weight.T.astype(np.float32), bias.astype(np.float32)) for weight, bias in self.layers]
+        told = np.empty(len(seen.level))
+        for start in range(0, len(told), _PART):
+            rows = slice(start, start + _PART)
+            now = seen.part(rows).inputs()
+            for number, (weight, bias) in enumerate(layers):
+                now = (np.tanh(now) if number else now) @ weight + bias
+            told[rows] = np.exp(np.minimum(now[:, 0], 0.0))
+        return np.asarray(seen.most() * told)
