@@ -14,6 +14,7 @@ import click
 
 from deburr.cli.complete import FILE, FOLDER
 from deburr.cli.overrides import OverridesCommand
+from deburr.cli.profile import shown_profile
 from deburr.cli.say import give, result
 from deburr.cli.shared import common, hosted
 from deburr.core.addresses import is_address
@@ -53,6 +54,12 @@ def _mkdir(command: Callable[..., Any]) -> Callable[..., Any]:
     return click.option("--mkdir", is_flag=True, help="Make the folder of the output if it is missing.")(command)
 
 
+def _profile(command: Callable[..., Any]) -> Callable[..., Any]:
+    return click.option("--profile", is_flag=True, help="Say where the time went, phase by phase, and threads idle.")(
+        command
+    )
+
+
 def _spec(command: Callable[..., Any]) -> Callable[..., Any]:
     """SPEC, which may come from stdin, as PDAL takes it."""
     command = click.option("--stdin", "-s", is_flag=True, help="Read SPEC from stdin; so does '-' in its place.")(
@@ -83,6 +90,7 @@ def _read(spec: str | None, stdin: bool) -> Source:
 @_report
 @_memory
 @_mkdir
+@_profile
 @hosted
 def run(
     spec: str | None,
@@ -92,6 +100,7 @@ def run(
     report: str | None,
     memory: str | None,
     mkdir: bool,
+    profile: bool,
     quiet: bool,
     meter: Meter,
     overrides: dict[str, str],
@@ -101,7 +110,9 @@ def run(
     A file that does not fit into memory is cut into tiles, with the same result. Prints the paths of the files written;
     progress and a summary go to stderr.
     """
-    _execute(_plan(_read(spec, stdin), input, output, overrides, report), report, quiet, meter, memory, mkdir)
+    plan = _plan(_read(spec, stdin), input, output, overrides, report)
+    with shown_profile(profile):
+        _execute(plan, report, quiet, meter, memory, mkdir)
 
 
 @click.command()
@@ -121,6 +132,7 @@ def run(
 @_report
 @_memory
 @_mkdir
+@_profile
 @hosted
 def denoise(
     inputs: tuple[str, ...],
@@ -128,6 +140,7 @@ def denoise(
     report: str | None,
     memory: str | None,
     mkdir: bool,
+    profile: bool,
     quiet: bool,
     meter: Meter,
     **options: str | None,
@@ -146,9 +159,10 @@ def denoise(
         spec = [{"filename": source}, {"type": "filters.spd", **given}, {"filename": target}]
         plans.append((_plan(spec, None, None, {}, told), told))
     sizes = [_size(source) for source, *_ in targets]
-    for number, (plan, told) in enumerate(plans):
-        meter.begin(FILE, sizes[number], sum(sizes[number + 1 :]))
-        _execute(plan, told, quiet, meter, memory, mkdir)
+    with shown_profile(profile):
+        for number, (plan, told) in enumerate(plans):
+            meter.begin(FILE, sizes[number], sum(sizes[number + 1 :]))
+            _execute(plan, told, quiet, meter, memory, mkdir)
 
 
 def _size(path: str) -> int:

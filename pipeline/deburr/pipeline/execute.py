@@ -22,6 +22,7 @@ from deburr.core.files import check_folder
 from deburr.core.host import HostError
 from deburr.core.interrupts import whole_import
 from deburr.core.merging import merge
+from deburr.core.phases import phase
 from deburr.core.progress import advance
 from deburr.core.stage import Filter, Outline, Reader, Stage, Writer
 from deburr.pipeline import notebook, report
@@ -200,7 +201,8 @@ def _run(
 ) -> PointCloud:
     """What the ``steps``, run together, make of ``cloud``; ``alone``: the file that it is of, where there are more."""
     stages = [step.stage for step in steps]
-    with _blamed(steps, cloud), account.of(stages, cloud, alone) as entry:
+    name = ", ".join(stage.type_name for stage in stages)
+    with _blamed(steps, cloud), account.of(stages, cloud, alone) as entry, phase(name):
         entry.after = _apply(stages, cloud)
         return entry.after
 

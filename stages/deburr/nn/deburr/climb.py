@@ -13,6 +13,7 @@ from torch import Tensor
 from deburr.core.arrays import Bools, Floats, Ints
 from deburr.core.chance import drawn
 from deburr.core.horizon import Known
+from deburr.core.phases import phase
 from deburr.nn import level
 from deburr.nn.deburr import kernels
 from deburr.nn.deburr.blocks import Blocks
@@ -184,6 +185,7 @@ class Climb:
         seen[graph.around(wanted.nonzero()[:, 0], len(self.network.layers) + 1)] = True
         return seen
 
+    @phase("scores")
     def _score(self, scene: Scene, blocks: Blocks, wanted: Tensor | None) -> tuple[Floats, Floats]:
         """Scores (N, 3) and gates (N,); 0 for points that are not ``wanted`` (N,)."""
         score, gate = torch.zeros(len(scene.noise), 3), torch.zeros(len(scene.noise))

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from deburr.core.arrays import Bools, Floats
 from deburr.core.neighbors import Indices
+from deburr.core.phases import phase
 from deburr.nn.deburr import kernels
 from deburr.nn.deburr.blocks import Blocks
 from deburr.nn.deburr.planes import HOPS, Graph, Planes, grown, products, smallest_axis
@@ -27,6 +28,7 @@ _CHUNK = 16_384
 _SIX = [0, 4, 8, 1, 2, 5]
 
 
+@phase("fitting planes in thinned copies")
 def look_far(
     planes: Planes, graph: Graph, kept: Bools, wanted: Tensor | None = None, blocks: Blocks | None = None
 ) -> Floats:

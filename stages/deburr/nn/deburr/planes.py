@@ -22,6 +22,7 @@ from torch import Tensor
 from deburr.core.arrays import Floats
 from deburr.core.errors import RunError
 from deburr.core.neighbors import SPACING_K, Neighbors, point_spacing
+from deburr.core.phases import phase
 from deburr.nn.deburr import kernels
 from deburr.nn.deburr.blocks import Blocks
 
@@ -147,6 +148,7 @@ def build_graph(xyz: Floats, unit: float | None = None) -> Graph:
     return in_units(search(xyz), unit)
 
 
+@phase("finding neighbours")
 def search(xyz: Floats, blocks: Blocks | None = None) -> Graph:
     """The graph of ``xyz`` in the units handed over; its ``spacing`` is not averaged. ``blocks``: whose threads search,
     by compiled kernels if these are wanted."""
@@ -196,6 +198,7 @@ def in_units(graph: Graph, unit: float | None, blocks: Blocks | None = None) -> 
     return replace(graph, spacing=spacing[:, 0].float())
 
 
+@phase("fitting planes")
 def fit_planes(graph: Graph, wider: int = 1, blocks: Blocks | None = None, wanted: Tensor | None = None) -> Planes:
     """Weighted mean and covariance of ever wider neighbourhoods, by repeated averaging over the graph.
 

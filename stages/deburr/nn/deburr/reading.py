@@ -11,6 +11,7 @@ from torch import Tensor
 
 from deburr.core.arrays import Bools, Floats
 from deburr.core.horizon import Known
+from deburr.core.phases import phase
 from deburr.nn import level
 from deburr.nn.deburr.blocks import Blocks
 from deburr.nn.deburr.noise_network import FIELD_HOPS, POOLING_HOPS, NoiseNetwork, field
@@ -75,7 +76,7 @@ def read(network: NoiseNetwork, graph: Graph, scope: Scope, blocks: Blocks) -> R
     """Read the points of ``scope``, whose graph, in units of its median spacing, is ``graph``."""
     planes = fit_planes(graph, 1, blocks)
     thinned = look(graph, scope.points, scope.total, blocks)
-    with torch.inference_mode():
+    with torch.inference_mode(), phase("judging the noise"):
         levels, odds = network(graph, planes, thinned, blocks)
         levels = levels.double() + float(np.log(graph.unit))
     return Reading(graph, planes, thinned, levels, odds.double(), _sure(graph, thinned, scope, blocks))

@@ -18,6 +18,7 @@ from torch import Tensor
 
 from deburr.core.arrays import Bools, Floats
 from deburr.core.neighbors import Indices, Neighbors
+from deburr.core.phases import phase
 from deburr.nn.deburr import kernels
 from deburr.nn.deburr.blocks import Blocks
 from deburr.nn.deburr.heights import HOPS, PROFILE, around, profile
@@ -90,6 +91,7 @@ def others(tree: Neighbors, members: Indices, points: Floats, rows: Rows, count:
     return np.where(mine, distances[:, 1:], distances[:, :-1]), np.where(mine, near[:, 1:], near[:, :-1])
 
 
+@phase("looking at thinned copies")
 def look(graph: Graph, points: Floats, total: int, blocks: Blocks | None = None) -> Thinned:
     """The judges of ``points`` (N, 3) float64, in the units handed over, whose graph is ``graph``.
 

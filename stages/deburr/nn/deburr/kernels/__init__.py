@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from deburr.core.errors import RunError
 from deburr.core.interrupts import whole_import
+from deburr.core.phases import phase
 from deburr.core.progress import advance
 from deburr.core.text import short
 
@@ -40,6 +41,7 @@ def loaded(wanted: bool) -> ModuleType | None:
 
 
 @cache
+@phase("loading kernels")
 def _ready() -> ModuleType | None:
     # Numba keeps what it compiled beside the code or in the user's cache, but at first that takes its time.
     advance(_PHASE, 0, 1)
