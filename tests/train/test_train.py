@@ -154,6 +154,26 @@ def test_a_hollow_solid_is_a_wall_with_a_rim() -> None:
     assert (rim @ rim[0]).min() > 0.999
 
 
+def test_undergrowth_stands_close_above_the_ground_and_changes_nothing_else() -> None:
+    for seed in range(8):
+        bare, grown = landscape_scene(seed), landscape_scene(seed, undergrowth=True)
+        before = set(map(tuple, bare.points))
+        there = np.array([tuple(point) in before for point in grown.points])
+        # In its shade fewer of the ground's points are left; nothing else is lost, nothing is moved.
+        lost = before - set(map(tuple, grown.points))
+        assert lost <= set(map(tuple, bare.points[~bare.solitary]))
+        assert grown.solitary[~there].all()
+        if (~there).sum() < 20:
+            continue
+        ground = bare.surface
+        _, under = cKDTree(ground.points[:, :2]).query(grown.points[~there, :2])
+        height = grown.points[~there, 2] - ground.points[under, 2]
+        # A roof's sample may be the nearest in plan, and a slope lifts what is a spacing away.
+        assert np.quantile(height, 0.99) < 12
+        assert (height > -1).mean() > 0.9
+    assert any(len(landscape_scene(s, undergrowth=True).points) > len(landscape_scene(s).points) for s in range(8))
+
+
 def test_landscapes_hold_leaves_and_wires_that_no_surface_claims() -> None:
     solitary = [landscape_scene(seed).solitary.mean() for seed in range(12)]
     assert max(solitary) > 0.2

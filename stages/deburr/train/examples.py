@@ -85,7 +85,9 @@ def draw(recipe: Recipe, number: int, solids: Path, other: Draw | None = None) -
     if kind < recipe.scan_share:
         return _scan(recipe.seed * 1_000_000 + number, recipe)
     if rng.random() < recipe.landscape_share:
-        scene, (low, high) = landscape_scene(recipe.seed * 1_000_000 + number), recipe.landscape_noise
+        seed = recipe.seed * 1_000_000 + number
+        grown = bool(np.random.default_rng([seed, 8]).random() < recipe.undergrowth_share)
+        scene, (low, high) = landscape_scene(seed, undergrowth=grown), recipe.landscape_noise
     else:
         there = min(recipe.solids, _FIRST_SOLIDS + number // _SCENES_A_SOLID)
         seed, (low, high) = recipe.seed * 1_000_000 + int(rng.integers(there)), recipe.solid_noise

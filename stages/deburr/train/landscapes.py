@@ -139,6 +139,23 @@ def _wire(extent: float, terrain: _Terrain, rng: np.random.Generator) -> Floats:
     return np.stack((start[0] + along * np.cos(angle), start[1] + along * np.sin(angle), z), 1)
 
 
+def _undergrowth(extent: float, terrain: _Terrain, seed: int) -> tuple[Floats, Floats]:
+    """Patches of grass and shrubs close above the ground, no surface anywhere in them: their points (N, 3), and the
+    patches as footprints (P, 5), in which few pulses reach the ground."""
+    rng = np.random.default_rng([seed, 4])
+    points, footprints = [], []
+    for _ in range(int(rng.integers(1, 5))):
+        half = extent * np.exp(rng.uniform(np.log(0.06), np.log(0.5), 2))
+        footprint = np.array([*rng.uniform(-0.45, 0.45, 2) * extent, *half, rng.uniform(0, np.pi)])
+        below, thick = rng.choice([0.0, rng.uniform(0, 3)]), np.exp(rng.uniform(np.log(1.2), np.log(8)))
+        count = int(4 * half.prod() * np.exp(rng.uniform(np.log(0.15), np.log(3))))
+        xy = rng.uniform(-1, 1, (count, 2)) * half @ _rotation(-float(footprint[4])) + footprint[:2]
+        up = rng.random(count) ** rng.choice([0.5, 1.0, 2.0])
+        points.append(np.concatenate((xy, (terrain.at(xy)[0] + below + thick * up)[:, None]), 1))
+        footprints.append(footprint)
+    return np.concatenate(points), np.stack(footprints)
+
+
 def _scan_grid(extent: float, rng: np.random.Generator) -> Floats:
     """(N, 2): where an airborne scanner's pulses fall; lines with unequal spacings, one or two strips, jitter."""
     strips = []
@@ -160,8 +177,11 @@ def _thinned(part: _Part, share: float, rng: np.random.Generator) -> Floats:
     return np.asarray(part.points[rng.random(len(part.points)) < share / _DENSITY])
 
 
-def landscape_scene(seed: int, smallest: int = 1500, largest: int = 12_000) -> CleanScene:
-    """A scan of open country with known truth, airborne (from above) or terrestrial (density falls with distance)."""
+def landscape_scene(seed: int, smallest: int = 1500, largest: int = 12_000, undergrowth: bool = False) -> CleanScene:
+    """A scan of open country with known truth, airborne (from above) or terrestrial (density falls with distance).
+
+    undergrowth : whether patches of it stand close above the ground, as they do nowhere else.
+    """
     rng = np.random.default_rng([seed, 2])
     extent = float(np.sqrt(np.exp(rng.uniform(np.log(smallest), np.log(largest)))))
     terrain = _Terrain(extent, rng)
@@ -199,6 +219,15 @@ def landscape_scene(seed: int, smallest: int = 1500, largest: int = 12_000) -> C
         station = np.array([*rng.uniform(-0.6, 0.6, 2) * extent, rng.uniform(0.05, 0.3) * extent])
         falloff = np.linalg.norm(points - station, axis=1) / extent
         keep &= rng.random(len(points)) < np.minimum(1, (rng.uniform(0.15, 0.6) / np.maximum(falloff, 0.05)) ** 1.5)
+    if undergrowth:
+        low, footprints = _undergrowth(extent, terrain, seed)
+        for _, _, footprint in buildings:
+            low = low[~_inside(low[:, :2], footprint)]
+        shade = np.random.default_rng([seed, 5]).uniform(0, 0.7)
+        under = np.any([_inside(points[:, :2], one) for one in footprints], axis=0) & ~solitary
+        keep &= ~(under & (np.random.default_rng([seed, 6]).random(len(points)) < shade))
+        points, solitary = np.concatenate((points, low)), np.append(solitary, np.ones(len(low), dtype=np.bool_))
+        keep = np.append(keep, (np.abs(low[:, :2]) < 0.55 * extent).all(1))
     parts = [ground, *(p for roof, walls, _ in buildings for p in (*roof, *walls))]
     surface = Surface(np.concatenate([p.points for p in parts]), np.concatenate([p.normals for p in parts]))
     return CleanScene(points[keep], solitary[keep], surface)
