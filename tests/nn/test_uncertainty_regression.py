@@ -18,7 +18,7 @@ from deburr.train.landscapes import landscape_scene
 from deburr.train.leftover import fit
 from deburr.train.scene import CleanScene, distances, scaled
 from deburr.train.solids import solid_scene
-from deburr.train.strata import strata
+from deburr.train.validate import left_over
 
 
 def seen(
@@ -139,12 +139,10 @@ def test_nine_of_ten_points_of_each_stratum_lie_within_the_interval() -> None:
         found = model.denoise(
             scene.points + np.random.default_rng(number).normal(0, noise, scene.points.shape), Settings()
         )
-        error, on = np.linalg.norm(found.xyz - scene.points, axis=1), ~scene.solitary
-        error[on] = np.minimum(error[on], distances(scene.surface, found.xyz[on]))
-        error[~on] /= np.sqrt(3)
+        error, kinds = left_over(scene, found.xyz)
         assert found.uncertainty is not None
         for stratum, kept in enumerate(within):
-            rows = strata(scene) == stratum
+            rows = kinds == stratum
             within[stratum] = np.append(kept, error[rows] < 1.645 * found.uncertainty[rows])
     assert min(len(kept) for kept in within) > 500
     assert [kept.mean() for kept in within] == pytest.approx([0.9] * 4, abs=0.05)

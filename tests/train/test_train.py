@@ -34,6 +34,7 @@ from deburr.train.scene import (
 )
 from deburr.train.solids import _box, _ellipsoid, hollowed, sample_surface, solid_scene
 from deburr.train.strata import EDGE, LEAF, PLANE, THIN, strata
+from deburr.train.validate import left_over
 
 RECIPES = Path(deburr.train.__file__).parent / "recipes"
 
@@ -102,6 +103,27 @@ def test_strata_are_planes_edges_lines_and_points_alone() -> None:
     found = strata(CleanScene(low.points, np.zeros(len(low.points), np.bool_), turned))
     assert (found[away < 0.3] == EDGE).all()
     assert (found[step.points[:, 0] < 4] == PLANE).all()
+
+
+def board(thick: float, faces: float) -> CleanScene:
+    """Two sheets of points every 0.25, ``thick`` apart, that face away from each other if ``faces`` is 1."""
+    sheet = plate()
+    points = np.concatenate((sheet.points, sheet.points - np.array([0, 0, thick])))
+    normals = faces * np.concatenate((sheet.normals, -sheet.normals))
+    return CleanScene(points, np.zeros(len(points), np.bool_), Surface(points, normals))
+
+
+@pytest.mark.parametrize(("thick", "thin"), [(0.1, True), (2.0, False)])
+def test_a_board_no_thicker_than_the_spacing_is_thin_and_its_own_places_count(thick: float, thin: bool) -> None:
+    scene, way = board(thick, 1.0), np.array([0.06, 0.0, 0.02])
+    left, kinds = left_over(scene, scene.points + way)
+    assert (kinds == (THIN if thin else PLANE)).all()
+    inner = np.abs(scene.points[:, :2] - 5).max(1) < 4
+    assert left[inner] == pytest.approx(np.hypot(0.06, 0.02) / np.sqrt(3) if thin else 0.02)
+
+
+def test_what_faces_another_sheet_across_a_gap_is_not_thin() -> None:
+    assert (strata(board(0.1, -1.0)) != THIN).all()
 
 
 def test_targets_lead_to_the_surface_or_home() -> None:

@@ -21,7 +21,7 @@ from deburr.train.leftover import fit
 from deburr.train.scans import scan_scene
 from deburr.train.scene import CleanScene, NoisyScene, distances, scaled
 from deburr.train.solids import solid_scene
-from deburr.train.strata import strata
+from deburr.train.strata import THIN, strata
 
 #: Recipes' seeds stay far below; see `deburr.train.examples.draw`.
 FIRST_SEED = 2**40
@@ -135,10 +135,17 @@ def _compare(model: Default, scene: NoisyScene) -> _Found:
     before, after = (_errors(truth, points) for points in (scene.points, denoised.xyz))
     some = scene.level > 0
     level = float(np.median(denoised.level[some] / scene.level[some])) if some.any() else np.nan
-    # A coordinate's share of the way from the own place; across a surface there is one axis.
     first = np.unique(denoised.uncertainty, return_index=True)[1]
-    left = np.where(on, after, after / np.sqrt(3))[first], strata(truth)[first]
-    return _Found(_mean(before, after, on), _mean(before, after, ~on), level, left)
+    left, kinds = left_over(truth, denoised.xyz)
+    return _Found(_mean(before, after, on), _mean(before, after, ~on), level, (left[first], kinds[first]))
+
+
+def left_over(truth: CleanScene, points: Floats) -> tuple[Floats, Ints]:
+    """What is wrong with ``points`` (N, 3) along one axis (N,), and the strata (N,) of their clean places: across a
+    surface there is one; on thin parts and alone, a coordinate's share of the way from the own place."""
+    found, kinds = _errors(truth, points), strata(truth)
+    own = np.linalg.norm(points - truth.points, axis=1) / np.sqrt(3)
+    return np.where(kinds < THIN, found, np.where(truth.solitary, own, np.maximum(found, own))), kinds
 
 
 def _errors(truth: CleanScene, points: Floats) -> Floats:
