@@ -133,6 +133,13 @@ def test_wrong_usage_exits_2(cli: Cli, words: tuple[str, ...], said: str) -> Non
     assert said in done.stderr
 
 
+@pytest.mark.parametrize("words", [(), ("weights",)])
+def test_a_command_alone_shows_its_help(cli: Cli, words: tuple[str, ...]) -> None:
+    shown = cli(*words).output.splitlines()
+    assert shown == cli(*words, "--help").output.splitlines()
+    assert len(shown) > 5
+
+
 def test_tracebacks_come_with_debug_only(cli: Cli) -> None:
     spec = _spec(["missing.ply", NOISE, "b.ply"])
     done = cli("run", spec)

@@ -234,7 +234,7 @@ def checked(plan: Plan) -> tuple[tuple[Filter, ...], tuple[str, ...]]:
     steps = [step for step in plan.steps if isinstance(step.stage, Filter)]
     errors = [
         f"{step.where}: runs in {step.stage.host.name}, which takes the whole cloud at once, so not in tiles; "
-        "run the files one by one with 'pipeline run'"
+        "run the files one by one with 'pipeline run', without --memory"
         for step in plan.steps
         if step.stage.host is not None
     ]
@@ -247,7 +247,7 @@ def checked(plan: Plan) -> tuple[tuple[Filter, ...], tuple[str, ...]]:
         if stage.reach({}) is None:
             errors.append(
                 f"{step.where}: has to see the whole cloud at once, and cannot be run in tiles{_why(stage)}; "
-                "remove it, or run the files one by one with 'pipeline run'"
+                "remove it, or run the files one by one with 'pipeline run', without --memory"
             )
         elif lost and stage.looks_around:
             errors.append(f"{step.where}: cannot be run in tiles behind {lost}, which moves points from afar; run "

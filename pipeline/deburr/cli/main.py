@@ -134,6 +134,8 @@ def _shown(error: click.ClickException) -> click.ClickException:
 
     if is_json():
         return _Told(error)
+    if isinstance(error, getattr(click.exceptions, "NoArgsIsHelpError", ())):  # of click 8.2: the help, as it stands
+        return error
     for name, value in vars(error).items():
         if isinstance(value, str):
             setattr(error, name, printable(value))
