@@ -87,8 +87,9 @@ def others(tree: Neighbors, members: Indices, points: Floats, rows: Rows, count:
     """Distances (n, count) and places in ``members`` (C,), whose points ``tree`` holds, (n, count) of those nearest to
     ``points`` (n, 3), number ``rows`` (n,) of the cloud. Nobody's neighbour is oneself."""
     distances, near = tree.nearest(points, count + 1)
-    mine = (members[near[:, 0]] == rows)[:, None]
-    return np.where(mine, distances[:, 1:], distances[:, :-1]), np.where(mine, near[:, 1:], near[:, :-1])
+    mine = np.flatnonzero(members[near[:, 0]] == rows)
+    distances[mine, :-1], near[mine, :-1] = distances[mine, 1:], near[mine, 1:]
+    return np.ascontiguousarray(distances[:, :-1]), np.ascontiguousarray(near[:, :-1])
 
 
 @phase("looking at thinned copies")
