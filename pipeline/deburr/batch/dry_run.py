@@ -15,13 +15,13 @@ from deburr.batch.prepare import Prepared, Request
 from deburr.batch.space import Footprint, everything
 from deburr.batch.tasks import Clean
 from deburr.core.cloud import PointCloud
+from deburr.core.cut import Box
 from deburr.core.neighbors import threads
 from deburr.core.original import ORIGINAL
 from deburr.core.stage import Filter
 from deburr.core.waits import side_by_side
 from deburr.scratch.input_file import FileRef
 from deburr.tiles import memory
-from deburr.tiles.cut import Box
 from deburr.tiles.surveys import Passes
 
 #: Points of the surface on which the speed of this machine is measured.

@@ -16,6 +16,7 @@ from deburr.batch import report as batch_report
 from deburr.batch.job import Job, Target, targets
 from deburr.batch.layout import Output
 from deburr.batch.names import cell_names, out_names, stem
+from deburr.core import cut as cutting
 from deburr.core import web
 from deburr.core.addresses import Named, is_address, spelt
 from deburr.core.errors import DeburrError, RunError, SpecError
@@ -34,7 +35,6 @@ from deburr.scratch.input_file import FileRef, Stamp, stamp
 from deburr.scratch.store import Store
 from deburr.show import noise_map
 from deburr.show.page import page
-from deburr.tiles import cut as cutting
 from deburr.tiles import memory
 
 #: In the folder of outputs: the ledger.
