@@ -56,7 +56,7 @@ def described(request: Request, prepared: Prepared) -> dict[str, Any]:
             for tile, halo in zip(tiles, halos, strict=True)
         ],
         "workers": request.workers,
-        "memory_gb_a_worker": round((memory.BASE + memory.PER_POINT * job.limit) / 1e9, 2),
+        "memory_gb_a_worker": round(memory.whole(job.limit, job.filters) / 1e9, 2),
         "scratch_gb": round(everything(job) / 1e9, 3),
         "fetched_gb": round(_fetched(job, tiles, halos) / 1e9, 6),
         "estimated_seconds": round(seconds, 1),

@@ -131,7 +131,7 @@ def prepare(request: Request, scratch: Path) -> Prepared:
     readers += [(_plan(request, path), path, True) for path in context]
     refs = [_ref(plan, numbers[path], outlines[path], about, states[path]) for plan, path, about in readers]
     _check_needed(filters, [file for file in refs if not file.context])
-    limit = memory.points((request.memory or int(0.8 * memory.available())) // request.workers)
+    limit = memory.points((request.memory or int(0.8 * memory.available())) // request.workers, filters)
     store = Store(refs, scratch / "points", dims, chunk(limit))
     units = next((outline.units for outline in outlines.values() if outline.units), None)
     job = Job(filters, places, store, units, limit, chunk(limit), request.independent, request.bounds)

@@ -50,7 +50,7 @@ def count(cloud: PointCloud) -> Sums:
     """How many points of the core lie in each cell."""
     grid = _Grid.of(cloud.extent)
     cells = grid.cells(cloud.original[cloud.counted & cloud.active])
-    return {"cells": Histogram.of((cells[:, 0] * grid.wide + cells[:, 1]).astype(np.float64), bits=_BITS)}
+    return {"cells": Histogram.of((cells[:, 0] * grid.many[1] + cells[:, 1]).astype(np.float64), bits=_BITS)}
 
 
 def asks(known: Known) -> bool:
@@ -74,7 +74,8 @@ def reach(known: Known, wide: float) -> Reach:
 
 
 def blocks(cloud: PointCloud, known: Known, wide: float) -> Iterator[Block]:
-    """The blocks that have active points which are to be settled, as far as all that they see is settled.
+    """The blocks that have active points which are to be settled, as far as all that they see is settled. What lies far
+    beyond the bounds of the cloud, as files told them, is in none.
 
     wide : how far around its points a block sees at least, cloud units.
     """
@@ -88,11 +89,16 @@ def blocks(cloud: PointCloud, known: Known, wide: float) -> Iterator[Block]:
     wanted = np.ones(len(active), np.bool_) if cloud.horizon is None else cloud.horizon.wanted[active]
     by_label = np.argsort(label, kind="stable")
     for some in np.split(by_label, np.flatnonzero(np.diff(label[by_label])) + 1):
-        if not wanted[some].any() or not around.whole(*parts.box(int(label[some[0]]))):
+        if label[some[0]] < 0 or not wanted[some].any() or not around.whole(*parts.box(int(label[some[0]]))):
             continue
         seen = around.seen(some, wide)
         if seen is not None:
             yield Block(active[seen], np.searchsorted(seen, some))
+
+
+def without(cloud: PointCloud) -> Bools:
+    """(N,) bool: the points that are in no block."""
+    return np.asarray(~cloud.active | ~_Grid.of(cloud.extent).holds(cloud.original))
 
 
 def _order(cloud: PointCloud) -> Ints:
@@ -105,29 +111,39 @@ def _order(cloud: PointCloud) -> Ints:
 
 @dataclass(frozen=True, eq=False)
 class _Grid:
-    """Square cells of this ``side`` in plan; ``first`` (2,) is the number of the first, ``wide`` how many there are
-    along each side."""
+    """Square cells of this ``side`` in plan; ``first`` (2,) is the number of the first along each axis, ``many`` (2,)
+    how many there are."""
 
     side: float
     first: Floats
-    wide: int = _CELLS + 2
+    many: Ints
 
     @classmethod
     def of(cls, extent: Extent) -> _Grid:
         width = float((extent.high - extent.low)[:2].max())
-        side = 2.0 ** ceil(log2(width / _CELLS)) if isfinite(width) and width > 1e-140 else 1.0
-        return cls(side, np.floor(np.where(np.isfinite(extent.low[:2]), extent.low[:2], 0.0) / side))
+        if not isfinite(width):
+            return cls(1.0, np.zeros(2), np.ones(2, np.int64))
+        side = 2.0 ** ceil(log2(width / _CELLS)) if width > 1e-140 else 1.0
+        first = np.floor(extent.low[:2] / side)
+        return cls(side, first, (np.floor(extent.high[:2] / side) - first).astype(np.int64) + 1)
 
     def cells(self, places: Floats) -> Ints:
-        """(N, 2) the cells in which ``places`` (N, 3) lie."""
+        """(N, 2) the cells in which ``places`` (N, 3) lie, or the nearest to those beyond the grid."""
+        return np.clip(self._numbers(places), 0, self.many - 1).astype(np.int64)
+
+    def holds(self, places: Floats) -> Bools:
+        """(N,) bool: those in the grid or the cells beside it: bounds that files tell may be a step off."""
+        numbers = self._numbers(places)
+        return np.asarray(((numbers >= -1) & (numbers <= self.many)).all(1))
+
+    def _numbers(self, places: Floats) -> Floats:
         # To divide by a power of two rounds nothing.
-        found = np.floor(places[:, :2] / self.side) - self.first
-        return np.clip(found, 0, self.wide - 1).astype(np.int64)
+        return np.asarray(np.floor(places[:, :2] / self.side) - self.first)
 
 
 @dataclass(frozen=True, eq=False)
 class _Parts:
-    """How the cells of ``grid`` are shared out: ``of_cell`` (W, W) the number of the box of each, ``boxes`` (B, 2, 2)
+    """How the cells of ``grid`` are shared out: ``of_cell`` (W, D) the number of the box of each, ``boxes`` (B, 2, 2)
     from which cell to which, and into how many strips along each axis one box that is a single cell is cut (B,)."""
 
     grid: _Grid
@@ -137,10 +153,10 @@ class _Parts:
 
     @classmethod
     def of(cls, known: Known, grid: _Grid) -> _Parts:
-        counts = np.zeros((grid.wide, grid.wide), np.int64)
+        counts = np.zeros(grid.many, np.int64)
         counts.ravel()[np.array(known["cells"], np.int64)] = known["counts"]
-        edges = np.arange(grid.wide + 1, dtype=np.float64)
-        boxes = np.array(cut(counts, edges, edges, MOST)).astype(np.int64)
+        x, y = (np.arange(many + 1, dtype=np.float64) for many in grid.many)
+        boxes = np.array(cut(counts, x, y, MOST)).astype(np.int64)
         of_cell, strips = np.zeros_like(counts), np.ones(len(boxes), np.int64)
         for number, (low, high) in enumerate(boxes):
             some = (slice(low[0], high[0]), slice(low[1], high[1]))
@@ -149,18 +165,20 @@ class _Parts:
         return cls(grid, of_cell, boxes, strips)
 
     def labels(self, places: Floats) -> Ints:
-        """(N,) the number of the block in which each of ``places`` (N, 3) lies."""
+        """(N,) the number of the block in which each of ``places`` (N, 3) lies; -1: in none."""
         cells = self.grid.cells(places)
         box = self.of_cell[cells[:, 0], cells[:, 1]]
         strips = self.strips[box]
         most = int(self.strips.max())
         within = places[:, :2] / self.grid.side - self.grid.first - cells
         part = np.clip(np.floor(within * strips[:, None]), 0, strips[:, None] - 1).astype(np.int64)
-        return np.asarray(box * most * most + part[:, 0] * most + part[:, 1])
+        return np.where(self.grid.holds(places), box * most * most + part[:, 0] * most + part[:, 1], -1)
 
     def box(self, label: int) -> tuple[Floats, Floats]:
         """From where to where, (2,) each, in plan, the block may have points."""
         low, high = self.boxes[label // int(self.strips.max()) ** 2]
+        # The outermost have the cells beside the grid, too.
+        low, high = low - (low == 0), high + (high == self.grid.many)
         return (low + self.grid.first) * self.grid.side, (high + self.grid.first) * self.grid.side
 
 

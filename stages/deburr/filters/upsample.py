@@ -119,6 +119,11 @@ class Upsample(Filter):
         return []
 
     @property
+    def grows(self) -> float:
+        """``factor``; how many a spacing asks for is not known before."""
+        return self.factor or (1.0 if self.spacing is None else 4.0)
+
+    @property
     def looks_at(self) -> frozenset[str]:
         """What new points have from several, and what tells which points count."""
         return frozenset(
@@ -151,7 +156,7 @@ class Upsample(Filter):
         known = self.whole(cloud)
         if "Synthetic" not in cloud.dims:
             cloud = cloud.with_dims({"Synthetic": np.zeros(len(cloud), np.uint8)})
-        settled, good = ~cloud.active, np.zeros(len(cloud), np.bool_)
+        settled, good = blocks.without(cloud), np.zeros(len(cloud), np.bool_)
         spacing, noisy = np.zeros(len(cloud)), np.zeros(len(cloud), np.bool_)
         made = [_New.none(cloud)]
         for block in blocks.blocks(cloud, known, self._wide):
