@@ -2,7 +2,7 @@
 
 A score network that knows nothing learns from one simulated scan: from its clean points (supervised: denoising), and
 from the noisy ones alone (self_supervised: Noisier2Noise; strips: random halves of it, as if they were two flight
-lines; score_matching; mirror), in as many steps or, with --minutes, as long. Then it denoises another scan of the kind
+lines; score_matching; mirror), in as many steps or as many minutes of a processor (--minutes). Then it denoises another scan of the kind
 in one step, at the true noise level. Shares of the input's RMS distance to the true surface. No generated scene is
 seen, unlike in `self_supervised.py`.
 """
@@ -86,10 +86,10 @@ def learnt(objective: str, scan: Scan, steps: int, minutes: float | None, points
     )
     trainer, rng = Trainer(recipe), np.random.default_rng(1)
     draw = supervised(scan, points) if objective == "denoising" else unsupervised(scan, points, objective)
-    began = time.monotonic()
+    began = time.process_time()
     while trainer.share() < 1:
         trainer.learn([prepare(draw(rng), recipe, 2 * trainer.step + i) for i in (0, 1)])
-        trainer.seconds = time.monotonic() - began
+        trainer.seconds = time.process_time() - began
     return trainer
 
 
@@ -120,7 +120,7 @@ def main() -> None:
     command = parser(__doc__)
     command.add_argument("--scene", default="yard", help="the kind of scan, see scenes.py")
     command.add_argument("--steps", type=int, default=150, help="of two crops each")
-    command.add_argument("--minutes", type=float, help="of training each, in place of steps")
+    command.add_argument("--minutes", type=float, help="of a processor to train each, in place of steps")
     command.add_argument("--points", type=int, default=1500, help="of a crop")
     command.add_argument("--channels", type=int, default=24, help="of the network")
     asked = command.parse_args()

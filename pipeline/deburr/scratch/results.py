@@ -22,7 +22,7 @@ from deburr.scratch.cells import Kinds, kinds_as_json, kinds_from_json
 from deburr.tiles.tile import Piece, keys_of
 
 #: The folder of the points that stages made, beside those that were read.
-_ADDED = "added"
+_ADDED = "made"
 
 
 @dataclass(frozen=True, eq=False)

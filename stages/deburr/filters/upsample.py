@@ -70,7 +70,7 @@ class Upsample(Filter):
         "points": Count(description="points that were looked at"),
         "on_surface": Count("points on a surface", description="points around which there is a surface"),
         "added": Count("new points", description="points that were added"),
-        "noisy": Count(description="points where the noise is more than a quarter of the spacing"),
+        "much_noise": Count(description="points where the noise is more than a quarter of the spacing"),
         "spacing": Summed("", "length", description="side of the square that a point owns on the surface, the median"),
     }
 
@@ -177,7 +177,7 @@ class Upsample(Filter):
         figures = {
             "points": int(looked.sum()),
             "on_surface": int((good & looked).sum()),
-            "noisy": int((noisy & looked).sum()),
+            "much_noise": int((noisy & looked).sum()),
             "added": int(grown.counted[len(cloud) :].sum()),
             **self.figures(sums),
         }
@@ -197,9 +197,9 @@ class Upsample(Filter):
         said = []
         if not figures["added"]:
             said.append("no point was added: where there is a surface, points are as near to each other as asked")
-        if 2 * figures["noisy"] > figures["points"]:
+        if 2 * figures["much_noise"] > figures["points"]:
             said.append(
-                f"at {figures['noisy']} of {figures['points']} points the noise is more than a quarter of the spacing: "
+                f"at {figures['much_noise']} of {figures['points']} points the noise is more than a quarter of the spacing: "
                 "new points lie on the surface, and those that were there off it; run filters.spd before"
             )
         return said
