@@ -2,9 +2,9 @@
 
 A score network that knows nothing learns from one simulated scan: from its clean points (supervised: denoising), and
 from the noisy ones alone (self_supervised: Noisier2Noise; strips: random halves of it, as if they were two flight
-lines; score_matching; mirror), in as many steps or as many minutes of a processor (--minutes). Then it denoises another scan of the kind
-in one step, at the true noise level. Shares of the input's RMS distance to the true surface. No generated scene is
-seen, unlike in `self_supervised.py`.
+lines; score_matching; mirror), in as many steps or as many minutes of a processor (--minutes). Then it denoises another
+scan of the kind in one step, at the true noise level. Shares of the input's RMS distance to the true surface. No
+generated scene is seen, unlike in `self_supervised.py`.
 """
 
 from __future__ import annotations

@@ -199,8 +199,8 @@ class Upsample(Filter):
             said.append("no point was added: where there is a surface, points are as near to each other as asked")
         if 2 * figures["much_noise"] > figures["points"]:
             said.append(
-                f"at {figures['much_noise']} of {figures['points']} points the noise is more than a quarter of the spacing: "
-                "new points lie on the surface, and those that were there off it; run filters.spd before"
+                f"the noise is more than a quarter of the spacing at {figures['much_noise']} of {figures['points']} "
+                "points: new points lie on the surface, and those that were there off it; run filters.spd before"
             )
         return said
 
