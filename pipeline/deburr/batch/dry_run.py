@@ -98,7 +98,8 @@ def _seconds_a_point(filters: Sequence[Filter], spacing: float) -> float:
     surface = PointCloud(np.column_stack((plan, random.normal(0, 0.1, _TRIED))) * spacing)
     seconds = 1e-6
     for stage in filters:
-        if stage.looks_at is None or stage.moves_afar:
+        # Who puts back what was needs what was.
+        if stage.looks_at is None or (stage.moves_afar and not stage.looks_around):
             continue
         names = (stage.looks_at | stage.needs) - {*ORIGINAL}
         cloud = surface.with_dims({name: np.zeros(_TRIED, np.uint8) for name in names})
