@@ -1,14 +1,15 @@
-"""What the objectives learn of the same noisy scans, from nothing, in as many steps: `python benchmarks/matching.py`.
+"""What the objectives learn of one noisy scan, from nothing: `python benchmarks/matching.py`.
 
 A score network that knows nothing learns from one simulated scan: from its clean points (supervised: denoising), and
 from the noisy ones alone (self_supervised: Noisier2Noise; strips: random halves of it, as if they were two flight
-lines; score_matching). Then it denoises another scan of the kind in
-one step, at the true noise level. Shares of the input's RMS distance to the true surface. No generated scene is seen,
-unlike in `self_supervised.py`.
+lines; score_matching; mirror), in as many steps or as many minutes of a processor (--minutes). Then it denoises another
+scan of the kind in one step, at the true noise level. Shares of the input's RMS distance to the true surface. No
+generated scene is seen, unlike in `self_supervised.py`.
 """
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 
 import numpy as np
@@ -28,7 +29,7 @@ from deburr.train.scene import CleanScene, Surface
 from deburr.train.strips import Lines, Strips
 from deburr.train.tiles import Tile, Tiles
 
-OBJECTIVES = ("denoising", "self_supervised", "strips", "score_matching")
+OBJECTIVES = ("denoising", "self_supervised", "strips", "score_matching", "mirror")
 
 
 def cut(scan: Scan, count: int, rng: np.random.Generator) -> Floats:
@@ -63,17 +64,19 @@ def unsupervised(scan: Scan, count: int, objective: str) -> Callable[[np.random.
 
     def draw(rng: np.random.Generator) -> Example:
         tiles = Tiles([Tile(points[cut(scan, count, rng)], scan.noise)])
-        return tiles.draw(rng) if objective == "self_supervised" else tiles.parted(rng)
+        ways = {"self_supervised": tiles.draw, "score_matching": tiles.parted, "mirror": tiles.bare}
+        return ways[objective](rng)
 
     return draw
 
 
-def learnt(objective: str, scan: Scan, steps: int, points: int, channels: int) -> Trainer:
-    """A small network after ``steps`` of two crops of so many ``points`` each."""
+def learnt(objective: str, scan: Scan, steps: int, minutes: float | None, points: int, channels: int) -> Trainer:
+    """A small network after ``steps`` of two crops of so many ``points`` each, or so many ``minutes``."""
     more = {} if objective == "denoising" else {"files": ("*",)}
     recipe = Recipe(
         output="w",
-        steps=steps,
+        steps=steps if minutes is None else None,
+        minutes=minutes,
         objective=objective,
         networks=("score",),
         channels=channels,
@@ -83,8 +86,10 @@ def learnt(objective: str, scan: Scan, steps: int, points: int, channels: int) -
     )
     trainer, rng = Trainer(recipe), np.random.default_rng(1)
     draw = supervised(scan, points) if objective == "denoising" else unsupervised(scan, points, objective)
-    for number in range(steps):
-        trainer.learn([prepare(draw(rng), recipe, 2 * number + i) for i in (0, 1)])
+    began = time.process_time()
+    while trainer.share() < 1:
+        trainer.learn([prepare(draw(rng), recipe, 2 * trainer.step + i) for i in (0, 1)])
+        trainer.seconds = time.process_time() - began
     return trainer
 
 
@@ -115,14 +120,16 @@ def main() -> None:
     command = parser(__doc__)
     command.add_argument("--scene", default="yard", help="the kind of scan, see scenes.py")
     command.add_argument("--steps", type=int, default=150, help="of two crops each")
+    command.add_argument("--minutes", type=float, help="of a processor to train each, in place of steps")
     command.add_argument("--points", type=int, default=1500, help="of a crop")
     command.add_argument("--channels", type=int, default=24, help="of the network")
     asked = command.parse_args()
     scan, other = (own_scan(asked.scene, number) for number in (0, 1))
-    head(f"{asked.scene}, {asked.steps} steps; share of the input's", STRATA, 12)
+    long = f"{asked.steps} steps" if asked.minutes is None else f"{asked.minutes:g} minutes"
+    head(f"{asked.scene}, {long}; share of the input's", STRATA, 12)
     for objective in OBJECTIVES:
-        trainer = learnt(objective, scan, asked.steps, asked.points, asked.channels)
-        line(objective, shares(trainer, other, 4 * asked.points), 12)
+        trainer = learnt(objective, scan, asked.steps, asked.minutes, asked.points, asked.channels)
+        line(f"{objective}, {trainer.step} steps", shares(trainer, other, 4 * asked.points), 12)
 
 
 if __name__ == "__main__":

@@ -202,6 +202,7 @@ def test_the_recipes_are_of_both_kinds() -> None:
         "self_supervised",
         "strips",
         "score_matching",
+        "mirror",
         "score",
     ]
     shown = {word for block in doc_pages.blocks("how_to/train.md", "sh") for line in block.commands()

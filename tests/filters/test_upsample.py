@@ -225,13 +225,13 @@ def test_what_makes_no_sense_is_refused() -> None:
         grown(lattice(10, 10), spacing=0.01)
 
 
-def test_in_tiles_it_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_behind_it_nothing_that_looks_around_is_run_in_tiles(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(memory, "_FEWEST", 500)
     source = tmp_path / "in.las"
     las = laspy.create(point_format=6, file_version="1.4")
     las.x, las.y, las.z = plane(3000, 30).T
     las.write(source)
-    spec = [str(source), {"type": "filters.upsample", "factor": 2}, str(tmp_path / "out.las")]
-    with pytest.raises(SpecError, match="has to see the whole cloud at once, and cannot be run in tiles"):
+    spec = [str(source), {"type": "filters.upsample", "factor": 2}, "filters.spd", str(tmp_path / "out.las")]
+    with pytest.raises(SpecError, match=r"cannot be run in tiles behind filters\.upsample"):
         run(spec, memory=memory.BASE + memory.PER_POINT * 1000)
     assert not (tmp_path / "out.las").exists()

@@ -17,6 +17,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from deburr.core.cloud import Extent, PointCloud
+from deburr.core.cut import cut
 from deburr.core.errors import ReadError, RunError, WriteError
 from deburr.core.progress import listening
 from deburr.core.registry import stage_class
@@ -25,7 +26,6 @@ from deburr.readers.las import LasReader
 from deburr.scratch.input_file import FileRef
 from deburr.scratch.store import Store, size
 from deburr.scratch.unpack import unpack
-from deburr.tiles.cut import cut
 
 EVERYWHERE = (np.full(2, -np.inf), np.full(2, np.inf))
 LATTICE = 0.01

@@ -168,7 +168,7 @@ def test_all_wrong_files_are_named_at_once(tmp_path: Path) -> None:
     [
         ({"files": []}, "name them in 'files'"),
         ({"networks": ["noise"]}, "add it to 'networks'"),
-        ({"objective": "score"}, "'files' is for objectives 'self_supervised', 'strips' and"),
+        ({"objective": "score"}, "'files' is for objectives 'self_supervised', 'strips',"),
         ({"objective": "denoising", "files": [], "noise": 0.1}, "'noise' is for objectives"),
         ({"objective": "score_matching"}, "trains no noise network"),
         ({"objective": "score_matching", "files": []}, "name them in 'files'"),

@@ -23,6 +23,7 @@ from deburr.batch.space import everything
 from deburr.batch.vpc import SUFFIX
 from deburr.core.addresses import Named, is_address
 from deburr.core.bounds import parse, unfit
+from deburr.core.cut import Box
 from deburr.core.errors import DeburrWarning, SpecError
 from deburr.core.files import clear_left
 from deburr.core.neighbors import threads
@@ -30,7 +31,6 @@ from deburr.pipeline.resolve import Override, as_overrides
 from deburr.pipeline.spec import Source
 from deburr.scratch.room import make_folder, needed
 from deburr.tiles import memory as memory_of
-from deburr.tiles.cut import Box
 
 #: In the folder of outputs: what is needed in between.
 SCRATCH = ".deburr"

@@ -15,13 +15,13 @@ from deburr.batch.prepare import Prepared, Request
 from deburr.batch.space import Footprint, everything
 from deburr.batch.tasks import Clean
 from deburr.core.cloud import PointCloud
+from deburr.core.cut import Box
 from deburr.core.neighbors import threads
 from deburr.core.original import ORIGINAL
 from deburr.core.stage import Filter
 from deburr.core.waits import side_by_side
 from deburr.scratch.input_file import FileRef
 from deburr.tiles import memory
-from deburr.tiles.cut import Box
 from deburr.tiles.surveys import Passes
 
 #: Points of the surface on which the speed of this machine is measured.
@@ -56,7 +56,7 @@ def described(request: Request, prepared: Prepared) -> dict[str, Any]:
             for tile, halo in zip(tiles, halos, strict=True)
         ],
         "workers": request.workers,
-        "memory_gb_a_worker": round((memory.BASE + memory.PER_POINT * job.limit) / 1e9, 2),
+        "memory_gb_a_worker": round(memory.whole(job.limit, job.filters) / 1e9, 2),
         "scratch_gb": round(everything(job) / 1e9, 3),
         "fetched_gb": round(_fetched(job, tiles, halos) / 1e9, 6),
         "estimated_seconds": round(seconds, 1),
@@ -98,7 +98,8 @@ def _seconds_a_point(filters: Sequence[Filter], spacing: float) -> float:
     surface = PointCloud(np.column_stack((plan, random.normal(0, 0.1, _TRIED))) * spacing)
     seconds = 1e-6
     for stage in filters:
-        if stage.looks_at is None or stage.moves_afar:
+        # Who puts back what was needs what was.
+        if stage.looks_at is None or (stage.moves_afar and not stage.looks_around):
             continue
         names = (stage.looks_at | stage.needs) - {*ORIGINAL}
         cloud = surface.with_dims({name: np.zeros(_TRIED, np.uint8) for name in names})

@@ -7,11 +7,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from deburr.core.addresses import Address, Named, is_address
+from deburr.core.cut import Box
 from deburr.core.errors import DeburrError, SpecError, did_you_mean
 from deburr.core.files import is_pattern, matching
 from deburr.core.registry import by_extension, extensions, stage_class
 from deburr.core.stage import Reader
-from deburr.tiles.cut import Box
 
 _VPC = ".vpc"
 #: Extensions of lists of files.

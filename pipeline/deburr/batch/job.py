@@ -14,13 +14,13 @@ from typing import Any
 import numpy as np
 
 from deburr.core.cloud import Extent, PointCloud
+from deburr.core.cut import Box
 from deburr.core.errors import RunError
 from deburr.core.files import replacing
 from deburr.core.registry import stage_class
 from deburr.core.stage import Filter, Reader, Stage, Writer
 from deburr.pipeline.plan import Plan
 from deburr.scratch.store import Store, inside, spanned
-from deburr.tiles.cut import Box
 from deburr.tiles.tile import View, Work
 
 #: Of the file in scratch; each run's has its own.

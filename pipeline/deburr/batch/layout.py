@@ -11,11 +11,11 @@ from typing import Any
 import numpy as np
 
 from deburr.batch.job import Job, Target
+from deburr.core import cut as cutting
 from deburr.core.arrays import Floats
 from deburr.core.cloud import Extent
 from deburr.core.horizon import SPACING
 from deburr.scratch.input_file import FileRef
-from deburr.tiles import cut as cutting
 from deburr.tiles import memory
 from deburr.tiles.surveys import Passes, reach
 from deburr.tiles.tile import Core, Work

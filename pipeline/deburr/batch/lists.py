@@ -18,10 +18,10 @@ import numpy as np
 
 from deburr.core import web
 from deburr.core.addresses import Address, Named, is_address, spelt
+from deburr.core.cut import Box
 from deburr.core.errors import ReadError
 from deburr.core.files import size_of
 from deburr.core.registry import by_extension
-from deburr.tiles.cut import Box
 
 #: Bytes: a hundred thousand files take about this much; more is no list of files.
 _LARGEST = 500_000_000

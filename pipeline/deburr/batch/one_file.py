@@ -29,6 +29,7 @@ from deburr.core.addresses import is_address
 from deburr.core.errors import DeburrError, ReadError, SpecError, WriteError
 from deburr.core.files import private, replacing
 from deburr.core.progress import advance
+from deburr.core.stage import Filter
 from deburr.pipeline import execute, report
 from deburr.pipeline.apart import check_run
 from deburr.pipeline.blame import blamed
@@ -76,7 +77,8 @@ def too_large(plan: Plan, asked: int | None) -> bool:
         count = plan.reader.outline().extent.count
     except DeburrError:
         return False  # the run itself says what is wrong with the file
-    if memory.whole(count) <= (asked or int(0.8 * memory.available())):
+    filters = [stage for stage in plan.stages if isinstance(stage, Filter)]
+    if memory.whole(count, filters) <= (asked or int(0.8 * memory.available())):
         return False
     try:
         checked(plan)
@@ -127,7 +129,7 @@ def _prepared(plan: Plan, asked: int | None, folder: Path, view: Any) -> Prepare
     outline = plan.reader.outline()
     with blamed(plan.steps[0].where):
         FileRef.check_located(plan.reader.filename, outline.extent)
-    limit = memory.points(asked or int(0.8 * memory.available()))
+    limit = memory.points(asked or int(0.8 * memory.available()), filters)
     ref = FileRef.of(plan.reader, 0, outline)
     store = Store([ref], folder / "points", looked_at(filters), chunk(limit))
     outputs = [Output(Path(plan.reader.filename).name, targets(plan), (0,))]

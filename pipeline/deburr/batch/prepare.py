@@ -16,6 +16,7 @@ from deburr.batch import report as batch_report
 from deburr.batch.job import Job, Target, targets
 from deburr.batch.layout import Output
 from deburr.batch.names import cell_names, out_names, stem
+from deburr.core import cut as cutting
 from deburr.core import web
 from deburr.core.addresses import Named, is_address, spelt
 from deburr.core.errors import DeburrError, RunError, SpecError
@@ -34,7 +35,6 @@ from deburr.scratch.input_file import FileRef, Stamp, stamp
 from deburr.scratch.store import Store
 from deburr.show import noise_map
 from deburr.show.page import page
-from deburr.tiles import cut as cutting
 from deburr.tiles import memory
 
 #: In the folder of outputs: the ledger.
@@ -131,7 +131,7 @@ def prepare(request: Request, scratch: Path) -> Prepared:
     readers += [(_plan(request, path), path, True) for path in context]
     refs = [_ref(plan, numbers[path], outlines[path], about, states[path]) for plan, path, about in readers]
     _check_needed(filters, [file for file in refs if not file.context])
-    limit = memory.points((request.memory or int(0.8 * memory.available())) // request.workers)
+    limit = memory.points((request.memory or int(0.8 * memory.available())) // request.workers, filters)
     store = Store(refs, scratch / "points", dims, chunk(limit))
     units = next((outline.units for outline in outlines.values() if outline.units), None)
     job = Job(filters, places, store, units, limit, chunk(limit), request.independent, request.bounds)

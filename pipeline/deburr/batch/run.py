@@ -20,6 +20,7 @@ from deburr.batch.resume import Past
 from deburr.batch.space import Footprint, everything
 from deburr.batch.tasks import Clean, OnTile, Survey, Task, Unpack, Write, as_json
 from deburr.batch.work import results_of, still_there, sums_of
+from deburr.core.cut import Box
 from deburr.core.errors import RunError
 from deburr.core.sums import merge
 from deburr.engine.queue import Outcome
@@ -27,7 +28,6 @@ from deburr.engine.run import run as run_tasks
 from deburr.scratch.input_file import FileRef
 from deburr.scratch.room import check_room, is_short, make_scratch
 from deburr.scratch.store import FETCHED, inside
-from deburr.tiles.cut import Box
 from deburr.tiles.surveys import Passes, sample
 from deburr.tiles.tile import Core, Work
 

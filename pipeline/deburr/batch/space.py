@@ -10,8 +10,8 @@ import numpy as np
 from deburr.batch import layout as batch_tiles
 from deburr.batch.job import Job
 from deburr.batch.tasks import OnTile
+from deburr.core.cut import Box
 from deburr.scratch import store
-from deburr.tiles.cut import Box
 
 #: Bytes of a result besides its new columns: row and place.
 _RESULT = 32

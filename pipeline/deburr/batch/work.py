@@ -66,6 +66,7 @@ def _clean(task: Clean, all_: job.Job) -> dict[str, Any]:
     work, view, files = all_.work(task.known, None), all_.view(task.core.files), task.core.files
     done = process(view, work, task.core, task.halo, all_.limit)
     results = held([*done.pieces, *done.nowhere])
+    done.pieces, done.nowhere = ([piece.read for piece in some] for some in (done.pieces, done.nowhere))
     record: dict[str, Any] = {**_account(done), **_moved(done), **_noise(done, work, view)}
     record["stages"] = [
         figures.packed(stage, records) for stage, records in zip(work.stages, done.records, strict=True)
@@ -144,7 +145,7 @@ def _account(done: Done) -> dict[str, Any]:
 
 
 def _moved(done: Done) -> dict[str, Any]:
-    """How far points moved."""
+    """How far points that were read moved."""
     squares = np.concatenate([((piece.xyz - piece.original) ** 2).sum(axis=1) for piece in done.pieces])
     return {
         "displacements": Histogram.of(np.sqrt(squares[squares > 0])).as_json(),

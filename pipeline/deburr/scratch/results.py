@@ -21,6 +21,9 @@ from deburr.core.stage import Reader
 from deburr.scratch.cells import Kinds, kinds_as_json, kinds_from_json
 from deburr.tiles.tile import Piece, keys_of
 
+#: The folder of the points that stages made, beside those that were read.
+_ADDED = "made"
+
 
 @dataclass(frozen=True, eq=False)
 class Columns:
@@ -37,12 +40,18 @@ class Columns:
 
 
 class Results(Protocol):
-    """Results for points of one file. ``shape``: their number, bounds, columns that change and those that go."""
+    """Results for points of one file. ``shape``: their number, bounds, columns that change and those that go.
+    ``added``: of these, those that stages made beside the others, whose rows they have; None where they made none."""
 
     @property
     def shape(self) -> Shape: ...
 
-    def between(self, begin: int, end: int) -> Columns: ...
+    @property
+    def added(self) -> Results | None: ...
+
+    def between(self, begin: int, end: int) -> Columns:
+        """Those of the rows [begin, end) that were read."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -60,12 +69,14 @@ class Held:
 
     columns: Columns
     taken: tuple[str, ...]
+    added: Held | None = None
 
     @property
     def shape(self) -> Shape:
         extent = extent_of(self.columns.xyz)
         kinds = {name: np.dtype((c.dtype, c.shape[1:])) for name, c in self.columns.dims.items()}
-        return Shape(extent, kinds, self.taken)
+        own = Shape(extent, kinds, self.taken)
+        return own if self.added is None else spanned([own, self.added.shape])
 
     def between(self, begin: int, end: int) -> Columns:
         return self.columns.between(begin, end)
@@ -82,10 +93,15 @@ def held(pieces: Sequence[Piece]) -> dict[int, Held]:
     order = np.argsort(keys_of(file, rows), kind="stable")
     taken = tuple(sorted({name for piece in filled for name in piece.taken}))
     found = {}
+
+    def of(some: Ints, added: Held | None) -> Held:
+        return Held(Columns(rows[some], xyz[some], {name: column[some] for name, column in dims.items()}), taken, added)
+
     for number in np.unique(file).tolist():
         some = order[file[order] == number]
-        columns = Columns(rows[some], xyz[some], {name: column[some] for name, column in dims.items()})
-        found[number] = Held(columns, taken)
+        # Of those with one row, the first was read.
+        made = np.append(False, np.diff(rows[some]) == 0)
+        found[number] = of(some[~made], of(some[made], None) if made.any() else None)
     return found
 
 
@@ -96,7 +112,16 @@ class Saved:
     folder: Path
 
     @property
+    def added(self) -> Saved | None:
+        return Saved(self.folder / _ADDED) if (self.folder / _ADDED).is_dir() else None
+
+    @property
     def shape(self) -> Shape:
+        own = self._alone
+        return own if self.added is None else spanned([own, self.added.shape])
+
+    @property
+    def _alone(self) -> Shape:
         with open(self.folder / "shape.json", encoding="utf-8", opener=plain) as file:
             told = json.load(file)
         ends = [np.array(end) for end in told["ends"]] if told["ends"] else [np.full(3, np.inf), np.full(3, -np.inf)]
@@ -111,24 +136,17 @@ class Saved:
         def part(name: str) -> Any:
             return np.array(np.load(self.folder / f"{name}.npy", mmap_mode="r", allow_pickle=False)[a:b])
 
-        dims = {name: part(f"dim-{number}") for number, name in enumerate(self.shape.kinds)}
+        dims = {name: part(f"dim-{number}") for number, name in enumerate(self._alone.kinds)}
         return Columns(np.array(rows[a:b]), part("xyz"), dims)
 
 
 def save(results: Held, folder: Path) -> Saved:
     """Put ``results`` into ``folder``, which appears only when it is complete. Raises `WriteError`."""
     temporary = folder.with_name(f".{folder.name}.{secrets.token_hex(6)}")
-    shape = results.shape
     try:
-        temporary.mkdir(mode=0o700)
-        _save(temporary / "rows.npy", results.columns.rows)
-        _save(temporary / "xyz.npy", results.columns.xyz)
-        for number, column in enumerate(results.columns.dims.values()):
-            _save(temporary / f"dim-{number}.npy", column)
-        ends = [shape.extent.low.tolist(), shape.extent.high.tolist()] if shape.extent.count else None
-        told = {"count": shape.extent.count, "ends": ends, "kinds": kinds_as_json(shape.kinds), "taken": shape.taken}
-        with open(temporary / "shape.json", "w", encoding="utf-8", opener=private) as file:
-            json.dump(told, file)
+        _save_all(results, temporary)
+        if results.added is not None:
+            _save_all(results.added, temporary / _ADDED)
         shutil.rmtree(folder, ignore_errors=True)
         os.replace(temporary, folder)
     except OSError as error:
@@ -138,6 +156,20 @@ def save(results: Held, folder: Path) -> Saved:
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
     return Saved(folder)
+
+
+def _save_all(results: Held, folder: Path) -> None:
+    """Put ``results``, but for those that were added, into a new ``folder``."""
+    shape = replace(results, added=None).shape
+    folder.mkdir(mode=0o700)
+    _save(folder / "rows.npy", results.columns.rows)
+    _save(folder / "xyz.npy", results.columns.xyz)
+    for number, column in enumerate(results.columns.dims.values()):
+        _save(folder / f"dim-{number}.npy", column)
+    ends = [shape.extent.low.tolist(), shape.extent.high.tolist()] if shape.extent.count else None
+    told = {"count": shape.extent.count, "ends": ends, "kinds": kinds_as_json(shape.kinds), "taken": shape.taken}
+    with open(folder / "shape.json", "w", encoding="utf-8", opener=private) as file:
+        json.dump(told, file)
 
 
 def _save(path: Path, values: Any) -> None:
@@ -161,19 +193,33 @@ def spanned(shapes: Iterable[Shape]) -> Shape:
 def put_together(
     reader: Reader, results: Sequence[Results], whole: Shape, size: int, read: Kinds | None = None
 ) -> Iterator[PointCloud]:
-    """The points of ``reader`` that are among ``results``, with these, part after part, in the file's order.
+    """The points of ``reader`` that are among ``results``, with these, part after part, in the file's order; and behind
+    them those that were added, in the order of the points beside which they were made.
 
     ``whole`` are all results that go into the same output: every part has its columns. ``read`` are the types that
     tiles read columns in, wide enough for all files: where a result has it still, the file's own is kept.
     """
-    for part in reader.parts(size):
-        whole = replace(whole, kinds={**whole.kinds, **_own(part, whole.kinds, read or {})})
-        if not len(part):
-            yield _changed(part, Columns(part.rows, part.xyz, {}), whole)
-            continue
-        begin, end = int(part.rows[0]), int(part.rows[-1]) + 1
-        found = [columns for one in results if len((columns := one.between(begin, end)).rows)]
-        yield _changed(part, _joined(part, found, whole), whole)
+    first = None
+    for number, part in enumerate(reader.parts(size)):
+        # A file that is one part need not be read again, and writers take all of it for one.
+        first = part if number == 0 else None
+        yield _put(part, results, whole, read or {})
+    added = [one.added for one in results if one.added is not None]
+    if added:
+        for part in reader.parts(size) if first is None else [first]:
+            made = _put(part, added, whole, read or {})
+            if len(made):
+                yield made
+
+
+def _put(part: PointCloud, results: Sequence[Results], whole: Shape, read: Kinds) -> PointCloud:
+    """The points of ``part`` that are among ``results``, with these."""
+    whole = replace(whole, kinds={**whole.kinds, **_own(part, whole.kinds, read)})
+    if not len(part):
+        return _changed(part, Columns(part.rows, part.xyz, {}), whole)
+    begin, end = int(part.rows[0]), int(part.rows[-1]) + 1
+    found = [columns for one in results if len((columns := one.between(begin, end)).rows)]
+    return _changed(part, _joined(part, found, whole), whole)
 
 
 def _own(part: PointCloud, results: Kinds, read: Kinds) -> Kinds:
@@ -187,13 +233,18 @@ def _joined(part: PointCloud, found: list[Columns], whole: Shape) -> Columns:
     xyz = np.concatenate([part.xyz[:0], *(columns.xyz for columns in found)])[order]
     dims = {}
     for name, kind in whole.kinds.items():
-        before = part.dims.get(name)
-        whole_part = np.zeros((len(part), *kind.shape), kind.base) if before is None else before.astype(kind.base)
-        for columns in found:
-            if name in columns.dims:
-                whole_part[_places(part, columns.rows)] = columns.dims[name]
-        dims[name] = whole_part[_places(part, rows[order])]
+        each = [np.zeros((0, *kind.shape), kind.base), *(_column(part, columns, name, kind) for columns in found)]
+        dims[name] = np.concatenate(each)[order]
     return Columns(rows[order], xyz, dims)
+
+
+def _column(part: PointCloud, columns: Columns, name: str, kind: np.dtype[Any]) -> Any:
+    """What the points of ``columns`` have under this name: where these do not tell, what ``part`` has; else 0."""
+    if name in columns.dims:
+        return columns.dims[name].astype(kind.base)
+    if name in part.dims:
+        return part.dims[name][_places(part, columns.rows)].astype(kind.base)
+    return np.zeros((len(columns.rows), *kind.shape), kind.base)
 
 
 def _places(part: PointCloud, rows: Ints) -> Ints:
@@ -204,7 +255,7 @@ def _places(part: PointCloud, rows: Ints) -> Ints:
 
 
 def _changed(part: PointCloud, columns: Columns, whole: Shape) -> PointCloud:
-    if len(columns.rows) != len(part):
+    if not np.array_equal(columns.rows, part.rows):
         part = part.select(_places(part, columns.rows))
     dims = {name: column for name, column in part.dims.items() if name not in whole.taken}
     dims |= columns.dims

@@ -19,13 +19,13 @@ import numpy.typing as npt
 from deburr.core import locks, web
 from deburr.core.arrays import Floats
 from deburr.core.cloud import Extent, PointCloud
+from deburr.core.cut import Box
 from deburr.core.errors import ReadError, RunError
 from deburr.core.fetched import remove
 from deburr.core.files import private
 from deburr.scratch.cells import Buckets, Kinds, Records, record_type
 from deburr.scratch.input_file import FileRef
 from deburr.scratch.unpack import CELLS, CHUNK, unpack, writing
-from deburr.tiles.cut import Box
 
 
 class Unread(ReadError):

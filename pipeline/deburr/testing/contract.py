@@ -163,7 +163,8 @@ def check_tiles(stage: Filter, cloud: PointCloud, side: float, halo: float, tole
     whole = stage.run(cloud)
     if stage.looks_at is not None:
         left = np.isin(cloud.rows, whole.rows)
-        same = {name for name in whole.dims.keys() & cloud.dims if (whole.dims[name] == cloud.dims[name][left]).all()}
+        old = int(left.sum())
+        same = {n for n in whole.dims.keys() & cloud.dims if (whole.dims[n][:old] == cloud.dims[n][left]).all()}
         changed = whole.dims.keys() - same
         assert changed | (cloud.dims.keys() - whole.dims.keys()) <= stage.looks_at | stage.gives
         cloud = replace(cloud, dims={name: cloud.dims[name] for name in cloud.dims.keys() & stage.looks_at})

@@ -72,8 +72,9 @@ def tiled(
     file: Any = None,
     limit: int = 10**9,
 ) -> tuple[PointCloud, list[dict[str, Any]], list[Done]]:
-    """What the filters make of ``cloud``: the points that remain, in their first order; each filter's merged figures;
-    and the account of every tile of the last pass."""
+    """What the filters make of ``cloud``: the points that remain, in their first order, and behind them those that were
+    added, in the order of those that they are made beside; each filter's merged figures; and the account of every tile
+    of the last pass."""
     file = np.zeros(len(cloud), np.int32) if file is None else file
     view = Memory(cloud, file)
     files = tuple(np.unique(file).tolist())
@@ -95,7 +96,9 @@ def tiled(
     first = np.lexsort((cloud.rows, file))
     wanted = {key: i for i, key in enumerate(zip(file[first].tolist(), cloud.rows[first].tolist(), strict=True))}
     places_ = first[[wanted[key] for key in zip(file_.tolist(), rows.tolist(), strict=True)]]
-    order = np.argsort(places_)
+    # Of those with one row, the first was read.
+    order = np.argsort(places_, kind="stable")
+    order = order[np.argsort(np.append(False, np.diff(places_[order]) == 0), kind="stable")]
     kept = cloud.select(places_[order])
     parts = np.split(places_, np.cumsum([len(piece.rows) for piece in pieces])[:-1])
     columns = {}

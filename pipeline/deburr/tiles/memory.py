@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import os
-from math import ceil
+from collections.abc import Sequence
+from math import ceil, prod
 
 from deburr.core import sizes
 from deburr.core.errors import SpecError
+from deburr.core.stage import Filter
 
 #: Bytes that a process takes whatever the tile: Python, numpy, SciPy, torch, and the features of as many points as the
 #: network works on at once.
 BASE = 750_000_000
 #: Bytes a point that a tile takes besides, while the default model works on it.
 PER_POINT = 900
+#: And for each that stages add.
+_ADDED = 320
 #: The share of a tile's points that its core is planned to be; the rest is room for the halo.
 CORE = 0.7
 #: Fewer points than this make no tile: the halo would be most of it.
@@ -57,11 +61,16 @@ def _control_group() -> list[int]:
         return []
 
 
-def points(memory: int) -> int:
-    """How many points a tile may hold in ``memory`` bytes."""
-    return max((memory - BASE) // PER_POINT, _FEWEST)
+def points(memory: int, filters: Sequence[Filter]) -> int:
+    """How many points a tile may read in ``memory`` bytes for the ``filters``."""
+    return max(int((memory - BASE) / _each(filters)), _FEWEST)
 
 
-def whole(count: int) -> int:
-    """Bytes that it takes to run a pipeline on so many points at once, about."""
-    return BASE + PER_POINT * count
+def whole(count: int, filters: Sequence[Filter]) -> int:
+    """Bytes that it takes to run ``filters`` on so many points at once, about."""
+    return BASE + int(_each(filters) * count)
+
+
+def _each(filters: Sequence[Filter]) -> float:
+    """Bytes for each point that is read."""
+    return PER_POINT + _ADDED * (prod(stage.grows for stage in filters) - 1)

@@ -77,7 +77,8 @@ class Core:
 
 @dataclass(frozen=True, eq=False)
 class Piece:
-    """Results for some points, ordered by file and row: what stages made of them.
+    """Results for some points, ordered by file and row: what stages made of them. Points that stages added come behind
+    all others, each with the file and the row of the one that it was made beside.
 
     ``dims`` are the columns that differ from the input's, ``taken`` the dimensions that were removed.
     """
@@ -88,6 +89,15 @@ class Piece:
     original: Floats
     dims: Mapping[str, Any]
     taken: tuple[str, ...] = ()
+
+    @property
+    def read(self) -> Piece:
+        """Those of the points that were read, without those that were added."""
+        kept = np.sort(np.unique(keys_of(self.file, self.rows), return_index=True)[1])
+        if len(kept) == len(self.rows):
+            return self
+        dims = {name: column[kept] for name, column in self.dims.items()}
+        return Piece(self.file[kept], self.rows[kept], self.xyz[kept], self.original[kept], dims, self.taken)
 
 
 @dataclass

@@ -159,7 +159,8 @@ class Filter(Stage, ABC):
 
     ``moves_afar``: it may move a point any distance, so that behind it no stage that looks around can be tiled.
     ``keeps_count``: as many points leave it as reach it, at least with its ``example``. One that adds points puts them
-    behind the others, each with the row in the source, and the place there, of a point that it is made beside.
+    behind the others, each with the row in the source, and the place there, of a point that it is made beside, and in
+    the order of these; in a tile it settles a point when it is sure of all that are made beside it.
     """
 
     effort: ClassVar[float] = 3.0
@@ -175,6 +176,11 @@ class Filter(Stage, ABC):
         the whole cloud from ``horizon.known``. The points it settles are exactly as in the whole cloud. It removes no
         point that it is not sure of.
         """
+
+    @property
+    def grows(self) -> float:
+        """About how many times as many points leave it as reach it, at most: what memory is planned for."""
+        return 1.0
 
     @property
     def looks_at(self) -> frozenset[str] | None:

@@ -72,8 +72,8 @@ def run(recipe_path: str, init: str | None = None, resume: bool = False) -> dict
     elif files:
         tiles = Tiles(read_tiles(files, recipe, trainer.model()))
     other = None if tiles is None else tiles.draw
-    if isinstance(tiles, Tiles) and recipe.objective == "score_matching":
-        other = tiles.parted
+    if isinstance(tiles, Tiles) and recipe.files_alone:
+        other = tiles.parted if recipe.objective == "score_matching" else tiles.bare
     with scenes(recipe, trainer.step * recipe.batch, other, prepared) as drawn:
         train(trainer, checkpoint, drawn, chain, curves)
     card = finish(trainer, [*chain, _link(trainer, recipe_path, tiles, len(prepared))], str(output))

@@ -38,7 +38,7 @@ class Example:
 
     ``guessed``: its truth is only right on average, and NaN where none is known, see `deburr.train.tiles` and
     `deburr.train.strips`. ``held``: (M, 3) more noisy points, which the network does not see; then there is no truth
-    at all, see `deburr.train.matching`.
+    at all, see `deburr.train.matching`. There is none either where the objective is that of `deburr.train.mirror`.
     """
 
     truth: CleanScene
@@ -79,7 +79,7 @@ def draw(recipe: Recipe, number: int, solids: Path, other: Draw | None = None) -
     other : where every second example comes from instead.
     """
     rng = np.random.default_rng([recipe.seed, 3, number])
-    if other is not None and (number % 2 == 0 or recipe.objective == "score_matching"):
+    if other is not None and (number % 2 == 0 or recipe.files_alone):
         return other(rng)
     kind = rng.random()
     if kind < recipe.scan_share:

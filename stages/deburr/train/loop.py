@@ -26,11 +26,11 @@ from deburr.nn.deburr.layer import Sizes
 from deburr.nn.deburr.network import ScoreNetwork
 from deburr.nn.deburr.noise_network import NoiseNetwork
 from deburr.nn.device import torch_device
-from deburr.train import level, matching, validate
+from deburr.train import level, matching, mirror, validate
 from deburr.train.checkpoint import load_optimizer, read_state, seal
 from deburr.train.curves import Curves
 from deburr.train.fused import FusedNetwork
-from deburr.train.prepared import Prepared, passed
+from deburr.train.prepared import Prepared, passed, see
 from deburr.train.recipe import Recipe
 
 log = logging.getLogger(__name__)
@@ -147,6 +147,8 @@ class Trainer:
             around, level = prepared.around.to(self.device), torch.from_numpy(prepared.example.level).to(self.device)
             way = self.networks["score"].fields(scene)  # type: ignore[operator]
             return {"match": matching.loss(way, around, matching.windows(scene.graph), level.float())}
+        if prepared.objective == "mirror":
+            return {"mirror": self._mirror_loss(prepared, scene)}
         shared, own, each = self.networks["score"].parts(scene)  # type: ignore[operator]
         example, level = prepared.example, prepared.unit.to(self.device)
         home = prepared.home.to(self.device) / level
@@ -163,6 +165,19 @@ class Trainer:
         error = ((each / level[:, None] - surface[:, None]) ** 2).sum(-1).clamp_max(30.0)
         local = ((error * window).sum(1) / window.sum(1)).mean()
         return {"score": importance * main, "own": _OWN * along, "local": 0.2 * importance * local}
+
+    def _mirror_loss(self, prepared: Prepared, scene: Scene) -> Tensor:
+        """See `deburr.train.mirror`."""
+        example, network = prepared.example, self.networks["score"]
+        assert isinstance(network, ScoreNetwork)
+        level = torch.from_numpy(example.level).float().to(self.device)
+        way = sum(network.parts(scene)[:2])
+        assert isinstance(way, Tensor)
+        normals, on = mirror.surface(scene, level)
+        image = see(mirror.mirrored(example.points, way, normals, on), example.level * prepared.told)
+        back = sum(network.parts(_sent(image, self.device))[:2])
+        assert isinstance(back, Tensor)
+        return mirror.loss(way, back, normals, on, level, scene.graph)
 
     def begin_average(self) -> None:
         """Let the average start from the weights as they are now."""

@@ -98,7 +98,7 @@ def prepare(example: Example, recipe: Recipe, number: int) -> Prepared:
     scores = "score" in recipe.networks
     # From half of the noise on that asks for a step more: it may be taken for more than it is.
     asks = [example.typical > limit / 2 for limit in MORE_STEPS]
-    passes = int(scores and example.held is None and rng.random() < recipe.second_pass and asks[0])
+    passes = int(scores and not recipe.files_alone and rng.random() < recipe.second_pass and asks[0])
     passes += passes and asks[1] and rng.random() < _TWICE
     scene, seen = see(example.points, example.level * told, scores), None
     if "noise" in recipe.networks and not example.guessed:

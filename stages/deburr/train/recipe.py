@@ -32,20 +32,24 @@ class Recipe(BaseModel):
         le=1e6,
         description="in place of steps: how long to train; such a run depends on the machine's speed",
     )
-    objective: Literal["score", "denoising", "self_supervised", "strips", "score_matching"] = Field(
+    objective: Literal["score", "denoising", "self_supervised", "strips", "score_matching", "mirror"] = Field(
         "score",
         description="nearest clean place; the point's own; that as far as noisy files tell it (self_supervised), or as "
-        "one flight line of theirs tells it of another (strips, experimental); or the score of noisy files' density, "
-        "of these alone (score_matching, experimental)",
+        "one flight line of theirs tells it of another (strips, experimental); or, of noisy files alone, the score of "
+        "their density (score_matching, experimental), or where points and their images in the surface agree (mirror, "
+        "experimental)",
     )
     files: tuple[str, ...] = Field(
-        (), description="self_supervised, strips, score_matching: noisy clouds to learn from; wildcards are allowed"
+        (),
+        description="self_supervised, strips, score_matching, mirror: noisy clouds to learn from; wildcards are "
+        "allowed",
     )
     noise: float | None = Field(
         None,
         gt=0,
         le=1e9,
-        description="self_supervised, strips, score_matching: noise of the files, in their units; default: estimated",
+        description="self_supervised, strips, score_matching, mirror: noise of the files, in their units; default: "
+        "estimated",
     )
     solids: int = Field(250, ge=1, le=1_000_000, description="random solids in the pool")
     hollow_share: float = Field(0.0, ge=0, le=1, description="share of the solids of which only walls are left")
@@ -101,18 +105,23 @@ class Recipe(BaseModel):
                 raise ValueError(f"objective '{self.objective}' learns from noisy clouds; name them in 'files'")
             if "score" not in self.networks:
                 raise ValueError(f"objective '{self.objective}' trains the score network; add it to 'networks'")
-            if self.objective == "score_matching" and "noise" in self.networks:
-                raise ValueError("objective 'score_matching' trains no noise network; give 'networks': ['score']")
+            if self.files_alone and "noise" in self.networks:
+                raise ValueError(f"objective '{self.objective}' trains no noise network; give 'networks': ['score']")
         elif self.files or self.noise is not None:
             name = "files" if self.files else "noise"
-            known = "objectives 'self_supervised', 'strips' and 'score_matching'"
+            known = "objectives 'self_supervised', 'strips', 'score_matching' and 'mirror'"
             raise ValueError(f"option '{name}' is for {known} alone; remove it")
         return self
 
     @property
     def of_files(self) -> bool:
         """Whether it learns from noisy clouds of the user's."""
-        return self.objective in ("self_supervised", "strips", "score_matching")
+        return self.files_alone or self.objective in ("self_supervised", "strips")
+
+    @property
+    def files_alone(self) -> bool:
+        """Whether it learns from nothing else, be it generated."""
+        return self.objective in ("score_matching", "mirror")
 
 
 def read_recipe(path: str) -> Recipe:

@@ -155,6 +155,12 @@ class Tiles:
         seen = crop[~held] / unit
         return replace(_without_surface(seen, seen, noise / unit), held=crop[held] / unit)
 
+    def bare(self, rng: np.random.Generator) -> Example:
+        """The points around a random one, in spacings, as they are (see `deburr.train.mirror`)."""
+        crop, noise = self._crop(rng)
+        unit = cloud_spacing(crop)
+        return _without_surface(crop / unit, crop / unit, noise / unit)
+
     def _crop(self, rng: np.random.Generator) -> tuple[Floats, float]:
         """The points (N, 3) around a random one, about it, and their noise."""
         tile = self._tiles[int(rng.choice(len(self._tiles), p=self._chance))]

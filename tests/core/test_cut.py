@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from deburr.core.cut import Box, cut, grid
 from deburr.core.errors import SpecError
-from deburr.tiles.cut import Box, cut, grid
 
 
 def holders(boxes: list[Box], points: Any) -> Any:
