@@ -25,8 +25,9 @@ def seen(
     level: Floats, gate: float = 0.9, thick: float = 1.0, odds: Floats | None = None, cloud: float = 1.0
 ) -> Evidence:
     """Points of spacing 1, on planes ``thick`` times as thick as their noise, twice and three times as broad."""
-    one, size = np.ones(len(level)), np.tile(np.float32(thick * level)[:, None, None], (1, SCALES, 3))
-    return Evidence(level, one, gate * one, size * np.float32([1, 2, 3]), 0 * size[..., 0], odds, cloud)
+    one = np.ones(len(level))
+    size = (thick * level[:, None, None] * np.tile([1.0, 2.0, 3.0], (SCALES, 1))).astype(np.float32)
+    return Evidence(level, one, gate * one, size, 0 * size[..., 0], odds, cloud)
 
 
 def constant(share: float) -> Regression:
