@@ -16,7 +16,7 @@ from deburr.nn.deburr.uncertainty import INPUTS, Evidence, Regression
 from deburr.nn.models import load
 from deburr.train.landscapes import landscape_scene
 from deburr.train.leftover import fit
-from deburr.train.scene import CleanScene, distances, scaled
+from deburr.train.scene import CleanScene, NoisyScene, distances, scaled
 from deburr.train.solids import solid_scene
 from deburr.train.validate import left_over
 
@@ -140,7 +140,7 @@ def test_nine_of_ten_points_of_each_stratum_lie_within_the_interval() -> None:
         found = model.denoise(
             scene.points + np.random.default_rng(number).normal(0, noise, scene.points.shape), Settings()
         )
-        error, kinds = left_over(scene, found.xyz)
+        error, kinds = left_over(NoisyScene(scene, noisy, np.full(len(noisy), noise)), found.xyz)
         assert found.uncertainty is not None
         for stratum, kept in enumerate(within):
             rows = kinds == stratum
