@@ -137,9 +137,8 @@ def test_nine_of_ten_points_of_each_stratum_lie_within_the_interval() -> None:
         scene = landscape_scene(2**41 + number, largest=6000)
         scene = scaled(scene, 1 / cloud_spacing(scene.points))
         noise = (0.04, 0.08, 0.15, 0.3)[number % 4]
-        found = model.denoise(
-            scene.points + np.random.default_rng(number).normal(0, noise, scene.points.shape), Settings()
-        )
+        noisy = scene.points + np.random.default_rng(number).normal(0, noise, scene.points.shape)
+        found = model.denoise(noisy, Settings())
         error, kinds = left_over(NoisyScene(scene, noisy, np.full(len(noisy), noise)), found.xyz)
         assert found.uncertainty is not None
         for stratum, kept in enumerate(within):
