@@ -16,7 +16,7 @@ from deburr.nn.deburr.uncertainty import INPUTS, Evidence, Regression
 from deburr.nn.models import load
 from deburr.train.landscapes import landscape_scene
 from deburr.train.leftover import fit
-from deburr.train.scene import CleanScene, distances, scaled
+from deburr.train.scene import CleanScene, NoisyScene, distances, scaled
 from deburr.train.solids import solid_scene
 from deburr.train.validate import left_over
 
@@ -25,8 +25,9 @@ def seen(
     level: Floats, gate: float = 0.9, thick: float = 1.0, odds: Floats | None = None, cloud: float = 1.0
 ) -> Evidence:
     """Points of spacing 1, on planes ``thick`` times as thick as their noise, twice and three times as broad."""
-    one, size = np.ones(len(level)), np.tile(np.float32(thick * level)[:, None, None], (1, SCALES, 3))
-    return Evidence(level, one, gate * one, size * np.float32([1, 2, 3]), 0 * size[..., 0], odds, cloud)
+    one = np.ones(len(level))
+    size = (thick * level[:, None, None] * np.tile([1.0, 2.0, 3.0], (SCALES, 1))).astype(np.float32)
+    return Evidence(level, one, gate * one, size, 0 * size[..., 0], odds, cloud)
 
 
 def constant(share: float) -> Regression:
@@ -136,10 +137,9 @@ def test_nine_of_ten_points_of_each_stratum_lie_within_the_interval() -> None:
         scene = landscape_scene(2**41 + number, largest=6000)
         scene = scaled(scene, 1 / cloud_spacing(scene.points))
         noise = (0.04, 0.08, 0.15, 0.3)[number % 4]
-        found = model.denoise(
-            scene.points + np.random.default_rng(number).normal(0, noise, scene.points.shape), Settings()
-        )
-        error, kinds = left_over(scene, found.xyz)
+        noisy = scene.points + np.random.default_rng(number).normal(0, noise, scene.points.shape)
+        found = model.denoise(noisy, Settings())
+        error, kinds = left_over(NoisyScene(scene, noisy, np.full(len(noisy), noise)), found.xyz)
         assert found.uncertainty is not None
         for stratum, kept in enumerate(within):
             rows = kinds == stratum

@@ -26,6 +26,7 @@ from deburr.train.prepared import Prepared
 from deburr.train.recipe import Recipe, read_recipe
 from deburr.train.scene import (
     CleanScene,
+    NoisyScene,
     Surface,
     displacement_target,
     distances,
@@ -115,11 +116,14 @@ def board(thick: float, faces: float) -> CleanScene:
 
 @pytest.mark.parametrize(("thick", "thin"), [(0.1, True), (2.0, False)])
 def test_a_board_no_thicker_than_the_spacing_is_thin_and_its_own_places_count(thick: float, thin: bool) -> None:
-    scene, way = board(thick, 1.0), np.array([0.06, 0.0, 0.02])
-    left, kinds = left_over(scene, scene.points + way)
-    assert (kinds == (THIN if thin else PLANE)).all()
-    inner = np.abs(scene.points[:, :2] - 5).max(1) < 4
-    assert left[inner] == pytest.approx(np.hypot(0.06, 0.02) / np.sqrt(3) if thin else 0.02)
+    truth, way = board(thick, 1.0), np.array([0.06, 0.0, 0.02])
+    # A level of 1, in all directions or along a beam.
+    for noise, axes in ((np.ones(3), 3), (np.array([1.0, 0.0, 0.0]), 1)):
+        scene = NoisyScene(truth, truth.points + noise, np.ones(len(truth.points)))
+        left, kinds = left_over(scene, truth.points + way)
+        assert (kinds == (THIN if thin else PLANE)).all()
+        inner = np.abs(truth.points[:, :2] - 5).max(1) < 4
+        assert left[inner] == pytest.approx(np.hypot(0.06, 0.02) / np.sqrt(axes) if thin else 0.02)
 
 
 def test_what_faces_another_sheet_across_a_gap_is_not_thin() -> None:

@@ -136,15 +136,19 @@ def _compare(model: Default, scene: NoisyScene) -> _Found:
     some = scene.level > 0
     level = float(np.median(denoised.level[some] / scene.level[some])) if some.any() else np.nan
     first = np.unique(denoised.uncertainty, return_index=True)[1]
-    left, kinds = left_over(truth, denoised.xyz)
+    left, kinds = left_over(scene, denoised.xyz)
     return _Found(_mean(before, after, on), _mean(before, after, ~on), level, (left[first], kinds[first]))
 
 
-def left_over(truth: CleanScene, points: Floats) -> tuple[Floats, Ints]:
-    """What is wrong with ``points`` (N, 3) along one axis (N,), and the strata (N,) of their clean places: across a
-    surface there is one; on thin parts and alone, a coordinate's share of the way from the own place."""
+def left_over(scene: NoisyScene, points: Floats) -> tuple[Floats, Ints]:
+    """What is wrong along one axis with the ``points`` (N, 3) that those of ``scene`` have become (N,), and the strata
+    (N,) of their clean places. Across a surface there is one axis; on thin parts and alone the way from the own place
+    counts, shared among as many as there was noise along: 3 if it was the same in all directions, 1 along beams."""
+    truth = scene.truth
     found, kinds = _errors(truth, points), strata(truth)
-    own = np.linalg.norm(points - truth.points, axis=1) / np.sqrt(3)
+    noise, levels = ((scene.points - truth.points) ** 2).sum(), (scene.level**2).sum()
+    axes = np.clip(noise / max(levels, np.finfo(np.float64).tiny), 1, 3)
+    own = np.linalg.norm(points - truth.points, axis=1) / np.sqrt(axes)
     return np.where(kinds < THIN, found, np.where(truth.solitary, own, np.maximum(found, own))), kinds
 
 
