@@ -12,7 +12,7 @@ from deburr.core.arrays import Floats
 from deburr.core.neighbors import cloud_spacing
 from deburr.nn.contract import Settings
 from deburr.nn.deburr.planes import SCALES
-from deburr.nn.deburr.uncertainty import INPUTS, Evidence, Regression
+from deburr.nn.deburr.uncertainty import INPUTS, Evidence, Regression, Singles
 from deburr.nn.models import load
 from deburr.train.landscapes import landscape_scene
 from deburr.train.leftover import fit
@@ -26,7 +26,7 @@ def seen(
 ) -> Evidence:
     """Points of spacing 1, on planes ``thick`` times as thick as their noise, twice and three times as broad."""
     one = np.ones(len(level))
-    size = (thick * level[:, None, None] * np.tile([1.0, 2.0, 3.0], (SCALES, 1))).astype(np.float32)
+    size: Singles = np.float32(thick) * level[:, None, None].astype(np.float32) * np.tile([1, 2, 3], (SCALES, 1))
     return Evidence(level, one, gate * one, size, 0 * size[..., 0], odds, cloud)
 
 

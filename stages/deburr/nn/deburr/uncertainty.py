@@ -71,8 +71,8 @@ class Evidence:
     def part(self, rows: slice) -> Evidence:
         """What was seen at some of the points."""
         odds = None if self.odds is None else self.odds[rows]
-        parts = (one[rows] for one in (self.level, self.spacing, self.gate, self.extents, self.heights))
-        return Evidence(*parts, odds, self.cloud)
+        level, spacing, gate = self.level[rows], self.spacing[rows], self.gate[rows]
+        return Evidence(level, spacing, gate, self.extents[rows], self.heights[rows], odds, self.cloud)
 
 
 def _log(length: Any, other: Any) -> Any:
