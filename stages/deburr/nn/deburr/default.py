@@ -92,7 +92,7 @@ class Default:
         scope, reading, unit, noise = group.scope, group.reading, known["spacing"], known["noise"]
         planes = None
         if reading is not None and level.widening(noise / unit) == 1:
-            planes = reading.planes.scaled(reading.graph.unit / unit)
+            planes = reading.planes.scale(reading.graph.unit / unit)
         count = len(scope.points)
         field = Field(np.full(count, noise)) if reading is None else reading.field(known, group.blocks)
         way, gate, normals, energy, spread = np.zeros((count, 3)), np.zeros(count), None, None, None

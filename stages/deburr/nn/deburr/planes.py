@@ -135,9 +135,11 @@ class Planes:
         away = self.means - torch.from_numpy(moved).float()[:, None]
         return (away * self.normals).sum(2).abs().numpy()
 
-    def scaled(self, factor: float) -> Planes:
-        """The same planes where all lengths are ``factor`` times as long."""
-        return Planes(self.means * factor, self.normals, self.variances * factor**2, self.wider)
+    def scale(self, factor: float) -> Planes:
+        """All lengths become ``factor`` times as long, in place: copies would be a sixth of all that a cloud needs."""
+        self.means.mul_(factor)
+        self.variances.mul_(factor**2)
+        return self
 
 
 def build_graph(xyz: Floats, unit: float | None = None) -> Graph:
