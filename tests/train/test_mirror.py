@@ -80,7 +80,7 @@ def test_it_is_least_where_all_of_the_noise_is_taken_away() -> None:
     assert shares[int(np.argmin(found))] == pytest.approx(1.0, abs=0.11)
     # To stay agrees with itself and takes nothing away.
     assert found[0] == pytest.approx(1.0, abs=1e-6)
-    assert min(found) < 0.15
+    assert min(found) < 0.3
     # By hand, for a share of one half: images lie on the surface, points are led half of the way to them.
     heights = points @ UP / NOISE
     scene, _, on = across(points)

@@ -20,12 +20,12 @@ from deburr.core.arrays import Floats
 from deburr.nn.deburr.inputs import Scene
 from deburr.nn.deburr.planes import Graph
 
-#: The scale of the planes that tell which way is across: those of about 40 points.
-_SCALE = 2
+#: The scale of the planes that tell which way is across: those of about 20 points. Wider ones miss edges.
+_SCALE = 1
 #: Points on a plane no thicker than so many times the noise are on a surface; of others nothing is learnt.
-_THICK = 1.5
-#: Hops over which what is taken away is averaged: about 40 points.
-_HOPS = 4
+_THICK = 3.0
+#: Hops over which what is taken away is averaged: about 20 points.
+_HOPS = 2
 
 
 def surface(scene: Scene, level: Tensor) -> tuple[Tensor, Tensor]:
