@@ -64,43 +64,27 @@ def cropped(scene: CleanScene, most: int, rng: np.random.Generator) -> CleanScen
 
 
 def nearest_on_surface(surface: Surface, points: Floats) -> Floats:
-    """The nearest place on the surface to each of ``points`` (N, 3): the nearest sample, slid along its plane.
-
-    The slide ends at the distance of the surface's samples, so that it does not run past an edge.
-    """
-    tree = Neighbors(surface.points)
-    _, rows = tree.nearest(points, 2)
-    foot, normal = surface.points[rows[:, 0]], surface.normals[rows[:, 0]]
-    away = points - foot
-    slide = away - (away * normal).sum(1, keepdims=True) * normal
-    gap = np.linalg.norm(surface.points[rows[:, 1]] - foot, axis=1, keepdims=True)
-    length = np.linalg.norm(slide, axis=1, keepdims=True)
-    return np.asarray(foot + slide * np.minimum(1.0, gap / np.maximum(length, 1e-300)))
-
-
-def distances(surface: Surface, points: Floats) -> Floats:
-    """(N,): how far ``points`` (N, 3) are from a surface, to second order between its samples.
+    """(N, 3): the nearest place on the surface to each of ``points`` (N, 3), to second order between its samples.
 
     From the nearest sample, f, with its normal n, the surface falls off by t H t / 2 at t along its plane, where H is
     how the samples' normals turn, fitted to those around. A point with samples on all sides of it slides there; beyond
-    the last of them no further than in `nearest_on_surface`, whose end would else be an error of a third of a spacing.
+    the last of them no further than to the distance of the next sample, so that it does not run past an edge.
     """
-    found, tree = np.empty(len(points)), Neighbors(surface.points)
+    found, tree = np.empty((len(points), 3)), Neighbors(surface.points)
     for start in range(0, len(points), _PART):
         some = points[start : start + _PART]
         rows = tree.nearest(some, _AROUND)[1]
-        found[start : start + _PART] = _distances(some, surface.points[rows], surface.normals[rows])
+        found[start : start + _PART] = _feet(some, surface.points[rows], surface.normals[rows])
     return found
 
 
-def _distances(points: Floats, samples: Floats, normals: Floats) -> Floats:
+def _feet(points: Floats, samples: Floats, normals: Floats) -> Floats:
     """The same, of the ``samples`` and their ``normals`` (N, K, 3) around each."""
     foot, normal = samples[:, 0], normals[:, 0]
     frame = np.linalg.svd(normal[:, None])[2][:, 1:]
     along, turn = samples - foot[:, None], normals @ frame.mT
     same, at = (normals @ normal[..., None])[..., 0] > _SAME, along @ frame.mT
-    away = points - foot
-    height, slide = (away * normal).sum(1), (frame @ away[..., None])[..., 0]
+    slide = (frame @ (points - foot)[..., None])[..., 0]
     # Normal equations of H's three numbers: of every sample on the same sheet H t = the turn of its normal.
     (x, y), nothing = np.moveaxis(at * same[..., None], 2, 0), np.zeros_like(at[..., 0])
     rows = np.concatenate((np.stack((x, y, nothing), 2), np.stack((nothing, x, y), 2)), 1)
@@ -109,8 +93,15 @@ def _distances(points: Floats, samples: Floats, normals: Floats) -> Floats:
     a, b, c = np.linalg.solve(squares, rows.mT @ np.concatenate((turn[..., :1], turn[..., 1:]), 1))[..., 0].T
     gap, length = np.linalg.norm(along[:, 1], axis=1), np.linalg.norm(slide, axis=1)
     share = np.where(_amid(at - slide[:, None], same), 1.0, np.minimum(1.0, gap / np.maximum(length, 1e-300)))
-    u, v = (share[:, None] * slide).T
-    return np.asarray(np.hypot(height + (a * u**2 + 2 * b * u * v + c * v**2) / 2, (1 - share) * length))
+    slide = share[:, None] * slide
+    u, v = slide.T
+    fallen = (a * u**2 + 2 * b * u * v + c * v**2) / 2
+    return np.asarray(foot + (slide[:, None] @ frame)[:, 0] - fallen[:, None] * normal)
+
+
+def distances(surface: Surface, points: Floats) -> Floats:
+    """(N,): how far ``points`` (N, 3) are from the nearest place on a surface."""
+    return np.asarray(np.linalg.norm(points - nearest_on_surface(surface, points), axis=1))
 
 
 def _amid(around: Floats, counted: Bools) -> Bools:
