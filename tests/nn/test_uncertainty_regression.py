@@ -92,7 +92,7 @@ def test_nine_of_ten_errors_lie_within_what_is_fitted(monkeypatch: pytest.Monkey
     )
     for one, share, error in zip(points, shares, errors, strict=True):
         told = found.left(one)
-        assert told == pytest.approx(share * level, rel=0.15)
+        assert np.quantile(np.abs(told / (share * level) - 1), 0.999) < 0.15
         assert (error < 1.645 * told).mean() == pytest.approx(0.9, abs=0.015)
 
 
@@ -126,7 +126,8 @@ def test_few_points_of_a_class_of_their_own_are_not_passed_over(monkeypatch: pyt
     points = seen(np.ones(len(classes)))
     errors = np.abs(rng.normal(0, np.where(classes == 1, 1.0, 0.01)))
     some = [fit(points.inputs(), points.most(), errors, one).left(points)[0] for one in (0 * classes, classes)]
-    assert some == pytest.approx([0.0103, 0.0153], rel=0.1)
+    # So few say it roughly: it takes one more or less of them to be a tenth off.
+    assert some == pytest.approx([0.0103, 0.0153], rel=0.2)
 
 
 @pytest.mark.slow

@@ -54,7 +54,7 @@ def test_it_agrees_with_the_plain_network_and_its_gradients(sizes: Sizes) -> Non
         for one, again in ours:
             assert one is not None
             assert again is not None
-            assert (one - again).abs().max() < 2e-5 * largest, name
+            assert (one - again).abs().max() < 4e-5 * largest, name
 
 
 def test_scores_without_gradient_agree_too() -> None:

@@ -167,7 +167,7 @@ class _Copy:
         told = np.zeros((count, sizes * _SHAPE + 2))
         found, normals, profiles = (np.zeros((count, sizes, width)) for width in (_SHAPE, 3, PROFILE))
         if not self.near.size:
-            return told, normals[:, -1], profiles.reshape(count, -1)
+            return told, normals[:, -1], profiles.reshape(count, sizes * PROFILE)
         expected = np.array([sqrt(k / (pi * share)) for k in NEAR])
         if fast := kernels.loaded(blocks.compiled):
             where = judges, spacing, self.points, self.near, self.distances
@@ -180,10 +180,10 @@ class _Copy:
                 squared = torch.from_numpy((self.distances[part] / unit) ** 2)
                 seen = _shapes(offsets, squared, torch.from_numpy(expected))
                 found[part], normals[part], profiles[part] = (columns.numpy() for columns in seen)
-        told[:, :-2] = found.reshape(count, -1)
+        told[:, :-2] = found.reshape(count, sizes * _SHAPE)
         told[:, -2] = np.abs((normals[:, 0] * normals[:, 1]).sum(1))
         told[:, -1] = 1.0
-        return told, normals[:, -1], profiles.reshape(count, -1)
+        return told, normals[:, -1], profiles.reshape(count, sizes * PROFILE)
 
 
 def _shapes(offsets: Tensor, squared: Tensor, expected: Tensor) -> tuple[Tensor, Tensor, Tensor]:
