@@ -93,7 +93,7 @@ def test_nine_of_ten_errors_lie_within_what_is_fitted(monkeypatch: pytest.Monkey
     for one, share, error in zip(points, shares, errors, strict=True):
         told = found.left(one)
         assert np.quantile(np.abs(told / (share * level) - 1), 0.999) < 0.15
-        assert (error < 1.645 * told).mean() == pytest.approx(0.9, abs=0.015)
+        assert (error < 1.645 * told).mean() == pytest.approx(0.9, abs=0.02)
 
 
 def test_it_comes_back_from_the_card() -> None:
