@@ -69,8 +69,9 @@ def test_on_a_plane_it_is_half_a_chi_square(noise: float) -> None:
     xyz = np.column_stack((plan, np.zeros(len(plan)))) + random.normal(0, noise, (len(plan), 3))
     found = energies(xyz, noise=noise)[((plan > 6) & (plan < side - 6)).all(1)]
     assert (found >= 0).all()
-    for chance in (0.5, 0.1, 0.01):
-        assert np.quantile(found, 1 - chance) == pytest.approx(chi2.isf(chance, 1) / 2, rel=0.12), chance
+    # Chances that thresholds are made of are true to a few percent; a small energy is a small difference.
+    for chance, rel in ((0.5, 0.2), (0.1, 0.06), (0.01, 0.06)):
+        assert np.quantile(found, 1 - chance) == pytest.approx(chi2.isf(chance, 1) / 2, rel=rel), chance
 
 
 def test_a_point_off_the_plane_pays_for_its_height() -> None:
