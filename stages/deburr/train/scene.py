@@ -82,21 +82,26 @@ def _feet(points: Floats, samples: Floats, normals: Floats) -> Floats:
     """The same, of the ``samples`` and their ``normals`` (N, K, 3) around each."""
     foot, normal = samples[:, 0], normals[:, 0]
     frame = np.linalg.svd(normal[:, None])[2][:, 1:]
-    along, turn = samples - foot[:, None], normals @ frame.mT
-    same, at = (normals @ normal[..., None])[..., 0] > _SAME, along @ frame.mT
+    along, turn = samples - foot[:, None], normals @ _turned(frame)
+    same, at = (normals @ normal[..., None])[..., 0] > _SAME, along @ _turned(frame)
     slide = (frame @ (points - foot)[..., None])[..., 0]
     # Normal equations of H's three numbers: of every sample on the same sheet H t = the turn of its normal.
     (x, y), nothing = np.moveaxis(at * same[..., None], 2, 0), np.zeros_like(at[..., 0])
     rows = np.concatenate((np.stack((x, y, nothing), 2), np.stack((nothing, x, y), 2)), 1)
-    squares = rows.mT @ rows
+    squares = _turned(rows) @ rows
     squares += (1e-3 * np.trace(squares, axis1=1, axis2=2) + 1e-300)[:, None, None] * np.eye(3)
-    a, b, c = np.linalg.solve(squares, rows.mT @ np.concatenate((turn[..., :1], turn[..., 1:]), 1))[..., 0].T
+    a, b, c = np.linalg.solve(squares, _turned(rows) @ np.concatenate((turn[..., :1], turn[..., 1:]), 1))[..., 0].T
     gap, length = np.linalg.norm(along[:, 1], axis=1), np.linalg.norm(slide, axis=1)
     share = np.where(_amid(at - slide[:, None], same), 1.0, np.minimum(1.0, gap / np.maximum(length, 1e-300)))
     slide = share[:, None] * slide
     u, v = slide.T
     fallen = (a * u**2 + 2 * b * u * v + c * v**2) / 2
     return np.asarray(foot + (slide[:, None] @ frame)[:, 0] - fallen[:, None] * normal)
+
+
+def _turned(matrices: Floats) -> Floats:
+    """(..., A, B) to (..., B, A)."""
+    return np.swapaxes(matrices, -1, -2)
 
 
 def distances(surface: Surface, points: Floats) -> Floats:

@@ -33,7 +33,7 @@ def strata(truth: CleanScene) -> Ints:
     if len(off):
         near = truth.points[Neighbors(truth.points).nearest(truth.points[off], _FEW)[1]]
         around = near - near.mean(1, keepdims=True)
-        variances = np.linalg.eigvalsh(around.mT @ around)
+        variances = np.linalg.eigvalsh(np.swapaxes(around, 1, 2) @ around)
         found[off[variances[:, 1] < _SLIM * variances[:, 2]]] = THIN
     return found
 
