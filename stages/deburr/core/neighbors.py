@@ -50,10 +50,10 @@ def threads() -> int:
 
 
 def check_extent(points: Floats) -> None:
-    """Raises `deburr.core.errors.RunError` for ``points`` (N, 3) whose distances squared overflow or vanish."""
-    widest = max(
-        float(np.ptp(axis)) for axis in points.T
-    )  # not along the other axis, which takes several times as long
+    """Raises `deburr.core.errors.RunError` for ``points`` (N, 3) whose distances squared overflow or vanish: trees
+    would answer nonsense."""
+    # Column by column: along the other axis numpy takes several times as long.
+    widest = max(float(np.ptp(axis)) for axis in points.T)
     if widest > 0 and not 1e-140 < widest < 1e140:
         raise RunError(f"the points lie up to {widest:.3g} apart, too far or too near to measure; check the units")
 

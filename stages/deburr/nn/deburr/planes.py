@@ -194,10 +194,8 @@ def in_units(graph: Graph, unit: float | None, blocks: Blocks | None = None) -> 
             "remove such points, or flag them with filters.outlier first"
         )
     graph = replace(graph, unit=unit, points=graph.points / unit)
-    spacing = spread(
-        graph, (own / unit)[:, None], 1, blocks.silent(len(own)) if blocks else Blocks(len(own), compiled=False)
-    )
-    return replace(graph, spacing=spacing[:, 0].float())
+    silent = blocks.silent(len(own)) if blocks else Blocks(len(own), compiled=False)
+    return replace(graph, spacing=spread(graph, (own / unit)[:, None], 1, silent)[:, 0].float())
 
 
 @phase("fitting planes")

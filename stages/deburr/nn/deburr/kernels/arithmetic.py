@@ -21,16 +21,17 @@ def kernel(function: Any) -> Any:
 
     Other threads go on while it runs.
     """
-    compiled = numba.njit(nogil=True, fastmath=_FAST, error_model="numpy", boundscheck=False)(function)
-    # Where there is no place to keep it, it is compiled in every run.
-    with suppress(RuntimeError):
-        compiled.enable_caching()
-    return compiled
+    return _kept(function, _FAST)
 
 
 def exact(function: Any) -> Any:
     """The same as `kernel`, but every operation is done as it is written, and rounded."""
-    compiled = numba.njit(nogil=True, error_model="numpy", boundscheck=False)(function)
+    return _kept(function, False)
+
+
+def _kept(function: Any, fast: Any) -> Any:
+    compiled = numba.njit(nogil=True, fastmath=fast, error_model="numpy", boundscheck=False)(function)
+    # Where there is no place to keep it, it is compiled in every run.
     with suppress(RuntimeError):
         compiled.enable_caching()
     return compiled
