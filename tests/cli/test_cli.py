@@ -421,6 +421,32 @@ cli.main()
     assert os.listdir(tmp_path) == []
 
 
+@pytest.mark.parametrize("error", ["RuntimeError", "DeburrError", "ImportError", "KeyboardInterrupt"])
+def test_an_interrupt_that_comes_out_as_another_error_is_one(tmp_path: Path, error: str) -> None:
+    script = f"""
+import os, signal, sys
+from deburr.core.errors import DeburrError
+from deburr.cli import main as cli
+
+class Turning(cli._Group):
+    def get_command(self, ctx, name):
+        return work
+
+@cli.click.command()
+def work():
+    try:
+        os.kill(os.getpid(), signal.SIGINT)
+    except KeyboardInterrupt:
+        raise {error}("Error calling __set_name__") from None
+
+cli.cli.__class__ = Turning
+sys.argv[1:] = ["run"]
+cli.main()
+"""
+    done = subprocess.run([sys.executable, "-c", script], cwd=tmp_path, capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stderr) == (130, "interrupted; no output was left half-written\n")
+
+
 def test_what_is_ignored_stays_ignored(tmp_path: Path) -> None:
     script = """
 import os, signal

@@ -166,10 +166,13 @@ class _interruptible:
     """Whatever asks the process to end interrupts it, so that temporary files are cleared away.
 
     A terminal that is closed asks several times over, and so may whoever presses Ctrl-C. What is ignored (by nohup, or
-    in the background) stays ignored.
+    in the background) stays ignored. An interrupt may come out as another error: Python makes a RuntimeError of one
+    that hits a class being made, which libraries do as they load, and some of them turn any end into an error of
+    theirs. So every error that follows on an interrupt is the interrupt.
     """
 
     def __init__(self) -> None:
+        self._asked = False
         self._before: dict[int, Any] = {}
         self._last = -inf
         self._repeated = repeated(KeyboardInterrupt, self._again)
@@ -182,12 +185,16 @@ class _interruptible:
                 with suppress(ValueError):  # not in the main thread: nothing to take over
                     self._before[number] = signal.signal(number, self._interrupt)
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, kind: object, error: object, trace: object) -> None:
         self._repeated.__exit__(None, None, None)
         for number, handler in self._before.items():
             signal.signal(number, handler)
+        ends = isinstance(error, click.exceptions.Exit | BrokenPipeError) or not isinstance(error, Exception)
+        if self._asked and not ends:
+            raise KeyboardInterrupt
 
     def _interrupt(self, *_: object) -> None:
+        self._asked = True
         now = time.monotonic()
         same, self._last = now - self._last < _SAME, now
         if not same:
