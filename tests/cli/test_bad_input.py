@@ -340,3 +340,11 @@ def test_too_few_points_for_any_filter(cli: Cli, save: Save, hill: Floats, count
     done = cli("run", _spec("in.ply", *filters, "out.ply"), "--report", "rep")
     assert done.exit_code == 0, done.stderr
     assert len(_read("out.ply")) == count
+
+
+@pytest.mark.parametrize("kind", ["las", "laz", "copc.laz", "ply", "xyz", "pcd", "e57"])
+def test_an_empty_file_is_called_empty(fails: Fails, tmp_path: Path, kind: str) -> None:
+    (tmp_path / f"in.{kind}").write_bytes(b"")
+    assert f"in.{kind}: is empty (0 bytes)" in fails("info", f"in.{kind}", code=1)
+    assert f"in.{kind}: is empty (0 bytes)" in fails("denoise", f"in.{kind}", "out.ply", code=1)
+    assert not (tmp_path / "out.ply").exists()

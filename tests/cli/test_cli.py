@@ -267,6 +267,7 @@ def test_the_spec_may_come_from_stdin(cli: Cli, save: Save, hill: Floats, words:
         (("validate", '["a.las", "spd", "b.las"]'), "did you mean 'filters.spd'?"),
         (("validate", '["a.las", {"type": "outlier"}, "b.las"]'), "did you mean 'filters.outlier'?"),
         (("info", "."), "pipeline batch"),
+        (("denoise", "a.laz"), "pipeline denoise a.laz OUT"),
         (("denoise", ".", "out.las"), "pipeline batch '[\"filters.spd\"]' . --out DIR"),
     ],
 )
@@ -308,6 +309,23 @@ def test_several_files_are_denoised_into_a_folder(cli: Cli, save: Save, hill: Fl
     Path("x").mkdir()
     save("x/a.ply", hill[:100])
     assert "is the name of several inputs" in cli("denoise", "a.ply", "x/a.ply", "out").stderr
+
+
+def test_one_bad_file_stops_no_other(cli: Cli, save: Save, hill: Floats, tmp_path: Path) -> None:
+    save("b.ply", hill)
+    (tmp_path / "a.ply").write_text("no cloud")
+    (tmp_path / "c.ply").write_bytes(b"")
+    (tmp_path / "out").mkdir()
+    done = cli("denoise", "a.ply", "b.ply", "c.ply", "out")
+    assert done.exit_code == 1
+    assert "a.ply: is not a PLY file" in done.stderr
+    assert "c.ply: is empty (0 bytes)" in done.stderr
+    last = done.stderr.strip().split("\n")[-1]
+    assert last == "2 of 3 files were not cleaned: a.ply, c.ply; above it says why. The others are in out"
+    assert os.listdir(tmp_path / "out") == ["b.ply"]
+    alone = cli("denoise", "a.ply", "d.ply")
+    assert alone.exit_code == 1
+    assert "not cleaned" not in alone.stderr
 
 
 def test_a_missing_folder_is_made_when_asked(cli: Cli, save: Save, hill: Floats) -> None:

@@ -179,6 +179,22 @@ def test_degrees_are_told_of() -> None:
     assert "x and y are in degrees" in Spd().run(cloud).history[-1].warnings[0]
 
 
+@pytest.mark.parametrize(
+    ("scale", "at", "units", "said"),
+    [
+        ([1e-5, 1e-5, 1], (5.1, 52.3, 0), None, True),
+        ([1e-5, 1e-5, 1], (5.1, 52.3, 0), "metre", False),
+        ([1e-5, 1e-5, 1], (205.1, 52.3, 0), None, False),
+        ([1, 1, 1], (5.1, 52.3, 0), None, False),
+        ([1e-5, 1e-5, 1e-5], (5.1, 52.3, 0), None, False),
+    ],
+)
+def test_what_looks_like_degrees_is_told_of(scale: Any, at: Any, units: str | None, said: bool) -> None:
+    cloud = PointCloud(sheet() * scale + at, units=units)
+    told = [line for line in Spd().run(cloud).history[-1].warnings if "x and y look like degrees" in line]
+    assert bool(told) == said
+
+
 # What may move ------------------------------------------------------------------------------------------------------
 
 CLASSES = np.resize(np.array([2, 5, 6], np.uint8), 300)

@@ -15,10 +15,10 @@ import click
 from deburr.cli.complete import FILE, FOLDER
 from deburr.cli.overrides import OverridesCommand
 from deburr.cli.profile import shown_profile
-from deburr.cli.say import give, result
+from deburr.cli.say import give, result, say_all
 from deburr.cli.shared import common, hosted
 from deburr.core.addresses import is_address
-from deburr.core.errors import SpecError, WriteError
+from deburr.core.errors import DeburrError, RunError, SpecError, WriteError
 
 if TYPE_CHECKING:
     from deburr.cli.meter import Meter
@@ -116,7 +116,7 @@ def run(
 
 
 @click.command()
-@click.argument("inputs", metavar="IN...", nargs=-1, required=True, type=FILE)
+@click.argument("inputs", metavar="IN...", nargs=-1, type=FILE)
 @click.argument("output", metavar="OUT", type=FILE)
 @click.option("--noise", help="Standard deviation of the noise, in the cloud's units; default: estimated.")
 @click.option("--strength", help="Share of the displacement that is applied, 0 to 1; default 1.")
@@ -148,21 +148,37 @@ def denoise(
     """Denoise the point cloud IN and write it as OUT: the same points, in the same order, nothing else changed.
 
     Several files (or a quoted glob) are cleaned one by one, each without its neighbours, into the folder OUT. Tiles of
-    one area, and whole folders, are for `pipeline batch`, which sees across their borders. An OUT that ends in
-    .copc.laz is COPC, whose points stand in the order of its octree.
+    one area, and whole folders, are for `pipeline batch`, which sees across their borders. What is wrong with one file
+    stops none of the others. An OUT that ends in .copc.laz is COPC, whose points stand in the order of its octree.
     """
     from deburr.cli.meter import FILE
 
+    if not inputs:
+        raise click.UsageError(
+            f"Only '{output}' is named. Give what to read and what to write: pipeline denoise {shlex.quote(output)} OUT"
+        )
     given = {name: value for name, value in options.items() if value is not None}
     targets, plans = _targets(inputs, output, report, mkdir), []
     for source, target, told in targets:
         spec = [{"filename": source}, {"type": "filters.spd", **given}, {"filename": target}]
         plans.append((_plan(spec, None, None, {}, told), told))
     sizes = [_size(source) for source, *_ in targets]
+    failed: list[str] = []
     with shown_profile(profile):
         for number, (plan, told) in enumerate(plans):
             meter.begin(FILE, sizes[number], sum(sizes[number + 1 :]))
-            _execute(plan, told, quiet, meter, memory, mkdir)
+            try:
+                _execute(plan, told, quiet, meter, memory, mkdir)
+            except DeburrError as error:
+                if len(plans) == 1:
+                    raise
+                say_all(str(error))
+                failed.append(targets[number][0])
+    if failed:
+        raise RunError(
+            f"{len(failed)} of {len(plans)} files were not cleaned: {', '.join(failed)}; above it says why. The others "
+            f"are in {output}"
+        )
 
 
 def _size(path: str) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import stat
 from collections.abc import Generator
 from contextlib import contextmanager
 from typing import BinaryIO, cast
@@ -40,7 +41,12 @@ def opened(path: str, parts: bool = False) -> Generator[BinaryIO]:
 
 def _open(path: str, parts: bool) -> BinaryIO:
     if not is_address(path):
-        return open(path, "rb")
+        stream = open(path, "rb")
+        status = os.fstat(stream.fileno())
+        if stat.S_ISREG(status.st_mode) and not status.st_size:
+            stream.close()
+            raise ReadError(f"{shown(path)}: is empty (0 bytes), as a transfer leaves it that failed; get it again")
+        return stream
     file = web.opened(path)
     if parts:
         return file

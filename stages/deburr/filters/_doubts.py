@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Set
 from typing import Any
 
+import numpy as np
+
 from deburr.core.arrays import Bools
-from deburr.core.cloud import PointCloud
+from deburr.core.cloud import Extent, PointCloud
 from deburr.core.errors import RunError
 from deburr.filters._normals import NONE, STALE, carried
 
@@ -16,6 +18,8 @@ MOST_NOISE = 5.0
 LEAST_NOISE = 0.01
 #: The noise is doubtful where less than this share of the points had a surface around them to read it from.
 LEAST_EVIDENCE = 0.5
+#: A cloud that is so many times as tall as it is wide is hardly one in metres: a degree is 111,000 of them.
+_TALLER = 500
 AGAIN = (
     "the cloud was denoised before, so the noise that is given is taken for the most that may be left, and what is "
     "left is estimated"
@@ -57,6 +61,20 @@ def of_degrees(cloud: PointCloud) -> Iterator[str]:
     """Of coordinates that are no lengths."""
     if "degree" in (cloud.units or ""):
         yield "x and y are in degrees, z hardly: the result means little; project the cloud first"
+    elif not cloud.units and _like_degrees(cloud.extent):
+        yield (
+            "x and y look like degrees, beside which z is very tall: if so, the result means little; project the cloud "
+            "first"
+        )
+
+
+def _like_degrees(extent: Extent) -> bool:
+    """Whether x and y may be longitudes and latitudes: there are no lengths of which a cloud is so much taller."""
+    if not extent.count:
+        return False
+    (wide, deep, tall), within = extent.high - extent.low, np.array([180.0, 90.0])
+    inside = bool((extent.low[:2] >= -within).all() and (extent.high[:2] <= within).all())
+    return inside and 0 < _TALLER * max(wide, deep) < tall
 
 
 def of_replaced(cloud: PointCloud, added: Set[str]) -> Iterator[str]:
