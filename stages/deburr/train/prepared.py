@@ -27,6 +27,7 @@ from deburr.train import level
 from deburr.train.examples import Example
 from deburr.train.level import Judged, judged
 from deburr.train.matching import places_around
+from deburr.train.outcome import outcome
 from deburr.train.recipe import Recipe
 from deburr.train.scene import CleanScene, Surface, displacement_target
 
@@ -104,6 +105,8 @@ def prepare(example: Example, recipe: Recipe, number: int) -> Prepared:
     if "noise" in recipe.networks and not example.guessed:
         planes = scene.planes if scene.planes.wider == 1 else fit_planes(scene.graph)
         seen = judged(example.points, scene.graph, planes, example.truth, example.level)
+        if recipe.outcome:
+            seen = replace(seen, outcome=outcome(example, scene.graph, seen.thinned.rows, number))
     nowhere = torch.zeros(len(example.points), 3)
     ways = targets(example, recipe.objective) if scores else (nowhere, nowhere)
     unit = _unit(example.level, scene, told)
