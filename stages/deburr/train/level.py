@@ -32,6 +32,8 @@ _ROUGH = 0.7
 _ON_SURFACE, _ELSEWHERE = 0.55, 0.15
 #: Weight of places where nothing tells the noise: points that should stay are harmed there.
 _HARM = 3.0
+#: The power of the share of the noise that a level leaves which counts.
+_BETWEEN = 0.5
 #: Share of places on readable surfaces from which on the cloud's level is theirs.
 _SURFACES = 0.3
 #: A level is right within this factor.
@@ -124,7 +126,10 @@ def losses(network: NoiseNetwork, graph: Graph, scene: Judged) -> dict[str, Tens
     found = {"level": local.mean(), "odds": 0.3 * sure, "cloud": 0.6 * cloud}
     if scene.outcome is not None:
         told = applied(level, odds, whole.item(), odds.sigmoid().mean().item(), rows, graph)
-        found["outcome"] = scene.outcome.at(told).mean()
+        # Between the logarithm of the share, to which harm by a factor of ten is no more than a tenth left, and the
+        # share itself, to which what is left of a tenth is nothing.
+        share = torch.exp(_BETWEEN / 2 * scene.outcome.at(told))
+        found["outcome"] = (torch.where(scene.readable, 1.0, _HARM) * share).mean() / _BETWEEN
     return found
 
 

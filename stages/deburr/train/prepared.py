@@ -201,14 +201,15 @@ def write(path: str | Path, prepared: Prepared) -> None:
 
 
 def read(path: str | Path, recipe: Recipe) -> dict[str, npt.NDArray[Any]]:
-    """The arrays in a file of `write`, made for the objective and the networks of ``recipe``. Raises `ReadError`."""
+    """The arrays in a file of `write`, made for the networks of ``recipe``, and the score network's for its objective.
+    Raises `ReadError`."""
     try:
         with np.load(path, allow_pickle=False) as kept:
             arrays = dict(kept)
         found = from_arrays(arrays)
     except (OSError, ValueError, KeyError, EOFError, BadZipFile) as error:
         raise ReadError(f"{path}: no prepared training scene; prepare it with --prepare, or leave it out") from error
-    if found.objective != recipe.objective:
+    if found.objective != recipe.objective and "score" in recipe.networks:
         raise ReadError(
             f"{path}: was prepared for objective '{found.objective}', not '{recipe.objective}'; prepare it again"
         )
