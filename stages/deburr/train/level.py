@@ -22,6 +22,7 @@ from deburr.nn.deburr.noise_network import POOLING_HOPS, NoiseNetwork, noise_inp
 from deburr.nn.deburr.planes import Graph, Planes, average, averaging_matrix, build_graph, fit_planes
 from deburr.nn.deburr.thinned import Thinned, look
 from deburr.nn.level import APART
+from deburr.train.outcome import Outcome, applied
 from deburr.train.scene import CleanScene
 
 #: Where the clean surface itself is rougher than this share of the noise, nothing there tells the noise.
@@ -31,6 +32,8 @@ _ROUGH = 0.7
 _ON_SURFACE, _ELSEWHERE = 0.55, 0.15
 #: Weight of places where nothing tells the noise: points that should stay are harmed there.
 _HARM = 3.0
+#: The power of the share of the noise that a level leaves which counts.
+_BETWEEN = 0.5
 #: Share of places on readable surfaces from which on the cloud's level is theirs.
 _SURFACES = 0.3
 #: A level is right within this factor.
@@ -46,6 +49,7 @@ class Judged:
     inputs : (N, I) float32.
     spacing : (M,) float32; thinned : the judges.
     target : (M,) float32, log levels; readable : (M,) bool, on a surface that is smoother than the noise.
+    outcome : what each level, told, would leave there; None where it was not tried.
     """
 
     inputs: Tensor
@@ -53,6 +57,7 @@ class Judged:
     thinned: Thinned
     target: Tensor
     readable: Tensor
+    outcome: Outcome | None = None
 
 
 def judged(points: Floats, graph: Graph, planes: Planes, truth: CleanScene, level: Floats) -> Judged:
@@ -79,6 +84,8 @@ def to_arrays(scene: Judged) -> dict[str, npt.NDArray[Any]]:
     """All that training reads of it."""
     seen = scene.thinned
     parts = {**{name: getattr(scene, name) for name in _OWN}, **{name: getattr(seen, name) for name in _SEEN}}
+    if scene.outcome is not None:
+        parts |= {"levels": scene.outcome.levels, "left": scene.outcome.left}
     return {f"judged_{name}": part.numpy() for name, part in parts.items()}
 
 
@@ -88,15 +95,18 @@ def from_arrays(arrays: Mapping[str, npt.NDArray[Any]]) -> Judged | None:
         return None
     own, seen = ({name: torch.from_numpy(arrays[f"judged_{name}"]) for name in names} for names in (_OWN, _SEEN))
     nowhere = torch.zeros((0, 0), dtype=torch.bool)
-    return Judged(**own, thinned=Thinned(**seen, copies=nowhere, radii=np.zeros(0)))
+    tried = [torch.from_numpy(arrays[f"judged_{name}"]) for name in ("levels", "left") if f"judged_{name}" in arrays]
+    outcome = Outcome(*tried) if tried else None
+    return Judged(**own, thinned=Thinned(**seen, copies=nowhere, radii=np.zeros(0)), outcome=outcome)
 
 
 _OWN, _SEEN = ("inputs", "spacing", "target", "readable"), ("rows", "shapes", "pool", "window", "wide", "reach")
 
 
 def losses(network: NoiseNetwork, graph: Graph, scene: Judged) -> dict[str, Tensor]:
-    """Quantile losses of local levels (Koenker & Bassett 1978) and of the whole scene's; how true the odds are. Of a
-    scene in which nobody judges, as on a lattice without noise, none."""
+    """Quantile losses of local levels (Koenker & Bassett 1978) and of the whole scene's; how true the odds are; and
+    what the levels leave of the noise, where that was tried. Of a scene in which nobody judges, as on a lattice without
+    noise, none."""
     rows = scene.thinned.rows
     if not len(rows):
         return {}
@@ -111,8 +121,16 @@ def losses(network: NoiseNetwork, graph: Graph, scene: Judged) -> dict[str, Tens
     sure = functional.binary_cross_entropy_with_logits(odds, right.float())
     surfaces = bool(scene.readable.float().mean() > _SURFACES)
     middle = (scene.target[scene.readable] if surfaces else scene.target).median()
-    cloud = _quantile(middle - pooled(level, odds), 0.5 if surfaces else _ELSEWHERE)
-    return {"level": local.mean(), "odds": 0.3 * sure, "cloud": 0.6 * cloud}
+    whole = pooled(level, odds)
+    cloud = _quantile(middle - whole, 0.5 if surfaces else _ELSEWHERE)
+    found = {"level": local.mean(), "odds": 0.3 * sure, "cloud": 0.6 * cloud}
+    if scene.outcome is not None:
+        told = applied(level, odds, whole.item(), odds.sigmoid().mean().item(), rows, graph)
+        # Between the logarithm of the share, to which harm by a factor of ten is no more than a tenth left, and the
+        # share itself, to which what is left of a tenth is nothing.
+        share = torch.exp(_BETWEEN / 2 * scene.outcome.at(told))
+        found["outcome"] = (torch.where(scene.readable, 1.0, _HARM) * share).mean() / _BETWEEN
+    return found
 
 
 def _quantile(missing: Tensor, share: float) -> Tensor:

@@ -126,6 +126,8 @@ class Trainer:
         scene = _sent(prepared.scene, self.device)
         if prepared.judged is not None:
             losses |= level.losses(self.networks["noise"], scene.graph, prepared.judged)  # type: ignore[arg-type]
+            if "outcome" in losses:
+                losses["outcome"] = self.recipe.outcome * losses["outcome"]
         if "score" in self.recipe.networks:
             while prepared.passes:
                 with torch.no_grad():

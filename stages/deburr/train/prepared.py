@@ -27,6 +27,7 @@ from deburr.train import level
 from deburr.train.examples import Example
 from deburr.train.level import Judged, judged
 from deburr.train.matching import places_around
+from deburr.train.outcome import outcome
 from deburr.train.recipe import Recipe
 from deburr.train.scene import CleanScene, Surface, displacement_target
 
@@ -104,6 +105,8 @@ def prepare(example: Example, recipe: Recipe, number: int) -> Prepared:
     if "noise" in recipe.networks and not example.guessed:
         planes = scene.planes if scene.planes.wider == 1 else fit_planes(scene.graph)
         seen = judged(example.points, scene.graph, planes, example.truth, example.level)
+        if recipe.outcome:
+            seen = replace(seen, outcome=outcome(example, scene.graph, seen.thinned.rows, number))
     nowhere = torch.zeros(len(example.points), 3)
     ways = targets(example, recipe.objective) if scores else (nowhere, nowhere)
     unit = _unit(example.level, scene, told)
@@ -198,14 +201,15 @@ def write(path: str | Path, prepared: Prepared) -> None:
 
 
 def read(path: str | Path, recipe: Recipe) -> dict[str, npt.NDArray[Any]]:
-    """The arrays in a file of `write`, made for the objective and the networks of ``recipe``. Raises `ReadError`."""
+    """The arrays in a file of `write`, made for the networks of ``recipe``, and the score network's for its objective.
+    Raises `ReadError`."""
     try:
         with np.load(path, allow_pickle=False) as kept:
             arrays = dict(kept)
         found = from_arrays(arrays)
     except (OSError, ValueError, KeyError, EOFError, BadZipFile) as error:
         raise ReadError(f"{path}: no prepared training scene; prepare it with --prepare, or leave it out") from error
-    if found.objective != recipe.objective:
+    if found.objective != recipe.objective and "score" in recipe.networks:
         raise ReadError(
             f"{path}: was prepared for objective '{found.objective}', not '{recipe.objective}'; prepare it again"
         )

@@ -76,6 +76,13 @@ class Recipe(BaseModel):
         description="share of what the run changed that is kept: below 1 the result is a mean with the weights that it "
         "began from, which often is better than either (Wortsman et al. 2022)",
     )
+    outcome: float = Field(
+        0.0,
+        ge=0,
+        le=1000,
+        description="weight of what the levels found would leave of the noise, by the bundled weights; above 0 it is "
+        "tried for each scene, which takes the most time of preparing it; scenes prepared without it teach the level",
+    )
     networks: tuple[Literal["score", "noise"], ...] = Field(("score", "noise"), description="what is trained")
     device: Literal["auto", "cpu", "cuda"] = Field("cpu", description="where it is trained; auto: a GPU if any")
     kernels: Literal["torch", "compiled"] = Field(

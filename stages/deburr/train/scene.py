@@ -109,6 +109,15 @@ def distances(surface: Surface, points: Floats) -> Floats:
     return np.asarray(np.linalg.norm(points - nearest_on_surface(surface, points), axis=1))
 
 
+def errors(truth: CleanScene, points: Floats) -> Floats:
+    """(N,): how far ``points`` (N, 3) are from the surface, or from their own place if they are on none."""
+    off, on = np.linalg.norm(points - truth.points, axis=1), ~truth.solitary
+    if on.any():
+        # The own place is on the surface, too.
+        off[on] = np.minimum(off[on], distances(truth.surface, points[on]))
+    return np.asarray(off)
+
+
 def _amid(around: Floats, counted: Bools) -> Bools:
     """(N,): whether those of ``around`` (N, K, 2) that are ``counted`` (N, K) lie on all sides of the origin: no half a
     turn is between two that follow each other, as seen from there."""

@@ -19,7 +19,7 @@ from deburr.nn.deburr.uncertainty import Evidence, Regression, Singles
 from deburr.train.landscapes import landscape_scene
 from deburr.train.leftover import fit
 from deburr.train.scans import scan_scene
-from deburr.train.scene import CleanScene, NoisyScene, distances, scaled
+from deburr.train.scene import CleanScene, NoisyScene, errors, scaled
 from deburr.train.solids import solid_scene
 from deburr.train.strata import THIN, strata
 
@@ -134,7 +134,7 @@ def _compare(model: Default, scene: NoisyScene) -> _Found:
     assert denoised.level is not None
     assert denoised.uncertainty is not None
     truth, on = scene.truth, ~scene.truth.solitary
-    before, after = (_errors(truth, points) for points in (scene.points, denoised.xyz))
+    before, after = (errors(truth, points) for points in (scene.points, denoised.xyz))
     some = scene.level > 0
     level = float(np.median(denoised.level[some] / scene.level[some])) if some.any() else np.nan
     first = np.unique(denoised.uncertainty, return_index=True)[1]
@@ -147,20 +147,11 @@ def left_over(scene: NoisyScene, points: Floats) -> tuple[Floats, Ints]:
     (N,) of their clean places. Across a surface there is one axis; on thin parts and alone the way from the own place
     counts, shared among as many as there was noise along: 3 if it was the same in all directions, 1 along beams."""
     truth = scene.truth
-    found, kinds = _errors(truth, points), strata(truth)
+    found, kinds = errors(truth, points), strata(truth)
     noise, levels = ((scene.points - truth.points) ** 2).sum(), (scene.level**2).sum()
     axes = np.clip(noise / max(levels, np.finfo(np.float64).tiny), 1, 3)
     own = np.linalg.norm(points - truth.points, axis=1) / np.sqrt(axes)
     return np.where(kinds < THIN, found, np.where(truth.solitary, own, np.maximum(found, own))), kinds
-
-
-def _errors(truth: CleanScene, points: Floats) -> Floats:
-    """(N,): how far ``points`` (N, 3) are from the surface, or from their own place if they are on none."""
-    off, on = np.linalg.norm(points - truth.points, axis=1), ~truth.solitary
-    if on.any():
-        # The own place is on the surface, too.
-        off[on] = np.minimum(off[on], distances(truth.surface, points[on]))
-    return np.asarray(off)
 
 
 def _mean(before: Floats, after: Floats, rows: Any) -> tuple[float, float]:

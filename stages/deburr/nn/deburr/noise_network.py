@@ -146,12 +146,18 @@ def field(
     ``cloud``: the logarithm of the whole cloud's level, by which those are led whose odds are low; ``evidence``: how
     likely its judges are right, on average.
     """
-    trust = min(1.0, max(evidence, 1e-6) / _TRUSTED)
-    lead, caution = cloud + log(trust), min(_CAUTION / trust, _MOST_CAUTION)
-    weight = odds.double().exp()
-    led = torch.where(level > lead, caution, _AID * trust)
-    careful = (weight * level + led * lead) / (weight + led)
+    told, weight = careful(level, odds.double(), cloud, evidence)
     known = torch.zeros(len(graph.spacing), 3, dtype=torch.float64)
-    known[thinned.rows] = torch.stack((weight * careful, weight, weight * odds), 1)
+    known[thinned.rows] = torch.stack((weight * told, weight, weight * odds), 1)
     told, whole, sure = spread(graph, known, FIELD_HOPS, blocks).unbind(1)
     return told / whole, sure / whole
+
+
+def careful(level: Tensor, odds: Tensor, cloud: float, evidence: float) -> tuple[Tensor, Tensor]:
+    """What the judges' log levels (M,) count as, led by the ``cloud`` where their log odds (M,) are low, as in `field`;
+    and their weights (M,)."""
+    trust = min(1.0, max(evidence, 1e-6) / _TRUSTED)
+    lead, caution = cloud + log(trust), min(_CAUTION / trust, _MOST_CAUTION)
+    weight = odds.exp()
+    led = torch.where(level > lead, caution, _AID * trust)
+    return (weight * level + led * lead) / (weight + led), weight
