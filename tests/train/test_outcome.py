@@ -74,7 +74,7 @@ def test_levels_are_tried_between_nothing_and_three_spacings() -> None:
     assert 1.2 <= tried.levels[-1].exp().item() <= 3.0
 
 
-def test_the_loss_is_what_the_applied_levels_leave() -> None:
+def test_the_loss_is_what_the_applied_levels_leave_to_the_power_of_a_half() -> None:
     class Says(torch.nn.Module):
         def __init__(self, level: float) -> None:
             super().__init__()
@@ -90,7 +90,8 @@ def test_the_loss_is_what_the_applied_levels_leave() -> None:
     assert given.outcome is not None
     for level in (0.05, _NOISE):
         found = losses(Says(level), graph, given)["outcome"]  # type: ignore[arg-type]
-        assert found.item() == pytest.approx(given.outcome.at(torch.full((2500,), log(level))).mean().item(), abs=1e-4)
+        share = given.outcome.at(torch.full((2500,), log(level))).div(2).exp()  # of the RMS
+        assert found.item() == pytest.approx((share**0.5).mean().item() / 0.5, abs=1e-4)
     assert "outcome" not in losses(Says(0.1), graph, replace(given, outcome=None))  # type: ignore[arg-type]
 
 
