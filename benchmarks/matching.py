@@ -46,7 +46,7 @@ OBJECTIVES = ("denoising", "self_supervised", "strips", "score_matching", "mirro
 #: Of the solids: noise as a share of the radius, points, how many are learnt from and judged, and their seed.
 LEVELS, POINTS, LEARNT, JUDGED, SEED = (0.01, 0.02), 10_000, 8, 4, 52_817
 #: Which of the judged solids a picture shows, and half of the thickness of its slice.
-SHOWN, SLICE = -2, 0.05
+SHOWN, SLICE = -1, 0.08
 
 Draw = Callable[[np.random.Generator], Example]
 
@@ -208,10 +208,10 @@ def drawn(path: Path, noisy: Cloud, rows: dict[str, Floats]) -> None:
 
     panels = {"noisy": noisy.points, **rows, "truth": noisy.clean}
     wide = (len(panels) + 1) // 2
-    figure, axes = plt.subplots(2, wide, figsize=(2.8 * wide, 5.0), sharex=True, sharey=True, layout="constrained")
+    figure, axes = plt.subplots(2, wide, figsize=(2.6 * wide, 5.4), sharex=True, sharey=True, layout="constrained")
     for axis, (name, points) in zip(axes.flat, panels.items(), strict=False):
         some = np.abs(points[:, 1] - np.median(noisy.clean[:, 1])) < SLICE
-        axis.plot(points[some, 0], points[some, 2], ".", color="#1d4e89", markersize=2.0)
+        axis.plot(points[some, 0], points[some, 2], ".", color="#1d4e89", markersize=1.6)
         axis.set_title(name, fontsize=9)
         axis.set_aspect("equal")
         axis.set(xticks=[], yticks=[])
