@@ -207,15 +207,20 @@ def drawn(path: Path, noisy: Cloud, rows: dict[str, Floats]) -> None:
     import matplotlib.pyplot as plt
 
     panels = {"noisy": noisy.points, **rows, "truth": noisy.clean}
-    wide = (len(panels) + 1) // 2
-    figure, axes = plt.subplots(2, wide, figsize=(2.6 * wide, 5.4), sharex=True, sharey=True, layout="constrained")
-    for axis, (name, points) in zip(axes.flat, panels.items(), strict=False):
+    high = 1 if len(panels) <= 3 else 2
+    wide = -(-len(panels) // high)
+    size = (2.8 * wide, 2.0 * high)
+    figure, table = plt.subplots(
+        high, wide, figsize=size, sharex=True, sharey=True, squeeze=False, layout="constrained"
+    )
+    axes = table.ravel()
+    for axis, (name, points) in zip(axes, panels.items(), strict=False):
         some = np.abs(points[:, 1] - np.median(noisy.clean[:, 1])) < SLICE
         axis.plot(points[some, 0], points[some, 2], ".", color="#1d4e89", markersize=1.6)
         axis.set_title(name, fontsize=9)
         axis.set_aspect("equal")
         axis.set(xticks=[], yticks=[])
-    for axis in axes.flat[len(panels) :]:
+    for axis in axes[len(panels) :]:
         axis.axis("off")
     figure.savefig(path, dpi=90, pil_kwargs={"optimize": True})
 
