@@ -101,6 +101,8 @@ pictures: $(VENV)/.installed-dev docs
 	PYTHONPATH=tests/support $(BIN)/python docs/pictures.py
 	$(BIN)/python docs/failures.py
 	$(BIN)/python docs/even.py
+	$(BIN)/python docs/energies.py
+	$(BIN)/python docs/samplers.py
 	$(BIN)/python docs/chains.py
 	$(BIN)/python docs/new_points.py
 

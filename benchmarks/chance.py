@@ -1,8 +1,9 @@
 """How surprising good points are, the table in `filters/_surprise.py`: `python benchmarks/chance.py`.
 
 Simulated scans of `deburr.train.scans` without outliers, but with the leaves, wires, sparse borders and mixed pixels of
-scans: the surprise that a share of their points exceeds. Beside it, of planes under Gaussian noise: how many points are
-taken there by that threshold.
+scans: the surprise that a share of their points exceeds, of all scans together, and the tenth and the ninetieth
+percentile over them, which tell how far one threshold does for all. Beside it, of planes under Gaussian noise: how many
+points are taken there by that threshold.
 """
 
 from __future__ import annotations
@@ -30,9 +31,9 @@ def planes(rng: np.random.Generator) -> Iterator[Floats]:
 
 
 def surprises(clouds: Iterator[Floats]) -> Floats:
-    """(N,) of all points of the clouds, each cloud with the same weight."""
+    """(C, 4001) of the points of each cloud, as quantiles."""
     found = [Outlier(method="energy").surprises(PointCloud(points)) for points in clouds]
-    return np.concatenate([np.quantile(one, np.linspace(0, 1, 4001)) for one in found])
+    return np.stack([np.quantile(one, np.linspace(0, 1, 4001)) for one in found])
 
 
 def main() -> None:
@@ -42,10 +43,12 @@ def main() -> None:
     asked = command.parse_args()
     scans = surprises(scan_scene(SEED + number).points for number in range(asked.scenes))
     even = surprises(planes(np.random.default_rng(SEED)))
-    print(f"{'chance':>10}{'surprise':>12}{'of planes':>12}")
+    print(f"{'chance':>10}{'surprise':>12}{'of planes':>12}{'low':>8}{'high':>8}")
     for chance in CHANCES:
         limit = float(np.quantile(scans, 1 - chance))
-        print(f"{chance:>10g}{limit:>12.2f}{float((even > limit).mean()):>12.5f}", flush=True)
+        low, high = np.quantile(np.quantile(scans, 1 - chance, axis=1), (0.1, 0.9))
+        told = f"{chance:>10g}{limit:>12.2f}{float((even > limit).mean()):>12.5f}{low:>8.2f}{high:>8.2f}"
+        print(told, flush=True)
 
 
 if __name__ == "__main__":

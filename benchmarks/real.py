@@ -118,7 +118,7 @@ def cleaned(points: Floats, table: dict[str, Denoise], truth: float) -> Iterator
 def strips(cloud: Cloud, table: dict[str, Denoise], earlier: Rows) -> Rows:
     """Every row of two strips, by name: errors of both, each against the raw other; lengths in mm."""
     pair = overlap(cloud)
-    judges = [_judge(mine, other) for mine, other in (pair, pair[::-1])]
+    judges = [judge(mine, other) for mine, other in (pair, pair[::-1])]
     truth = _strip_error(judges, pair)[1]
     seen = sum(int(planes.seen.sum()) for planes in judges)
     head(f"{cloud.name}: strips of {len(pair[0]):,} and {len(pair[1]):,}, {seen:,} on planes", ONE_WAY, 11)
@@ -139,7 +139,7 @@ def strips(cloud: Cloud, table: dict[str, Denoise], earlier: Rows) -> Rows:
     return found | beside(earlier, ONE_WAY)
 
 
-def _judge(mine: Floats, other: Floats) -> Planes:
+def judge(mine: Floats, other: Floats) -> Planes:
     """Planes of two random halves of the ``other`` strip where ``mine`` has planes too."""
     order = np.random.default_rng(SEED).permutation(len(other))
     first, second = np.split(other[order], [len(other) // 2])
