@@ -14,7 +14,7 @@ from numba.core.datamodel import models
 from numba.extending import intrinsic, overload, register_model
 
 #: Products and sums may be fused, and sums be taken in another order.
-_HOW = ("contract", "reassoc", "nsz", "arcp")
+HOW = ("contract", "reassoc", "nsz", "arcp")
 
 
 class _Lanes(types.Type):
@@ -88,7 +88,7 @@ def _of_two(name: str, operation: Any) -> None:
     @intrinsic
     def done(_: Any, a: Any, b: Any) -> Any:
         def build(_context: Any, builder: Any, _signature: Any, args: Any) -> Any:
-            return getattr(builder, name)(*args, flags=_HOW)
+            return getattr(builder, name)(*args, flags=HOW)
 
         return a(a, a), build
 
