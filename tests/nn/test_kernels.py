@@ -123,6 +123,11 @@ def test_turns_are_cosine_and_sine(x: float) -> None:
     assert sine == pytest.approx(np.sin(2 * np.pi * x), abs=2e-6)
 
 
+def scored(network: ScoreNetwork, there: Scene, blocks: Blocks) -> tuple[torch.Tensor, torch.Tensor]:
+    found, opened = door.Scores(network, there).of(torch.arange(len(there.noise)), blocks)
+    return found, opened
+
+
 def scene(noise: float = 0.3) -> Scene:
     graph = build_graph(points())
     level = torch.full((len(graph.spacing),), noise / graph.unit)
@@ -137,7 +142,7 @@ def test_scores_are_those_of_plain_torch(noise: float) -> None:
     assert door.fits(network, there)
     with torch.inference_mode():
         wanted, gates = network(there, blocks)
-    found, opened = door.scores(network, there, blocks)
+    found, opened = scored(network, there, blocks)
     longest = float(wanted.abs().max())
     assert longest > 0.01 * noise
     assert (found - wanted).abs().max() < 1e-5 * max(longest, 1.0)
@@ -146,15 +151,25 @@ def test_scores_are_those_of_plain_torch(noise: float) -> None:
 
 def test_scores_are_the_same_in_blocks_of_any_size_and_by_any_number_of_threads() -> None:
     network, there = Default.load().score, scene()
-    wanted, gates = door.scores(network, there, Blocks(len(there.noise), 4096))
+    wanted, gates = scored(network, there, Blocks(len(there.noise), 4096))
     for size in (64, 1000):
         with helping(3) as helpers:
-            found, opened = door.scores(network, there, Blocks(len(there.noise), size, helpers))
-        # The products of torch round otherwise in blocks of other lengths.
-        assert (found - wanted).abs().max() < 2e-6
-        assert (opened - gates).abs().max() < 2e-6
-    again, _ = door.scores(network, there, Blocks(len(there.noise), 4096))
-    assert torch.equal(again, wanted)
+            found, opened = scored(network, there, Blocks(len(there.noise), size, helpers))
+        assert torch.equal(found, wanted)
+        assert torch.equal(opened, gates)
+
+
+def test_scores_of_one_part_after_another_are_those_of_the_whole() -> None:
+    """However much memory the part before needed."""
+    network, there = Default.load().score, scene()
+    wanted, gates = scored(network, there, Blocks(len(there.noise)))
+    run = door.Scores(network, there)
+    for rows in (torch.arange(500, 700), torch.arange(2000), torch.arange(2900, 3000)):
+        seen = there.graph.around(rows, len(network.layers) + 1)
+        found, opened = run.of(seen, Blocks(len(seen), 300))
+        inner = torch.searchsorted(seen, rows)
+        assert torch.equal(found[inner], wanted[rows])
+        assert torch.equal(opened[inner], gates[rows])
 
 
 def test_networks_of_other_sizes_are_computed_by_plain_torch() -> None:
@@ -174,7 +189,7 @@ def test_networks_of_other_sizes_are_computed_by_plain_torch() -> None:
             blocks = Blocks(len(there.noise), 900)
             with torch.inference_mode():
                 wanted, _ = network(there, blocks)
-            assert (door.scores(network, there, blocks)[0] - wanted).abs().max() < 1e-5
+            assert (scored(network, there, blocks)[0] - wanted).abs().max() < 1e-5
     few = replace(there, graph=replace(there.graph, neighbors=there.graph.neighbors[:, :9]))
     assert not door.fits(Default.load().score, few)
 

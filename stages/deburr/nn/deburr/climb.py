@@ -190,21 +190,23 @@ class Climb:
         """Scores (N, 3) and gates (N,); 0 for points that are not ``wanted`` (N,)."""
         score, gate = torch.zeros(len(scene.noise), 3), torch.zeros(len(scene.noise))
         fast = kernels.loaded(blocks.compiled and self.device.type == "cpu")
-        for rows, inner, part in self._parts(scene, wanted):
-            some, network = blocks.of(len(part.noise)), self.network
-            found = fast.scores(network, part, some) if fast and fast.fits(network, part) else network(part, some)
+        run = fast.Scores(self.network, scene) if fast and fast.fits(self.network, scene) else None
+        for rows, inner, seen in self._parts(scene, wanted):
+            some = blocks.of(len(seen))
+            found = run.of(seen, some) if run else self.network(scene.part(seen).to(self.device), some)
             score[rows], gate[rows] = (part.cpu()[inner] for part in found)
         return score.double().numpy(), gate.double().numpy()
 
     def _energies(self, scene: Scene, blocks: Blocks, wanted: Tensor | None) -> Floats:
         """Energies (N,), nats; 0 for points that are not ``wanted`` (N,). By plain torch: they are asked for seldom."""
         energy = torch.zeros(len(scene.noise))
-        for rows, inner, part in self._parts(scene, wanted):
-            energy[rows] = self.network.energies(part, blocks.of(len(part.noise))).cpu()[inner]
+        for rows, inner, seen in self._parts(scene, wanted):
+            part = scene.part(seen).to(self.device)
+            energy[rows] = self.network.energies(part, blocks.of(len(seen))).cpu()[inner]
         return energy.double().numpy()
 
-    def _parts(self, scene: Scene, wanted: Tensor | None) -> Iterator[tuple[Tensor, Tensor, Scene]]:
-        """The rows of the ``wanted`` (N,) points, `PART` at a time, where they are in what they see, and that.
+    def _parts(self, scene: Scene, wanted: Tensor | None) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+        """The rows of the ``wanted`` (N,) points, `PART` at a time, where they are in what they see, and that: rows.
 
         Part after part with what its points see, or memory would bound the cloud.
         """
@@ -212,4 +214,4 @@ class Climb:
         every = torch.arange(count) if wanted is None else wanted.nonzero()[:, 0]
         for rows in torch.split(every, PART):
             seen = scene.graph.around(rows, len(network.layers) + 1)
-            yield rows, torch.searchsorted(seen, rows), scene.part(seen).to(self.device)
+            yield rows, torch.searchsorted(seen, rows), seen

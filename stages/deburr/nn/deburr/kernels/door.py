@@ -15,13 +15,13 @@ from deburr.nn.deburr.far import FAR
 from deburr.nn.deburr.heights import PROFILE
 from deburr.nn.deburr.inputs import Scene
 from deburr.nn.deburr.kernels import moments, profiles
-from deburr.nn.deburr.kernels.network import fits, scores
+from deburr.nn.deburr.kernels.network import Scores, fits
 from deburr.nn.deburr.kernels.tree import Tree
 from deburr.nn.deburr.layer import Sizes
 from deburr.nn.deburr.network import ScoreNetwork
 from deburr.nn.deburr.planes import HOPS, SCALES, Graph, Planes, search
 
-__all__ = ["Tree", "around", "average", "averages", "far_planes", "fits", "planes_at", "scores", "shapes", "try_out"]
+__all__ = ["Scores", "Tree", "around", "average", "averages", "far_planes", "fits", "planes_at", "shapes", "try_out"]
 
 
 def averages(values: Tensor) -> bool:
@@ -109,4 +109,5 @@ def try_out() -> None:
     around(graph, torch.from_numpy(rows), torch.zeros(len(rows), 2 * PROFILE, dtype=torch.float64), blocks)
     shown = (np.zeros((len(rows), 1, width)) for width in (6, 3, PROFILE))
     shapes(points, np.ones(len(rows)), points, near, distances, np.array([3]), np.ones(1), *shown, blocks)
-    scores(ScoreNetwork(Sizes()), Scene(graph, planes, torch.ones(len(points))), blocks)
+    scene = Scene(graph, planes, torch.ones(len(points)))
+    Scores(ScoreNetwork(Sizes()), scene).of(torch.arange(len(points)), blocks)

@@ -18,9 +18,9 @@ _ONE, _MOST, _LEAST, _FURTHEST = np.float32(1), np.float32(12), np.float32(1e-6)
 
 @inlined
 def _seen(
-    i: int, at: int, neighbors: Any, points: Any, table: Any, window: Any, noise: Any, offset: Any, seen: Any
+    i: int, r: int, at: int, neighbors: Any, points: Any, table: Any, window: Any, noise: Any, offset: Any, seen: Any
 ) -> None:
-    """Inputs of the edges of point ``i`` into lanes ``at`` on of ``offset`` (3, LANES) and ``seen`` (14, LANES); see
+    """Inputs of the edges of point ``i``, row ``r`` of the window, into lanes ``at`` on of ``offset`` (3, LANES) and ``seen`` (14, LANES); see
     `deburr.nn.deburr.inputs.edge_inputs`."""
     by_noise, by_spacing = _ONE / noise[i], _ONE / table[i, 0]
     for n in range(NEAR):
@@ -29,7 +29,7 @@ def _seen(
         y = np.float32(points[j, 1] - points[i, 1])
         z = np.float32(points[j, 2] - points[i, 2])
         offset[0, lane], offset[1, lane], offset[2, lane] = x, y, z
-        seen[0, lane], seen[1, lane] = window[i, n], table[j, 0] * by_spacing
+        seen[0, lane], seen[1, lane] = window[r, n], table[j, 0] * by_spacing
         for s in range(2):
             a, row = 3 + 3 * s, 2 + 6 * s
             mine = abs(x * table[i, a] + y * table[i, a + 1] + z * table[i, a + 2])
@@ -73,6 +73,7 @@ def _told(i: int, at: int, offset: Any, weight: Any, by_spacing: float, heads: A
 def edge_weights(
     start: int,
     stop: int,
+    rows: Any,
     neighbors: Any,
     points: Any,
     table: Any,
@@ -85,7 +86,8 @@ def edge_weights(
     reach: Any,
 ) -> None:
     """Rows ``start`` to ``stop`` of ``heads`` (N, H, K), ``trust`` (N, K) and ``reach`` (N, 3, H), all float32; see
-    `ScoreNetwork._kernels`. The table is `inputs.edge_table` of all points; the others are `weights`."""
+    `ScoreNetwork._kernels`. The table is `inputs.edge_table` of all points, the window that of the
+    whole cloud, of which the points are the ``rows`` (N,); the others are `weights`."""
     offset, none = np.zeros((3, _LANES), np.float32), np.zeros(_LANES, np.float32)
     # The last row of each is 1, for the bias.
     seen, hidden = np.ones((EDGE_INPUTS + 1, _LANES), np.float32), np.ones((len(edges) + 1, _LANES), np.float32)
@@ -94,7 +96,8 @@ def edge_weights(
     for first in range(start, stop, _GROUP):
         # Lanes beyond the last point repeat it.
         for g in range(_GROUP):
-            _seen(min(first + g, stop - 1), g * NEAR, neighbors, points, table, window, noise, offset, seen)
+            i = min(first + g, stop - 1)
+            _seen(i, rows[i], g * NEAR, neighbors, points, table, window, noise, offset, seen)
         _squashed(seen)
         product(len(edges), edges, seen, none, hidden)
         for o in range(len(edges)):

@@ -19,12 +19,6 @@ from deburr.nn.deburr.layer import Layer
 from deburr.nn.deburr.network import ScoreNetwork
 
 
-def scores(network: ScoreNetwork, scene: Scene, blocks: Blocks) -> tuple[Tensor, Tensor]:
-    """What ``network(scene, blocks)`` returns, but for rounding. On the processor alone, and without a gradient."""
-    with torch.inference_mode():
-        return _Run(network, scene, blocks).scores()
-
-
 def fits(network: ScoreNetwork, scene: Scene) -> bool:
     """Whether the kernels are made for a network of these sizes, and for this scene."""
     sizes = network.sizes
@@ -36,46 +30,74 @@ def fits(network: ScoreNetwork, scene: Scene) -> bool:
     )
 
 
-class _Run:
-    """One evaluation: the arrays of all points."""
+class Scores:
+    """``network`` on the points of a ``scene``, or some of them after others, without a gradient.
 
-    def __init__(self, network: ScoreNetwork, scene: Scene, blocks: Blocks) -> None:
-        self.network, self.blocks = network, blocks
+    What is needed for that is kept for the next: where much memory is new, a system takes as long to hand it out as
+    kernels take to fill it.
+    """
+
+    def __init__(self, network: ScoreNetwork, scene: Scene) -> None:
+        self.network, self.scene, self._kept = network, scene, dict[str, Any]()
         graph, planes = scene.graph, scene.planes
-        self.neighbors, self.points, self.window = graph.neighbors.numpy(), graph.points.numpy(), graph.window.numpy()
-        self.noise, self.spacing = scene.noise.numpy(), graph.spacing.numpy()
+        self.window, self.wider = graph.window.numpy(), log2(planes.wider)
         self.planes = tuple(part.numpy() for part in (planes.means, planes.normals, planes.variances))
-        self.feet = np.ascontiguousarray(self.planes[1][:, (FINE, COARSE)])
-        self.wider = log2(planes.wider)
-        count, sizes = len(scene.noise), network.sizes
-        self.features, self.arrows = _empty(count, sizes.channels), _empty(count, 3, sizes.vectors)
-        self.heads, self.trust = _empty(count, sizes.heads, edges.NEAR), _empty(count, edges.NEAR)
-        self.reach = _empty(count, 3, sizes.heads)
+        self.place = np.zeros(len(scene.noise), np.int32)
 
-    def scores(self) -> tuple[Tensor, Tensor]:
-        network, count = self.network, len(self.noise)
+    def of(self, seen: Tensor, blocks: Blocks) -> tuple[Tensor, Tensor]:
+        """Scores (M, 3) and gates (M,) of the points ``seen`` (M,) int64, which see no others: what
+        ``network(scene.part(seen), blocks)`` returns, but for rounding."""
+        with torch.inference_mode():
+            self.blocks, self.rows = blocks, seen.numpy()
+            return self._scores()
+
+    def _scores(self) -> tuple[Tensor, Tensor]:
+        network, sizes, rows = self.network, self.network.sizes, self.rows
+        self.noise, self.spacing = self.scene.noise.numpy()[rows], self.scene.graph.spacing.numpy()[rows]
+        self.features, self.arrows = self._room("features", sizes.channels), self._room("arrows", 3, sizes.vectors)
+        self.heads, self.trust = self._room("heads", sizes.heads, edges.NEAR), self._room("trust", edges.NEAR)
+        self.reach = self._room("reach", 3, sizes.heads)
+        self._seek()
         rounds = [layer for layer in network.layers if isinstance(layer, Layer)]
         # Padded, so that rows are whole vectors of the processor.
-        padded = -(-(network.sizes.values + 3 * network.sizes.vectors) // WIDTH) * WIDTH
-        told, before = (np.zeros((count, padded), np.float32) for _ in range(2))
+        padded = -(-(sizes.values + 3 * sizes.vectors) // WIDTH) * WIDTH
+        told, before = self._room("told", padded), self._room("before", padded)
         self._enter(rounds[0], told)
         for layer, after in zip(rounds, [*rounds[1:], None], strict=True):
             told, before = before, told
             self._layer(layer, before, after, told)
-        del told, before
-        energy, own = _empty(count, 10), _empty(count, 4)
+        energy, own = self._room("energy", 10), self._room("own", 4)
         leave, shown = _ends(network.leave), (self.planes, self.noise)
-        self._each(lambda a, b: passes.leave(a, b, leave, self.features, self.arrows, *shown, energy, own))
-        score, gate = torch.empty(count, 3), torch.empty(count)
+        self._each(lambda a, b: passes.leave(a, b, rows, leave, self.features, self.arrows, *shown, energy, own))
+        score, gate = torch.empty(len(rows), 3), torch.empty(len(rows))
         given = (self.neighbors, self.points, energy, own, self.trust, self.noise)
         self._each(lambda a, b: ends.ensemble(a, b, *given, score.numpy(), gate.numpy()))
         return score, gate
 
+    def _room(self, name: str, *shape: int, dtype: Any = np.float32) -> Any:
+        """(M, ...) of what is kept by that name; what nobody writes is 0."""
+        count, kept = len(self.rows), self._kept.get(name)
+        if kept is None or len(kept) < count:
+            # The next may see more. What is not written needs no memory.
+            kept = self._kept[name] = np.zeros((count + count // 4, *shape), dtype)
+        return kept[:count]
+
+    def _seek(self) -> None:
+        """The neighbours of the points, as numbers among them, and what else is read of others."""
+        graph, rows = self.scene.graph, self.rows
+        self.neighbors = self._room("neighbors", edges.NEAR, dtype=np.int32)
+        self.points, self.feet = self._room("points", 3, dtype=np.float64), self._room("feet", 2, 3)
+        self.place[rows] = np.arange(len(rows), dtype=np.int32)
+        seen = (self.planes[1], graph.points.numpy(), graph.neighbors.numpy(), self.place)
+        self._each(lambda a, b: passes.sought(a, b, rows, *seen, self.feet, self.points, self.neighbors), silent=True)
+        # Whoever is not there has any place, but one that there is.
+        self.place[rows] = 0
+
     def _enter(self, first: Layer, told: Any) -> None:
         """Features, vectors, what neighbours are ``told`` first, and the weights of the edges."""
-        network, table = self.network, _empty(len(self.noise), 9)
+        network, table = self.network, self._room("table", 9)
         weights = (*_ends(network.enter), packed(_of(network.start.weight)))
-        shown = (self.planes, self.noise, self.spacing, self.wider, weights)
+        shown = (self.rows, self.planes, self.noise, self.spacing, self.wider, weights)
 
         def work(start: int, stop: int) -> None:
             passes.enter(start, stop, *shown, self.features, self.arrows, table)
@@ -83,7 +105,7 @@ class _Run:
 
         self._each(work)
         linear = edges.weights(*(_of(p) for one in (network.edges, network.kernel) for p in (one.weight, one.bias)))
-        seen = (self.neighbors, self.points, table, self.window, self.noise, *linear)
+        seen = (self.rows, self.neighbors, self.points, table, self.window, self.noise, *linear)
         self._each(lambda a, b: edges.edge_weights(a, b, *seen, self.heads, self.trust, self.reach))
 
     def _layer(self, layer: Layer, before: Any, after: Layer | None, told: Any) -> None:
@@ -109,8 +131,9 @@ class _Run:
     def _tell(self, layer: Layer, start: int, stop: int, told: Any) -> None:
         passes.tell(start, stop, layer.sizes.values, _packed(layer.value), self.features, self.arrows, told)
 
-    def _each(self, work: Any) -> None:
-        self.blocks.each(lambda rows: work(rows.start, rows.stop))
+    def _each(self, work: Any, silent: bool = False) -> None:
+        blocks = self.blocks.silent(len(self.rows)) if silent else self.blocks
+        blocks.each(lambda rows: work(rows.start, rows.stop))
 
 
 def _ends(block: nn.Sequential) -> tuple[Any, Any]:
@@ -122,10 +145,6 @@ def _ends(block: nn.Sequential) -> tuple[Any, Any]:
 def _packed(layer: nn.Module) -> Any:
     assert isinstance(layer, nn.Linear)
     return packed(_of(layer.weight), _of(layer.bias))
-
-
-def _empty(*shape: int) -> Any:
-    return np.empty(shape, np.float32)
 
 
 def _of(weight: Any) -> Any:

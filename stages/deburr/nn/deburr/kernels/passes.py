@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from deburr.nn.deburr.inputs import NODE_INPUTS
+from deburr.nn.deburr.inputs import COARSE, FINE, NODE_INPUTS
 from deburr.nn.deburr.kernels.arithmetic import kernel
 from deburr.nn.deburr.kernels.layers import INVARIANTS, VECTORS, looked, silu, stepped, telling
 from deburr.nn.deburr.kernels.products import product, sums
@@ -22,6 +22,7 @@ _GROUP = 32
 def enter(
     start: int,
     stop: int,
+    rows: Any,
     planes: Any,
     noise: Any,
     spacing: Any,
@@ -32,20 +33,21 @@ def enter(
     table: Any,
 ) -> None:
     """Rows ``start`` to ``stop`` of the first ``features`` (N, C) and ``arrows`` (N, 3, V), and of the edge ``table``
-    (N, 9); see `ScoreNetwork._enter`. ``weights``: those of both layers and of the vectors, as `products.packed`."""
+    (N, 9); see `ScoreNetwork._enter`. ``weights``: those of both layers and of the vectors, as `products.packed`.
+    ``rows``: see `scores.shown`."""
     (first, first_bias), (last, last_bias), (vector, none) = weights
     inputs, vectors = np.zeros((_GROUP, NODE_INPUTS), np.float32), np.zeros((_GROUP, 3, 2 * SCALES), np.float32)
     hidden, into = np.zeros((_GROUP, first.shape[1]), np.float32), np.zeros((_GROUP, last.shape[1]), np.float32)
     turned = np.zeros((3 * _GROUP, vector.shape[1]), np.float32)
     for at in range(start, stop, _GROUP):
         end = min(at + _GROUP, stop)
-        rows = end - at
-        shown(at, end, planes[0], planes[1], planes[2], noise, spacing, wider, inputs, vectors, table)
-        product(rows, inputs, first, first_bias, hidden)
-        silu(rows, hidden)
-        product(rows, hidden, last, last_bias, into)
-        product(3 * rows, vectors.reshape(3 * _GROUP, 2 * SCALES), vector, none, turned)
-        for o in range(rows):
+        count = end - at
+        shown(at, end, rows, planes[0], planes[1], planes[2], noise, spacing, wider, inputs, vectors, table)
+        product(count, inputs, first, first_bias, hidden)
+        silu(count, hidden)
+        product(count, hidden, last, last_bias, into)
+        product(3 * count, vectors.reshape(3 * _GROUP, 2 * SCALES), vector, none, turned)
+        for o in range(count):
             for t in range(features.shape[1]):
                 features[at + o, t] = into[o, t]
             for c in range(3):
@@ -107,7 +109,16 @@ def layer(
 
 @kernel
 def leave(
-    start: int, stop: int, weights: Any, features: Any, arrows: Any, planes: Any, noise: Any, energy: Any, own: Any
+    start: int,
+    stop: int,
+    rows: Any,
+    weights: Any,
+    features: Any,
+    arrows: Any,
+    planes: Any,
+    noise: Any,
+    energy: Any,
+    own: Any,
 ) -> None:
     """Rows ``start`` to ``stop`` of ``energy`` (N, 10) and ``own`` (N, 4); see `scores.local`."""
     (first, first_bias), (last, last_bias) = weights
@@ -119,4 +130,27 @@ def leave(
         product(end - at, told, first, first_bias, hidden)
         silu(end - at, hidden)
         product(end - at, hidden, last, last_bias, left)
-        local(at, end, left, arrows, planes[0], planes[1], noise, energy, own)
+        local(at, end, rows, left, arrows, planes[0], planes[1], noise, energy, own)
+
+
+@kernel
+def sought(
+    start: int,
+    stop: int,
+    rows: Any,
+    normals: Any,
+    points: Any,
+    neighbors: Any,
+    place: Any,
+    feet: Any,
+    own: Any,
+    near: Any,
+) -> None:
+    """Of the ``rows`` (N,) of a cloud, numbers ``start`` to ``stop``: ``feet`` (N, 2, 3), normals at two scales,
+    ``own`` (N, 3), their points, and ``near`` (N, K), their neighbours as numbers among the rows: ``place`` (M,)."""
+    for i in range(start, stop):
+        r = rows[i]
+        for c in range(3):
+            feet[i, 0, c], feet[i, 1, c], own[i, c] = normals[r, FINE, c], normals[r, COARSE, c], points[r, c]
+        for n in range(neighbors.shape[1]):
+            near[i, n] = place[neighbors[r, n]]
