@@ -86,13 +86,15 @@ def _normal(chance: np.random.Generator, count: int) -> Floats:
 
 @dataclass(frozen=True)
 class Climb:
-    """The ascent along the score; ``energy``: whether the points' energies are asked for."""
+    """The ascent along the score; ``energy``: whether the points' energies are asked for; ``kept`` (N, C) bool: which
+    points thinned copies keep, if that is known."""
 
     network: ScoreNetwork
     device: torch.device
     blocks: Blocks
     scope: Scope
     energy: bool = False
+    kept: Bools | None = None
 
     def run(
         self, graph: Graph, planes: Planes | None, field: Field, known: Known, steps: Sequence[Step], lot: Lot
@@ -106,7 +108,7 @@ class Climb:
         before = start
         energy = np.zeros(len(start)) if self.energy else None, None if sure is None else np.zeros(len(start), np.bool_)
         # By lot, which a step must not draw anew: the last bits of a coordinate would decide.
-        kept, away = copies(graph), 0.0
+        kept, away = copies(graph, self.blocks) if self.kept is None else self.kept, 0.0
         world = self.scope.points
         for number, step in enumerate(steps or (Step(1.0),)):
             moved = away * known["most"]
@@ -149,7 +151,7 @@ class Climb:
             away = step.farthest(away)
         assert planes is not None
         normals = planes.normals[:, NORMALS].double().numpy()
-        extents, heights = planes.variances.clamp_min(0).sqrt().numpy(), planes.heights(now - before)
+        extents, heights = planes.extents(self.blocks), planes.heights(now - before, self.blocks)
         known_of = None if wanted is None else wanted.numpy()
         return Climbed(now - start, first, doubt, extents, heights, normals, known_of, *energy)
 

@@ -102,7 +102,8 @@ class Default:
         if steps or settings.energy:
             # Points that are to be made even are pushed by others, of which nobody asks.
             served = replace(scope, wanted=True) if settings.even else scope
-            climb = Climb(self.score, torch_device(settings.device), group.blocks, served, settings.energy)
+            kept = None if reading is None else reading.thinned.copies.numpy()
+            climb = Climb(self.score, torch_device(settings.device), group.blocks, served, settings.energy, kept)
             graph = in_units(group.graph, unit, group.blocks)
 
             def draw(lot: Lot, first: bool) -> Climbed:
@@ -120,9 +121,9 @@ class Default:
             limits = np.full(count, settings.max_displacement)
         left = None if spread is None else np.minimum(unit * spread, field.levels)[scope.back]
         if left is None and self.remains is not None:
-            spacing = group.graph.own.numpy()
-            seen = Evidence(field.levels, spacing, gate, unit * extents, unit * heights, field.odds, noise)
-            left = self.remains.left(seen)[scope.back]
+            spacing = group.graph.own.numpy() / unit
+            seen = Evidence(field.levels / unit, spacing, gate, extents, heights, field.odds, noise / unit)
+            left = unit * _left(self.remains, seen, group.blocks)[scope.back]
         moved, along = scope.points + settings.strength * limited(unit * way, limits[:, None]), None
         if settings.even:
             moved, along, sure = self._evened(group, moved, sure, known, settings)
@@ -209,6 +210,17 @@ def _graph(scope: Scope, settings: Settings, blocks: Blocks) -> Graph:
     searched, rows = settings.earlier
     assert isinstance(searched, Searched)
     return searched.of(scope, rows)
+
+
+def _left(remains: Left, seen: Evidence, blocks: Blocks) -> Floats:
+    """What ``remains`` tells of N points, (N,) float64, by all threads."""
+    told = np.empty(len(seen.level))
+
+    def work(rows: slice) -> None:
+        told[rows] = remains.left(seen.part(rows))
+
+    blocks.silent(len(told)).each(work)
+    return told
 
 
 def _farthest(known: Known, settings: Settings) -> float:

@@ -130,10 +130,23 @@ class Planes:
         """The planes of ``rows`` alone."""
         return Planes(self.means[rows], self.normals[rows], self.variances[rows], self.wider)
 
-    def heights(self, moved: Floats) -> NDArray[np.float32]:
+    def heights(self, moved: Floats, blocks: Blocks) -> NDArray[np.float32]:
         """(N, S) float32: how far each point lies off its planes, on whichever side, once it is ``moved`` (N, 3)."""
-        away = self.means - torch.from_numpy(moved).float()[:, None]
-        return (away * self.normals).sum(2).abs().numpy()
+        way = torch.from_numpy(moved)
+
+        def work(rows: slice) -> tuple[Tensor]:
+            away = self.means[rows] - way[rows].float()[:, None]
+            return ((away * self.normals[rows]).sum(2).abs(),)
+
+        return blocks.silent(len(moved)).map(work)[0].numpy()
+
+    def extents(self, blocks: Blocks) -> NDArray[np.float32]:
+        """(N, S, 3) float32: standard deviations along the axes of each plane, the shortest first."""
+
+        def work(rows: slice) -> tuple[Tensor]:
+            return (self.variances[rows].clamp_min(0).sqrt_(),)
+
+        return blocks.silent(len(self.variances)).map(work)[0].numpy()
 
     def scale(self, factor: float) -> Planes:
         """All lengths become ``factor`` times as long, in place: copies would be a sixth of all that a cloud needs."""
@@ -211,7 +224,12 @@ def fit_planes(graph: Graph, wider: int = 1, blocks: Blocks | None = None, wante
     ``wanted`` (N,) bool: the points whose planes will be read; those of blocks without any are left undefined.
     """
     blocks = blocks or Blocks(len(graph.spacing))
-    moments = torch.cat((graph.points, products(graph.points)), 1)
+    moments = torch.empty(len(graph.points), 9, dtype=torch.float64, device=graph.points.device)
+
+    def begin(rows: slice) -> None:
+        moments[rows, :3], moments[rows, 3:] = graph.points[rows], products(graph.points[rows])
+
+    blocks.silent(len(moments)).each(begin)
     # All scales are written into one place: twice that would be most of what a large cloud needs.
     shape = (len(moments), SCALES, 3)
     means, normals, variances = (torch.empty(shape, device=moments.device) for _ in range(3))
@@ -246,24 +264,35 @@ def spread(graph: Graph, values: Tensor, hops: int, blocks: Blocks) -> Tensor:
 
 
 def averaging(graph: Graph, values: Tensor, blocks: Blocks) -> Callable[[Tensor, int], Tensor]:
-    """What `spread` does, prepared for more than one call with such ``values``."""
+    """What `spread` does, prepared for more than one call with such ``values``: of what one call has returned, nothing
+    is left after the next."""
     fast = kernels.loaded(blocks.compiled)
     if fast and fast.averages(values):
-        return partial(fast.average, graph, blocks=blocks)
+        return partial(fast.average, graph, blocks=blocks, places=[])
     matrices = {rows.start: averaging_matrix(graph, rows, values.dtype) for rows in blocks.rows()}
 
     def multiplied(values: Tensor) -> Callable[[slice, Tensor], object]:
         return lambda rows, out: torch.mm(matrices[rows.start], values, out=out)
 
+    places: list[Tensor] = []
+
     def apply(values: Tensor, hops: int) -> Tensor:
         with torch.inference_mode(blocks.size is not None):
-            # What was handed over is not written into; from then on, two places take turns.
-            places = [torch.empty_like(values) for _ in range(min(hops, 2))]
-            for hop in range(hops):
-                values = blocks.write(multiplied(values), places[hop % 2])
+            for _ in range(hops):
+                values = blocks.write(multiplied(values), other(places, values))
         return values
 
     return apply
+
+
+def other(places: list[Tensor], values: Tensor) -> Tensor:
+    """One of two ``places`` like ``values`` that is not theirs; made where it is missing. So what was handed over first
+    is not written into, and then the two take turns."""
+    for place in places:
+        if place.data_ptr() != values.data_ptr():
+            return place
+    places.append(torch.empty_like(values))
+    return places[-1]
 
 
 def average(values: Tensor, matrix: Tensor, back: Tensor, hops: int) -> Tensor:

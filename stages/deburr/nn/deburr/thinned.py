@@ -68,18 +68,24 @@ class Thinned:
     radii: Floats
 
 
-def lots(graph: Graph) -> Floats:
+def lots(graph: Graph, blocks: Blocks | None = None) -> Floats:
     """(N,) float64 in 0..1, as good as random: fractions of large sums of the distances' ratios."""
     k = graph.window.shape[1]
     # Roots of whole numbers have no common measure, so that no two neighbours can stand in for each other.
     factors = 1e2 * torch.arange(2, k + 2, dtype=torch.float64).sqrt()
-    drawn: Floats = (graph.window.double() @ factors).numpy() % 1.0
-    return drawn
+    drawn = torch.empty(len(graph.window), dtype=torch.float64)
+
+    def draw(rows: slice) -> None:
+        drawn[rows] = graph.window[rows].double() @ factors
+
+    (blocks.silent(len(drawn)) if blocks else Blocks(len(drawn))).each(draw)
+    found: Floats = drawn.numpy() % 1.0
+    return found
 
 
-def copies(graph: Graph) -> Bools:
+def copies(graph: Graph, blocks: Blocks | None = None) -> Bools:
     """(N, len(SHARES)) bool: which points each copy keeps."""
-    lot = lots(graph)
+    lot = lots(graph, blocks)
     return np.stack([lot < share for share in SHARES], 1)
 
 
@@ -99,7 +105,7 @@ def look(graph: Graph, points: Floats, total: int, blocks: Blocks | None = None)
     ``total``: how many points the whole cloud has, of which these may be a tile.
     """
     blocks = blocks or Blocks(len(points), compiled=False)
-    keeps = copies(graph)
+    keeps = copies(graph, blocks)
     kept = [np.flatnonzero(copy) for copy in keeps.T]
     rows = np.arange(len(points)) if total <= ALL_JUDGE else kept[0]
     spacing = graph.spacing.double().numpy()[rows] * graph.unit

@@ -19,7 +19,7 @@ from deburr.nn.deburr.kernels.network import Scores, fits
 from deburr.nn.deburr.kernels.tree import Tree
 from deburr.nn.deburr.layer import Sizes
 from deburr.nn.deburr.network import ScoreNetwork
-from deburr.nn.deburr.planes import HOPS, SCALES, Graph, Planes, search
+from deburr.nn.deburr.planes import HOPS, SCALES, Graph, Planes, other, search
 
 __all__ = ["Scores", "Tree", "around", "average", "averages", "far_planes", "fits", "planes_at", "shapes", "try_out"]
 
@@ -30,23 +30,22 @@ def averages(values: Tensor) -> bool:
     return values.dtype == torch.float64 or (values.dtype == torch.float32 and width % 8 == 0)
 
 
-def average(graph: Graph, values: Tensor, hops: int, blocks: Blocks) -> Tensor:
-    """``values`` (N, C) averaged ``hops`` times over the graph; see `planes.spread`."""
+def average(graph: Graph, values: Tensor, hops: int, blocks: Blocks, places: list[Tensor]) -> Tensor:
+    """``values`` (N, C) averaged ``hops`` times over the graph, in turn into two ``places``; see `planes.averaging`."""
     neighbors, window = graph.neighbors.numpy(), graph.window.numpy()
     kernel = moments.average_features
     if values.dtype == torch.float64:
         kernel = moments.average_nine if values.shape[1] == 9 else moments.average_few
-    now = values.contiguous().numpy()
-    # What was handed over is not written into; from then on, two places take turns.
-    places = [np.empty_like(now) for _ in range(min(hops, 2))]
-    for hop in range(hops):
-        before, now = now, places[hop % 2]
+    now = values.contiguous()
+    for _ in range(hops):
+        before, now = now, other(places, now)
+        given = neighbors, window, before.numpy(), now.numpy()
 
-        def step(rows: slice, before: Any = before, now: Any = now) -> None:
-            kernel(rows.start, rows.stop, neighbors, window, before, now)
+        def step(rows: slice, given: Any = given) -> None:
+            kernel(rows.start, rows.stop, *given)
 
         blocks.each(step)
-    return torch.from_numpy(now)
+    return now
 
 
 def planes_at(planes: Planes, graph: Graph, values: Tensor, scales: slice, rows: slice) -> None:
@@ -95,9 +94,9 @@ def try_out() -> None:
     """Run all kernels once on a few points: so they are compiled, and whether they can be is known."""
     points = np.random.default_rng(0).normal(size=(40, 3))
     graph, blocks = search(points), Blocks(len(points), len(points))
-    seen = average(graph, torch.zeros(len(points), 9, dtype=torch.float64), HOPS[0], blocks)
-    average(graph, torch.zeros(len(points), 3, dtype=torch.float64), 1, blocks)
-    average(graph, torch.zeros(len(points), 8), 1, blocks)
+    seen = average(graph, torch.zeros(len(points), 9, dtype=torch.float64), HOPS[0], blocks, [])
+    average(graph, torch.zeros(len(points), 3, dtype=torch.float64), 1, blocks, [])
+    average(graph, torch.zeros(len(points), 8), 1, blocks, [])
     means, normals, variances = (torch.zeros(len(points), SCALES, 3) for _ in range(3))
     planes = Planes(means, normals, variances)
     every = slice(0, len(points))

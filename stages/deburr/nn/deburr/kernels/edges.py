@@ -20,8 +20,8 @@ _ONE, _MOST, _LEAST, _FURTHEST = np.float32(1), np.float32(12), np.float32(1e-6)
 def _seen(
     i: int, r: int, at: int, neighbors: Any, points: Any, table: Any, window: Any, noise: Any, offset: Any, seen: Any
 ) -> None:
-    """Inputs of the edges of point ``i``, row ``r`` of the window, into lanes ``at`` on of ``offset`` (3, LANES) and ``seen`` (14, LANES); see
-    `deburr.nn.deburr.inputs.edge_inputs`."""
+    """Inputs of the edges of point ``i``, row ``r`` of the window, into lanes ``at`` on of ``offset`` (3, LANES) and
+    ``seen`` (14, LANES); see `deburr.nn.deburr.inputs.edge_inputs`."""
     by_noise, by_spacing = _ONE / noise[i], _ONE / table[i, 0]
     for n in range(NEAR):
         j, lane = neighbors[i, n], at + n

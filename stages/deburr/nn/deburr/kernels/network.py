@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from deburr.nn.deburr.blocks import Blocks
-from deburr.nn.deburr.inputs import COARSE, FINE, Scene
+from deburr.nn.deburr.inputs import Scene
 from deburr.nn.deburr.kernels import edges, layers, passes
 from deburr.nn.deburr.kernels import scores as ends
 from deburr.nn.deburr.kernels.products import WIDTH, packed
