@@ -85,9 +85,8 @@ def around(graph: Graph, rows: Tensor, found: Tensor, blocks: Blocks) -> None:
 
 
 def shapes(judges: Floats, *given: Any) -> None:
-    """What judges (M, 3) see in a copy; see `profiles.shapes`, whose arguments these are, and blocks."""
-    *rest, blocks = given
-    blocks.of(len(judges)).each(lambda part: profiles.shapes(part.start, part.stop, judges, *rest))
+    """What judges (M, 3) see in a copy; see `profiles.shapes`, whose arguments these are."""
+    profiles.shapes(0, len(judges), judges, *given)
 
 
 def try_out() -> None:
@@ -107,6 +106,6 @@ def try_out() -> None:
     far_planes(planes, graph, 0, rows, tree, rows, np.zeros(len(rows)), blocks)
     around(graph, torch.from_numpy(rows), torch.zeros(len(rows), 2 * PROFILE, dtype=torch.float64), blocks)
     shown = (np.zeros((len(rows), 1, width)) for width in (6, 3, PROFILE))
-    shapes(points, np.ones(len(rows)), points, near, distances, np.array([3]), np.ones(1), *shown, blocks)
+    shapes(points, np.ones(len(rows)), points, near, distances, np.array([3]), np.ones(1), *shown)
     scene = Scene(graph, planes, torch.ones(len(points)))
     Scores(ScoreNetwork(Sizes()), scene).of(torch.arange(len(points)), blocks)
