@@ -29,7 +29,7 @@ from deburr.nn.points import limited
 from deburr.nn.schedule import FARTHEST, LIMIT, Step
 
 #: Points whose scores are found at once, each part with some more around it.
-PART = 200_000
+PART = 100_000
 #: Which of the scales of `HOPS` the normals are taken from.
 NORMALS = 2
 #: How often fitting planes walks over the points, and how often looking far does.

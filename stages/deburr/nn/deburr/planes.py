@@ -235,7 +235,7 @@ def fit_planes(graph: Graph, wider: int = 1, blocks: Blocks | None = None, wante
     means, normals, variances = (torch.empty(shape, device=moments.device) for _ in range(3))
     planes = Planes(means, normals, variances, wider)
     fast = kernels.loaded(blocks.compiled)
-    averaged = averaging(graph, moments, blocks)
+    averaged = averaging(graph, moments, blocks, [moments])
     put = fast.planes_at if fast else _planes_at
     done = 0
     for scale, hop in enumerate(HOPS):
@@ -263,18 +263,19 @@ def spread(graph: Graph, values: Tensor, hops: int, blocks: Blocks) -> Tensor:
     return averaging(graph, values, blocks)(values, hops)
 
 
-def averaging(graph: Graph, values: Tensor, blocks: Blocks) -> Callable[[Tensor, int], Tensor]:
+def averaging(
+    graph: Graph, values: Tensor, blocks: Blocks, places: list[Tensor] | None = None
+) -> Callable[[Tensor, int], Tensor]:
     """What `spread` does, prepared for more than one call with such ``values``: of what one call has returned, nothing
-    is left after the next."""
+    is left after the next. ``places``: what is like the values and may be written into."""
+    places = [] if places is None else places
     fast = kernels.loaded(blocks.compiled)
     if fast and fast.averages(values):
-        return partial(fast.average, graph, blocks=blocks, places=[])
+        return partial(fast.average, graph, blocks=blocks, places=places)
     matrices = {rows.start: averaging_matrix(graph, rows, values.dtype) for rows in blocks.rows()}
 
     def multiplied(values: Tensor) -> Callable[[slice, Tensor], object]:
         return lambda rows, out: torch.mm(matrices[rows.start], values, out=out)
-
-    places: list[Tensor] = []
 
     def apply(values: Tensor, hops: int) -> Tensor:
         with torch.inference_mode(blocks.size is not None):

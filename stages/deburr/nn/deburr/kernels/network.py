@@ -14,7 +14,7 @@ from deburr.nn.deburr.blocks import Blocks
 from deburr.nn.deburr.inputs import Scene
 from deburr.nn.deburr.kernels import edges, layers, passes
 from deburr.nn.deburr.kernels import scores as ends
-from deburr.nn.deburr.kernels.products import WIDTH, packed
+from deburr.nn.deburr.kernels.products import WIDTH, packed, room
 from deburr.nn.deburr.layer import Layer
 from deburr.nn.deburr.network import ScoreNetwork
 
@@ -79,7 +79,7 @@ class Scores:
         count, kept = len(self.rows), self._kept.get(name)
         if kept is None or len(kept) < count:
             # The next may see more. What is not written needs no memory.
-            kept = self._kept[name] = np.zeros((count + count // 4, *shape), dtype)
+            kept = self._kept[name] = room(count + count // 4, *shape, dtype=dtype)
         return kept[:count]
 
     def _seek(self) -> None:

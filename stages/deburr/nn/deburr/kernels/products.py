@@ -26,6 +26,8 @@ _VECTORS = 3
 #: once, that again is what there are registers for.
 _SUMMED = 3 if _WIDE else 5
 WIDTH = _SUMMED * LANES
+#: Bytes of a line of the cache.
+_LINE = 64
 
 
 def tile(rows: int, vectors: int, picked: bool) -> Any:
@@ -122,11 +124,20 @@ def product(rows: int, a: Any, weights: Any, bias: Any, out: Any) -> None:
             c += LANES
 
 
+def room(*shape: int, dtype: Any = np.float32) -> Any:
+    """An array of zeros that begins where a line of the cache does, so that rows as long as a few of these are read in
+    as few steps."""
+    size = int(np.prod(shape)) * np.dtype(dtype).itemsize
+    whole = np.zeros(size + _LINE, np.uint8)
+    first = -whole.ctypes.data % _LINE
+    return whole[first : first + size].view(dtype).reshape(shape)
+
+
 def packed(weight: Any, bias: Any = None) -> tuple[Any, Any]:
     """What `product` takes of a layer's ``weight`` (O, I) and its ``bias`` (O,) or none: turned, and filled up with
     outputs that are 0."""
     width = -(-len(weight) // LANES) * LANES
-    turned, added = np.zeros((weight.shape[1], width), np.float32), np.zeros(width, np.float32)
+    turned, added = room(weight.shape[1], width), room(width)
     turned[:, : len(weight)] = weight.T
     if bias is not None:
         added[: len(weight)] = bias

@@ -19,7 +19,7 @@ from deburr.nn.deburr.kernels.arithmetic import exact
 from deburr.nn.deburr.kernels.lanes import RANKED, ranks
 
 #: Most points of a leaf.
-LEAF = 32
+LEAF = 16
 #: Levels that are grown by one thread, before others go on with a part each.
 _TOP = 4
 #: More levels than any cloud has, of each of which one node waits to be looked at.
@@ -27,7 +27,7 @@ _DEEP = 64
 #: How many more than are wanted are sorted first where the one before was far off: by so much, as a share of its reach.
 _FEW, _APART = 8, 1.8
 #: Queries at most that look at the leaves around one, and those leaves.
-_GROUP, _LEAVES = 32, 96
+_GROUP, _LEAVES = 32, 128
 #: How much further one looks than the points found before are: rounding must not hide them.
 _MORE, _LEAST = 1 + 1e-9, 1e-300
 
