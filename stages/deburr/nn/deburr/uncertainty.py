@@ -78,7 +78,8 @@ class Evidence:
 
 def _log(length: Any, other: Any) -> Any:
     low, high = (10.0**end for end in _LENGTHS)
-    return np.log10(np.clip(length / np.maximum(other, np.finfo(np.float32).tiny), low, high))
+    with np.errstate(over="ignore"):  # against no noise at all everything is long
+        return np.log10(np.clip(length / np.maximum(other, np.finfo(np.float32).tiny), low, high))
 
 
 class Left(Protocol):

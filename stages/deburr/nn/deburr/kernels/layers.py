@@ -51,19 +51,29 @@ def looked(
                 seen[o, h * values + t] = averaged[o, h, t]
         for t in range(0, width, 8):
             store(seen, o * long + own + t, load(features, i * width + t))
-        for c in range(3):
-            total = every(np.float32(0))
-            for h in range(heads):
-                total += every(reach[i, c, h]) * load(from_reach, 8 * h)
-                for v in range(4):
-                    total += every(averaged[o, h, values + 4 * c + v]) * load(from_vectors, 8 * (4 * h + v))
+        # All three coordinates at once, and sums of two halves: a sum waits for the one before.
+        x = y = z = p = q = r = every(np.float32(0))
+        for h in range(heads):
+            w = load(from_reach, 8 * h)
+            x, y, z = x + every(reach[i, 0, h]) * w, y + every(reach[i, 1, h]) * w, z + every(reach[i, 2, h]) * w
             for v in range(4):
-                total += every(arrows[i, c, v]) * load(from_arrows, 8 * v)
-            store(mixed, 8 * c, total)
-            on = every(mixed[c, 0]) * load(carry, 0)
-            for m in range(1, 8):
-                on += every(mixed[c, m]) * load(carry, 8 * m)
-            store(carried, 24 * o + 8 * c, on)
+                w, at = load(from_vectors, 8 * (4 * h + v)), values + v
+                p += every(averaged[o, h, at]) * w
+                q += every(averaged[o, h, at + 4]) * w
+                r += every(averaged[o, h, at + 8]) * w
+        for v in range(4):
+            w = load(from_arrows, 8 * v)
+            x, y, z = x + every(arrows[i, 0, v]) * w, y + every(arrows[i, 1, v]) * w, z + every(arrows[i, 2, v]) * w
+        store(mixed, 0, x + p)
+        store(mixed, 8, y + q)
+        store(mixed, 16, z + r)
+        x = y = z = every(np.float32(0))
+        for m in range(8):
+            w = load(carry, 8 * m)
+            x, y, z = x + every(mixed[0, m]) * w, y + every(mixed[1, m]) * w, z + every(mixed[2, m]) * w
+        store(carried, 24 * o, x)
+        store(carried, 24 * o + 8, y)
+        store(carried, 24 * o + 16, z)
         _unturned(i, mixed, feet, seen, o * long + own + width)
 
 

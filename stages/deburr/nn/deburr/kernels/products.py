@@ -22,9 +22,9 @@ _WIDE = "+avx512f" in cpu_target.target_context.codegen().magic_tuple()[2]
 #: three: as many as it has registers for.
 LANES, ROWS = (16, 8) if _WIDE else (8, 4)
 _VECTORS = 3
-#: Rows of the values that are summed over neighbours are as long as these vectors, or a multiple; for two heads at
-#: once, that again is what there are registers for.
-_SUMMED = 3 if _WIDE else 5
+#: Rows of the values that are summed over neighbours are as long as so many vectors, or a multiple; and heads that are
+#: summed at once, if there are as many: that again is what there are registers for.
+_SUMMED, _HEADS = (3, 6) if _WIDE else (5, 2)
 WIDTH = _SUMMED * LANES
 #: Bytes of a line of the cache.
 _LINE = 64
@@ -100,7 +100,7 @@ def tile(rows: int, vectors: int, picked: bool) -> Any:
 
 
 _three, _one = tile(ROWS, _VECTORS, False), tile(ROWS, 1, False)
-_summed = tile(2, _SUMMED, True)
+_several, _two = tile(_HEADS, _SUMMED, True), tile(2, _SUMMED, True)
 _PANEL = _VECTORS * LANES
 
 
@@ -153,7 +153,13 @@ def sums(start: int, stop: int, neighbors: Any, heads: Any, told: Any, out: Any)
     count, k, width = heads.shape[1], heads.shape[2], told.shape[1]
     nothing = np.zeros(WIDTH, np.float32)
     for i in range(start, stop):
-        for h in range(0, count, 2):
-            for t in range(0, width, WIDTH):
+        for t in range(0, width, WIDTH):
+            h = 0
+            while h < count:
                 at, into = (i * count + h) * k, ((i - start) * count + h) * width + t
-                _summed(k - 1, heads, at, k, neighbors, i * k, told, t, width, nothing, 0, out, into, width)
+                if h + _HEADS <= count:
+                    _several(k - 1, heads, at, k, neighbors, i * k, told, t, width, nothing, 0, out, into, width)
+                    h += _HEADS
+                else:
+                    _two(k - 1, heads, at, k, neighbors, i * k, told, t, width, nothing, 0, out, into, width)
+                    h += 2
