@@ -74,23 +74,34 @@ def looked(
         store(carried, 24 * o, x)
         store(carried, 24 * o + 8, y)
         store(carried, 24 * o + 16, z)
-        _unturned(i, mixed, feet, seen, o * long + own + width)
+        _unturned(i, o, mixed, feet, seen, own + width)
 
 
 @inlined
-def _unturned(i: int, mixed: Any, feet: Any, seen: Any, at: int) -> None:
-    """What no turning changes of the vectors ``mixed`` (3, 8), into ``seen`` from its element ``at`` on."""
-    into = seen.reshape(-1)[at : at + INVARIANTS]
+def _unturned(i: int, o: int, mixed: Any, feet: Any, seen: Any, at: int) -> None:
+    """What no turning changes of the vectors ``mixed`` (3, 8), into row ``o`` of ``seen``, from ``at`` on."""
     x, y, z = load(mixed, 0), load(mixed, 8), load(mixed, 16)
-    store(into, 0, x * x + y * y + z * z + every(_TINY))
+    into = o * seen.shape[1] + at
+    store(seen, into, x * x + y * y + z * z + every(_TINY))
     for f in range(2):
-        store(into, 8 + 8 * f, every(feet[i, f, 0]) * x + every(feet[i, f, 1]) * y + every(feet[i, f, 2]) * z)
+        foot = every(feet[i, f, 0]) * x + every(feet[i, f, 1]) * y + every(feet[i, f, 2]) * z
+        store(seen, into + 8 + 8 * f, foot)
     for m in range(8):
-        into[m] = math.sqrt(into[m])
-    for m in range(8, 24):
-        into[m] = abs(into[m])
+        seen[o, at + m] = math.sqrt(seen[o, at + m])
+    for m in range(at + 8, at + 24):
+        seen[o, m] = abs(seen[o, m])
     for v in range(4):
-        into[24 + v] = mixed[0, v] * mixed[0, 4 + v] + mixed[1, v] * mixed[1, 4 + v] + mixed[2, v] * mixed[2, 4 + v]
+        seen[o, at + 24 + v] = (
+            mixed[0, v] * mixed[0, 4 + v] + mixed[1, v] * mixed[1, 4 + v] + mixed[2, v] * mixed[2, 4 + v]
+        )
+
+
+@kernel
+def copied(start: int, stop: int, values: Any, out: Any) -> None:
+    """Rows ``start`` to ``stop`` of ``values`` (N, C) into ``out`` (n, C)."""
+    for i in range(start, stop):
+        for t in range(values.shape[1]):
+            out[i - start, t] = values[i, t]
 
 
 @inlined

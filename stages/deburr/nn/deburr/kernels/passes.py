@@ -9,7 +9,7 @@ import numpy as np
 
 from deburr.nn.deburr.inputs import COARSE, FINE, NODE_INPUTS
 from deburr.nn.deburr.kernels.arithmetic import kernel
-from deburr.nn.deburr.kernels.layers import INVARIANTS, VECTORS, looked, silu, stepped, telling
+from deburr.nn.deburr.kernels.layers import INVARIANTS, VECTORS, copied, looked, silu, stepped, telling
 from deburr.nn.deburr.kernels.products import product, sums
 from deburr.nn.deburr.kernels.scores import local, shown
 from deburr.nn.deburr.planes import SCALES
@@ -36,7 +36,7 @@ def enter(
     (N, 9); see `ScoreNetwork._enter`. ``weights``: those of both layers and of the vectors, as `products.packed`.
     ``rows``: see `scores.shown`."""
     (first, first_bias), (last, last_bias), (vector, none) = weights
-    inputs, vectors = np.zeros((_GROUP, NODE_INPUTS), np.float32), np.zeros((_GROUP, 3, 2 * SCALES), np.float32)
+    inputs, vectors = np.zeros((_GROUP, NODE_INPUTS), np.float32), np.zeros((3 * _GROUP, 2 * SCALES), np.float32)
     hidden, into = np.zeros((_GROUP, first.shape[1]), np.float32), np.zeros((_GROUP, last.shape[1]), np.float32)
     turned = np.zeros((3 * _GROUP, vector.shape[1]), np.float32)
     for at in range(start, stop, _GROUP):
@@ -46,7 +46,7 @@ def enter(
         product(count, inputs, first, first_bias, hidden)
         silu(count, hidden)
         product(count, hidden, last, last_bias, into)
-        product(3 * count, vectors.reshape(3 * _GROUP, 2 * SCALES), vector, none, turned)
+        product(3 * count, vectors, vector, none, turned)
         for o in range(count):
             for t in range(features.shape[1]):
                 features[at + o, t] = into[o, t]
@@ -63,7 +63,7 @@ def tell(start: int, stop: int, values: int, weights: Any, features: Any, arrows
     own = np.zeros((_GROUP, features.shape[1]), np.float32)
     for at in range(start, stop, _GROUP):
         end = min(at + _GROUP, stop)
-        own[: end - at] = features[at:end]
+        copied(at, end, features, own)
         product(end - at, own, weight, bias, found)
         telling(at, end, values, found, arrows, told)
 
@@ -126,7 +126,7 @@ def leave(
     hidden, left = np.zeros((_GROUP, first.shape[1]), np.float32), np.zeros((_GROUP, last.shape[1]), np.float32)
     for at in range(start, stop, _GROUP):
         end = min(at + _GROUP, stop)
-        told[: end - at] = features[at:end]
+        copied(at, end, features, told)
         product(end - at, told, first, first_bias, hidden)
         silu(end - at, hidden)
         product(end - at, hidden, last, last_bias, left)

@@ -31,7 +31,7 @@ def shown(
     vectors: Any,
     table: Any,
 ) -> None:
-    """Of points ``start`` to ``stop`` the ``inputs`` (n, NODE_INPUTS) and ``vectors`` (n, 3, 2 S), means and feet of
+    """Of points ``start`` to ``stop`` the ``inputs`` (n, NODE_INPUTS) and ``vectors`` (3 n, 2 S), means and feet of
     planes; and their rows of the edge ``table`` (N, 9), see `deburr.nn.deburr.inputs`.
 
     means, normals, variances (M, S, 3) are those of the whole cloud, of which the points are the ``rows`` (N,); noise
@@ -54,7 +54,7 @@ def shown(
                 feet[s, c] = foot
                 aside = means[r, s, c] - foot
                 across += aside * aside
-                vectors[o, c, s], vectors[o, c, scales + s] = means[r, s, c] * by_spacing, foot * by_spacing
+                vectors[3 * o + c, s], vectors[3 * o + c, scales + s] = means[r, s, c] * by_spacing, foot * by_spacing
             low, middle, high = variances[r, s, 0], variances[r, s, 1], variances[r, s, 2]
             heights[s], thick[s] = abs(height), math.sqrt(low)
             inputs[o, s] = thick[s] * by_noise

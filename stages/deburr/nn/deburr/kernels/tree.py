@@ -15,7 +15,7 @@ import numpy as np
 from deburr.core.arrays import Floats
 from deburr.core.neighbors import Indices, check_extent
 from deburr.nn.deburr.blocks import Blocks
-from deburr.nn.deburr.kernels.arithmetic import exact
+from deburr.nn.deburr.kernels.arithmetic import NONE, exact
 from deburr.nn.deburr.kernels.lanes import RANKED, ranks
 
 #: Most points of a leaf.
@@ -252,7 +252,7 @@ def nearest(
         for j in range(i + 1, end):
             x, y, z = queries[j, 0], queries[j, 1], queries[j, 2]
             reach = min(distances[j - 1, k - 1] + _apart(queries, j, j - 1), radius + _apart(queries, j, i))
-            most, held = reach * reach * _MORE + _LEAST, 0
+            most, held = reach * reach * _MORE + _LEAST, NONE
             for leaf in range(leaves):
                 p = max(max(near[0, leaf] - x, x - near[3, leaf]), 0.0)
                 q = max(max(near[1, leaf] - y, y - near[4, leaf]), 0.0)
@@ -287,7 +287,7 @@ def _walked(
     """Find the k nearest of the tree, which are nearer than ``most``, a squared distance, among those ``found``;
     returns how many these are. They are sorted whenever they are more than ``full``."""
     count, inner = len(order), (1 << depth) - 1
-    held = 0
+    held = NONE
     waiting[0], far[0], top = 0, 0.0, 1
     while top:
         top -= 1
