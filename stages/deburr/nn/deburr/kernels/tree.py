@@ -287,7 +287,7 @@ def _walked(
     """Find the k nearest of the tree, which are nearer than ``most``, a squared distance, among those ``found``;
     returns how many these are. They are sorted whenever they are more than ``full``."""
     count, inner = len(order), (1 << depth) - 1
-    held = NONE
+    held: int = NONE
     waiting[0], far[0], top = 0, 0.0, 1
     while top:
         top -= 1
