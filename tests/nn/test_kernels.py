@@ -124,7 +124,8 @@ def test_turns_are_cosine_and_sine(x: float) -> None:
 
 
 def scored(network: ScoreNetwork, there: Scene, blocks: Blocks) -> tuple[torch.Tensor, torch.Tensor]:
-    found, opened = door.Scores(network, there).of(torch.arange(len(there.noise)), blocks)
+    count = len(there.noise)
+    found, opened = door.Scores(network, there).of(torch.arange(count), [count] * (len(network.layers) + 2), blocks)
     return found, opened
 
 
@@ -165,11 +166,11 @@ def test_scores_of_one_part_after_another_are_those_of_the_whole() -> None:
     wanted, gates = scored(network, there, Blocks(len(there.noise)))
     run = door.Scores(network, there)
     for rows in (torch.arange(500, 700), torch.arange(2000), torch.arange(2900, 3000)):
-        seen = there.graph.around(rows, len(network.layers) + 1)
-        found, opened = run.of(seen, Blocks(len(seen), 300))
-        inner = torch.searchsorted(seen, rows)
-        assert torch.equal(found[inner], wanted[rows])
-        assert torch.equal(opened[inner], gates[rows])
+        seen, counts = there.graph.rings(rows, len(network.layers) + 1)
+        assert counts[0] == len(rows) < counts[1] <= counts[-1] == len(seen)
+        found, opened = run.of(seen, counts, Blocks(len(seen), 300))
+        assert torch.equal(found, wanted[rows])
+        assert torch.equal(opened, gates[rows])
 
 
 def test_networks_of_other_sizes_are_computed_by_plain_torch() -> None:

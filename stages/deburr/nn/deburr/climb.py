@@ -193,27 +193,26 @@ class Climb:
         score, gate = torch.zeros(len(scene.noise), 3), torch.zeros(len(scene.noise))
         fast = kernels.loaded(blocks.compiled and self.device.type == "cpu")
         run = fast.Scores(self.network, scene) if fast and fast.fits(self.network, scene) else None
-        for rows, inner, seen in self._parts(scene, wanted):
+        for rows, seen, counts in self._parts(scene, wanted):
             some = blocks.of(len(seen))
-            found = run.of(seen, some) if run else self.network(scene.part(seen).to(self.device), some)
-            score[rows], gate[rows] = (part.cpu()[inner] for part in found)
+            found = run.of(seen, counts, some) if run else self.network(scene.part(seen).to(self.device), some)
+            score[rows], gate[rows] = (part.cpu()[: len(rows)] for part in found)
         return score.double().numpy(), gate.double().numpy()
 
     def _energies(self, scene: Scene, blocks: Blocks, wanted: Tensor | None) -> Floats:
         """Energies (N,), nats; 0 for points that are not ``wanted`` (N,). By plain torch: they are asked for seldom."""
         energy = torch.zeros(len(scene.noise))
-        for rows, inner, seen in self._parts(scene, wanted):
+        for rows, seen, _ in self._parts(scene, wanted):
             part = scene.part(seen).to(self.device)
-            energy[rows] = self.network.energies(part, blocks.of(len(seen))).cpu()[inner]
+            energy[rows] = self.network.energies(part, blocks.of(len(seen))).cpu()[: len(rows)]
         return energy.double().numpy()
 
-    def _parts(self, scene: Scene, wanted: Tensor | None) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
-        """The rows of the ``wanted`` (N,) points, `PART` at a time, where they are in what they see, and that: rows.
+    def _parts(self, scene: Scene, wanted: Tensor | None) -> Iterator[tuple[Tensor, Tensor, list[int]]]:
+        """The rows of the ``wanted`` (N,) points, `PART` at a time, and what they see; see `Graph.rings`.
 
         Part after part with what its points see, or memory would bound the cloud.
         """
         network, count = self.network.to(self.device), len(scene.noise)
         every = torch.arange(count) if wanted is None else wanted.nonzero()[:, 0]
         for rows in torch.split(every, PART):
-            seen = scene.graph.around(rows, len(network.layers) + 1)
-            yield rows, torch.searchsorted(seen, rows), seen
+            yield rows, *scene.graph.rings(rows, len(network.layers) + 1)

@@ -93,15 +93,21 @@ class Graph:
 
     def around(self, rows: slice | Tensor, hops: int) -> Tensor:
         """(M,) int64, ascending: ``rows`` and what is reached from there in ``hops`` steps along the graph."""
+        every = torch.arange(len(self.spacing), device=self.spacing.device)
+        return self.rings(every[rows], hops)[0].sort().values
+
+    def rings(self, rows: Tensor, hops: int) -> tuple[Tensor, list[int]]:
+        """(M,) int64: ``rows`` (R,) and behind them what each of ``hops`` steps along the graph reaches besides, each
+        ascending; and how many these are after 0 to ``hops`` steps."""
         inside = torch.zeros(len(self.spacing), dtype=torch.bool, device=self.spacing.device)
         inside[rows] = True
-        last = self.neighbors[rows]
+        found, counts = [rows], [len(rows)]
         for _ in range(hops):
-            reached = last.reshape(-1)
-            new = torch.unique(reached[~inside.index_select(0, reached)]).long()
-            inside[new] = True
-            last = self.neighbors[new]
-        return inside.nonzero()[:, 0]
+            reached = self.neighbors[found[-1]].reshape(-1)
+            found.append(torch.unique(reached[~inside.index_select(0, reached)]).long())
+            inside[found[-1]] = True
+            counts.append(counts[-1] + len(found[-1]))
+        return torch.cat(found), counts
 
     def part(self, rows: Tensor) -> Graph:
         """The graph of ``rows`` (M,) alone. Neighbours outside are replaced by any: who reads them gets nonsense."""

@@ -108,4 +108,4 @@ def try_out() -> None:
     shown = (np.zeros((len(rows), 1, width)) for width in (6, 3, PROFILE))
     shapes(points, np.ones(len(rows)), points, near, distances, np.array([3]), np.ones(1), *shown)
     scene = Scene(graph, planes, torch.ones(len(points)))
-    Scores(ScoreNetwork(Sizes()), scene).of(torch.arange(len(points)), blocks)
+    Scores(ScoreNetwork(Sizes()), scene).of(torch.arange(len(points)), [len(points)] * (Sizes().layers + 2), blocks)

@@ -44,11 +44,12 @@ class Scores:
         self.planes = tuple(part.numpy() for part in (planes.means, planes.normals, planes.variances))
         self.place = np.zeros(len(scene.noise), np.int32)
 
-    def of(self, seen: Tensor, blocks: Blocks) -> tuple[Tensor, Tensor]:
-        """Scores (M, 3) and gates (M,) of the points ``seen`` (M,) int64, which see no others: what
-        ``network(scene.part(seen), blocks)`` returns, but for rounding."""
+    def of(self, seen: Tensor, counts: list[int], blocks: Blocks) -> tuple[Tensor, Tensor]:
+        """Scores (R, 3) and gates (R,) of the first R of the points ``seen`` (M,) int64, which see no others: those of
+        ``network(scene.part(seen), blocks)``, but for rounding. What lies further away is computed as far as it is
+        seen: ``counts``, how many they are after each step along the graph, as `Graph.rings` tells."""
         with torch.inference_mode():
-            self.blocks, self.rows = blocks, seen.numpy()
+            self.blocks, self.rows, self.counts = blocks, seen.numpy(), counts
             return self._scores()
 
     def _scores(self) -> tuple[Tensor, Tensor]:
@@ -63,15 +64,15 @@ class Scores:
         padded = -(-(sizes.values + 3 * sizes.vectors) // WIDTH) * WIDTH
         told, before = self._room("told", padded), self._room("before", padded)
         self._enter(rounds[0], told)
-        for layer, after in zip(rounds, [*rounds[1:], None], strict=True):
+        for number, (layer, after) in enumerate(zip(rounds, [*rounds[1:], None], strict=True)):
             told, before = before, told
-            self._layer(layer, before, after, told)
+            self._layer(layer, before, after, told, len(rounds) - number)
         energy, own = self._room("energy", 10), self._room("own", 4)
         leave, shown = _ends(network.leave), (self.planes, self.noise)
-        self._each(lambda a, b: passes.leave(a, b, rows, leave, self.features, self.arrows, *shown, energy, own))
-        score, gate = torch.empty(len(rows), 3), torch.empty(len(rows))
+        self._each(lambda a, b: passes.leave(a, b, rows, leave, self.features, self.arrows, *shown, energy, own), 1)
+        score, gate = torch.empty(self.counts[0], 3), torch.empty(self.counts[0])
         given = (self.neighbors, self.points, energy, own, self.trust, self.noise)
-        self._each(lambda a, b: ends.ensemble(a, b, *given, score.numpy(), gate.numpy()))
+        self._each(lambda a, b: ends.ensemble(a, b, *given, score.numpy(), gate.numpy()), 0)
         return score, gate
 
     def _room(self, name: str, *shape: int, dtype: Any = np.float32) -> Any:
@@ -89,7 +90,7 @@ class Scores:
         self.points, self.feet = self._room("points", 3, dtype=np.float64), self._room("feet", 2, 3)
         self.place[rows] = np.arange(len(rows), dtype=np.int32)
         seen = (self.planes[1], graph.points.numpy(), graph.neighbors.numpy(), self.place)
-        self._each(lambda a, b: passes.sought(a, b, rows, *seen, self.feet, self.points, self.neighbors), silent=True)
+        self._each(lambda a, b: passes.sought(a, b, rows, *seen, self.feet, self.points, self.neighbors))
         # Whoever is not there has any place, but one that there is.
         self.place[rows] = 0
 
@@ -103,13 +104,14 @@ class Scores:
             passes.enter(start, stop, *shown, self.features, self.arrows, table)
             self._tell(first, start, stop, told)
 
-        self._each(work)
+        self._each(work, -1)
         linear = edges.weights(*(_of(p) for one in (network.edges, network.kernel) for p in (one.weight, one.bias)))
         seen = (self.rows, self.neighbors, self.points, table, self.window, self.noise, *linear)
-        self._each(lambda a, b: edges.edge_weights(a, b, *seen, self.heads, self.trust, self.reach))
+        self._each(lambda a, b: edges.edge_weights(a, b, *seen, self.heads, self.trust, self.reach), -2)
 
-    def _layer(self, layer: Layer, before: Any, after: Layer | None, told: Any) -> None:
-        """One layer, in place, which reads what was told ``before``; then what neighbours are ``told`` next."""
+    def _layer(self, layer: Layer, before: Any, after: Layer | None, told: Any, steps: int) -> None:
+        """One layer, in place, which reads what was told ``before``; then what neighbours are ``told`` next. Of what
+        is seen so many ``steps`` away."""
         channels, heads, kinds = layer.sizes.channels, layer.sizes.heads, layer.sizes.vectors
         values = layer.sizes.values
         mine, theirs, kept = torch.split(layer.look.weight, [channels, heads * values, layers.INVARIANTS], 1)
@@ -126,13 +128,14 @@ class Scores:
             if after is not None:
                 self._tell(after, start, stop, told)
 
-        self._each(work)
+        self._each(work, steps)
 
     def _tell(self, layer: Layer, start: int, stop: int, told: Any) -> None:
         passes.tell(start, stop, layer.sizes.values, _packed(layer.value), self.features, self.arrows, told)
 
-    def _each(self, work: Any, silent: bool = False) -> None:
-        blocks = self.blocks.silent(len(self.rows)) if silent else self.blocks
+    def _each(self, work: Any, steps: int | None = None) -> None:
+        """``work`` on the points up to so many ``steps`` away; without a number on all, of which nobody is told."""
+        blocks = self.blocks.silent(len(self.rows)) if steps is None else self.blocks.of(self.counts[steps])
         blocks.each(lambda rows: work(rows.start, rows.stop))
 
 
