@@ -20,7 +20,7 @@ from deburr.nn.deburr.blocks import Blocks, helping
 from deburr.nn.deburr.default import Default
 from deburr.nn.deburr.far import look_far
 from deburr.nn.deburr.inputs import Scene
-from deburr.nn.deburr.kernels import arithmetic, door
+from deburr.nn.deburr.kernels import arithmetic, door, products
 from deburr.nn.deburr.layer import Sizes
 from deburr.nn.deburr.network import ScoreNetwork
 from deburr.nn.deburr.planes import HOPS, Graph, Planes, build_graph, fit_planes, spread
@@ -123,6 +123,12 @@ def test_turns_are_cosine_and_sine(x: float) -> None:
     assert sine == pytest.approx(np.sin(2 * np.pi * x), abs=2e-6)
 
 
+def scored(network: ScoreNetwork, there: Scene, blocks: Blocks) -> tuple[torch.Tensor, torch.Tensor]:
+    count = len(there.noise)
+    found, opened = door.Scores(network, there).of(torch.arange(count), [count] * (len(network.layers) + 2), blocks)
+    return found, opened
+
+
 def scene(noise: float = 0.3) -> Scene:
     graph = build_graph(points())
     level = torch.full((len(graph.spacing),), noise / graph.unit)
@@ -137,7 +143,7 @@ def test_scores_are_those_of_plain_torch(noise: float) -> None:
     assert door.fits(network, there)
     with torch.inference_mode():
         wanted, gates = network(there, blocks)
-    found, opened = door.scores(network, there, blocks)
+    found, opened = scored(network, there, blocks)
     longest = float(wanted.abs().max())
     assert longest > 0.01 * noise
     assert (found - wanted).abs().max() < 1e-5 * max(longest, 1.0)
@@ -146,15 +152,25 @@ def test_scores_are_those_of_plain_torch(noise: float) -> None:
 
 def test_scores_are_the_same_in_blocks_of_any_size_and_by_any_number_of_threads() -> None:
     network, there = Default.load().score, scene()
-    wanted, gates = door.scores(network, there, Blocks(len(there.noise), 4096))
+    wanted, gates = scored(network, there, Blocks(len(there.noise), 4096))
     for size in (64, 1000):
         with helping(3) as helpers:
-            found, opened = door.scores(network, there, Blocks(len(there.noise), size, helpers))
-        # The products of torch round otherwise in blocks of other lengths.
-        assert (found - wanted).abs().max() < 2e-6
-        assert (opened - gates).abs().max() < 2e-6
-    again, _ = door.scores(network, there, Blocks(len(there.noise), 4096))
-    assert torch.equal(again, wanted)
+            found, opened = scored(network, there, Blocks(len(there.noise), size, helpers))
+        assert torch.equal(found, wanted)
+        assert torch.equal(opened, gates)
+
+
+def test_scores_of_one_part_after_another_are_those_of_the_whole() -> None:
+    """However much memory the part before needed."""
+    network, there = Default.load().score, scene()
+    wanted, gates = scored(network, there, Blocks(len(there.noise)))
+    run = door.Scores(network, there)
+    for rows in (torch.arange(500, 700), torch.arange(2000), torch.arange(2900, 3000)):
+        seen, counts = there.graph.rings(rows, len(network.layers) + 1)
+        assert counts[0] == len(rows) < counts[1] <= counts[-1] == len(seen)
+        found, opened = run.of(seen, counts, Blocks(len(seen), 300))
+        assert torch.equal(found, wanted[rows])
+        assert torch.equal(opened, gates[rows])
 
 
 def test_networks_of_other_sizes_are_computed_by_plain_torch() -> None:
@@ -174,9 +190,46 @@ def test_networks_of_other_sizes_are_computed_by_plain_torch() -> None:
             blocks = Blocks(len(there.noise), 900)
             with torch.inference_mode():
                 wanted, _ = network(there, blocks)
-            assert (door.scores(network, there, blocks)[0] - wanted).abs().max() < 1e-5
+            assert (scored(network, there, blocks)[0] - wanted).abs().max() < 1e-5
     few = replace(there, graph=replace(there.graph, neighbors=there.graph.neighbors[:, :9]))
     assert not door.fits(Default.load().score, few)
+
+
+@pytest.mark.parametrize(("rows", "inputs", "outputs"), [(1, 1, 1), (7, 13, 24), (32, 220, 48), (40, 48, 101)])
+def test_products_are_those_of_numpy(rows: int, inputs: int, outputs: int) -> None:
+    """Of sizes that fill the processor's registers, and of others."""
+    rng = np.random.default_rng(2)
+    a, weight, bias = rng.normal(size=(64, inputs)), rng.normal(size=(outputs, inputs)), rng.normal(size=outputs)
+    packed = products.packed(weight, bias)
+    found = np.zeros((64, len(packed[1])), np.float32)
+    products.product(rows, a.astype(np.float32), *packed, found)
+    np.testing.assert_allclose(found[:rows, :outputs], (a @ weight.T + bias)[:rows], atol=2e-4)
+    assert not found[:, outputs:].any()
+    assert not found[rows + products.ROWS :].any()
+
+
+@pytest.mark.parametrize("heads", [2, 6, 10])
+def test_sums_over_neighbours_are_those_of_numpy(heads: int) -> None:
+    rng = np.random.default_rng(3)
+    near, told = rng.integers(0, 50, (50, 16), np.int32), products.room(50, 2 * products.WIDTH)
+    told[:] = rng.normal(size=told.shape)
+    weights = rng.random((50, heads, 16)).astype(np.float32)
+    weights[..., -1] = 0
+    found = np.empty((20, heads, told.shape[1]), np.float32)
+    products.sums(30, 50, near, weights, told, found)
+    np.testing.assert_allclose(found, np.einsum("nhk,nkc->nhc", weights, told[near])[30:], atol=1e-5)
+
+
+def test_a_cloud_is_denoised_alike_by_any_number_of_threads(monkeypatch: pytest.MonkeyPatch) -> None:
+    """To the last bit."""
+    monkeypatch.setenv(kernels.VARIABLE, "compiled")
+    xyz, found = points(10_000), []
+    for threads in ("1", "3"):
+        monkeypatch.setenv("DEBURR_THREADS", threads)
+        one = Default.load().denoise(xyz, Settings())
+        assert one.uncertainty is not None
+        found.append((one.xyz, one.uncertainty))
+    assert all(np.array_equal(one, other) for one, other in zip(*found, strict=True))
 
 
 @pytest.mark.parametrize("noise", [None, 0.3])

@@ -104,6 +104,11 @@ def test_a_part_of_a_graph_holds_all_that_is_reached() -> None:
         expected |= {j for i in expected for j in graph.neighbors[i].tolist()}
     seen = graph.around(slice(40, 60), 2)
     assert seen.tolist() == sorted(expected)
+    ringed, counts = graph.rings(torch.arange(40, 60), 2)
+    assert ringed[:20].tolist() == list(range(40, 60))
+    assert ringed[: counts[1]].sort().values.tolist() == graph.around(slice(40, 60), 1).tolist()
+    assert sorted(ringed.tolist()) == sorted(expected)
+    assert counts == [20, len(graph.around(slice(40, 60), 1)), len(expected)]
     part = graph.part(seen)
     for new, old in enumerate(seen.tolist()):
         if 40 <= old < 60:

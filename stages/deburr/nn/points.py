@@ -35,13 +35,20 @@ def canonical(points: Floats) -> tuple[Floats, Indices]:
 
 def _z_order(points: Floats) -> npt.NDArray[np.uint64]:
     """(N,) the bits of each point's cell in a grid of 2^21 cells a side, x, y and z in turn."""
-    low = points.min(axis=0)
-    cells = ((points - low) * ((2**21 - 1) / max(float(np.ptp(points, axis=0).max()), 1e-300))).astype(np.uint64)
-    for shift, mask in _SPREAD:
-        cells = (cells | (cells << np.uint64(shift))) & np.uint64(mask)
-    return np.asarray(cells[:, 0] << np.uint64(2) | cells[:, 1] << np.uint64(1) | cells[:, 2])
+    # Column by column: along the other axis numpy takes several times as long.
+    low = np.array([axis.min() for axis in points.T])
+    scale = (2**21 - 1) / max(max(float(np.ptp(axis)) for axis in points.T), 1e-300)
+    codes = np.empty(len(points), np.uint64)
+    for start in range(0, len(points), _CODED):
+        cells = ((points[start : start + _CODED] - low) * scale).astype(np.uint64)
+        for shift, mask in _SPREAD:
+            cells = (cells | (cells << np.uint64(shift))) & np.uint64(mask)
+        codes[start : start + _CODED] = cells[:, 0] << np.uint64(2) | cells[:, 1] << np.uint64(1) | cells[:, 2]
+    return codes
 
 
+#: Points whose cells are found at once: what is made of them on the way stays in the cache.
+_CODED = 1 << 14
 #: Shifts and masks that leave two empty bits between any two of the 21 lowest (Morton 1966).
 _SPREAD = (
     (32, 0x001F00000000FFFF),

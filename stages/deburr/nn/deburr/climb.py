@@ -29,7 +29,7 @@ from deburr.nn.points import limited
 from deburr.nn.schedule import FARTHEST, LIMIT, Step
 
 #: Points whose scores are found at once, each part with some more around it.
-PART = 200_000
+PART = 100_000
 #: Which of the scales of `HOPS` the normals are taken from.
 NORMALS = 2
 #: How often fitting planes walks over the points, and how often looking far does.
@@ -86,13 +86,15 @@ def _normal(chance: np.random.Generator, count: int) -> Floats:
 
 @dataclass(frozen=True)
 class Climb:
-    """The ascent along the score; ``energy``: whether the points' energies are asked for."""
+    """The ascent along the score; ``energy``: whether the points' energies are asked for; ``kept`` (N, C) bool: which
+    points thinned copies keep, if that is known."""
 
     network: ScoreNetwork
     device: torch.device
     blocks: Blocks
     scope: Scope
     energy: bool = False
+    kept: Bools | None = None
 
     def run(
         self, graph: Graph, planes: Planes | None, field: Field, known: Known, steps: Sequence[Step], lot: Lot
@@ -106,7 +108,7 @@ class Climb:
         before = start
         energy = np.zeros(len(start)) if self.energy else None, None if sure is None else np.zeros(len(start), np.bool_)
         # By lot, which a step must not draw anew: the last bits of a coordinate would decide.
-        kept, away = copies(graph), 0.0
+        kept, away = copies(graph, self.blocks) if self.kept is None else self.kept, 0.0
         world = self.scope.points
         for number, step in enumerate(steps or (Step(1.0),)):
             moved = away * known["most"]
@@ -149,7 +151,7 @@ class Climb:
             away = step.farthest(away)
         assert planes is not None
         normals = planes.normals[:, NORMALS].double().numpy()
-        extents, heights = planes.variances.clamp_min(0).sqrt().numpy(), planes.heights(now - before)
+        extents, heights = planes.extents(self.blocks), planes.heights(now - before, self.blocks)
         known_of = None if wanted is None else wanted.numpy()
         return Climbed(now - start, first, doubt, extents, heights, normals, known_of, *energy)
 
@@ -190,26 +192,27 @@ class Climb:
         """Scores (N, 3) and gates (N,); 0 for points that are not ``wanted`` (N,)."""
         score, gate = torch.zeros(len(scene.noise), 3), torch.zeros(len(scene.noise))
         fast = kernels.loaded(blocks.compiled and self.device.type == "cpu")
-        for rows, inner, part in self._parts(scene, wanted):
-            some, network = blocks.of(len(part.noise)), self.network
-            found = fast.scores(network, part, some) if fast and fast.fits(network, part) else network(part, some)
-            score[rows], gate[rows] = (part.cpu()[inner] for part in found)
+        run = fast.Scores(self.network, scene) if fast and fast.fits(self.network, scene) else None
+        for rows, seen, counts in self._parts(scene, wanted):
+            some = blocks.of(len(seen))
+            found = run.of(seen, counts, some) if run else self.network(scene.part(seen).to(self.device), some)
+            score[rows], gate[rows] = (part.cpu()[: len(rows)] for part in found)
         return score.double().numpy(), gate.double().numpy()
 
     def _energies(self, scene: Scene, blocks: Blocks, wanted: Tensor | None) -> Floats:
         """Energies (N,), nats; 0 for points that are not ``wanted`` (N,). By plain torch: they are asked for seldom."""
         energy = torch.zeros(len(scene.noise))
-        for rows, inner, part in self._parts(scene, wanted):
-            energy[rows] = self.network.energies(part, blocks.of(len(part.noise))).cpu()[inner]
+        for rows, seen, _ in self._parts(scene, wanted):
+            part = scene.part(seen).to(self.device)
+            energy[rows] = self.network.energies(part, blocks.of(len(seen))).cpu()[: len(rows)]
         return energy.double().numpy()
 
-    def _parts(self, scene: Scene, wanted: Tensor | None) -> Iterator[tuple[Tensor, Tensor, Scene]]:
-        """The rows of the ``wanted`` (N,) points, `PART` at a time, where they are in what they see, and that.
+    def _parts(self, scene: Scene, wanted: Tensor | None) -> Iterator[tuple[Tensor, Tensor, list[int]]]:
+        """The rows of the ``wanted`` (N,) points, `PART` at a time, and what they see; see `Graph.rings`.
 
         Part after part with what its points see, or memory would bound the cloud.
         """
         network, count = self.network.to(self.device), len(scene.noise)
         every = torch.arange(count) if wanted is None else wanted.nonzero()[:, 0]
         for rows in torch.split(every, PART):
-            seen = scene.graph.around(rows, len(network.layers) + 1)
-            yield rows, torch.searchsorted(seen, rows), scene.part(seen).to(self.device)
+            yield rows, *scene.graph.rings(rows, len(network.layers) + 1)

@@ -89,12 +89,15 @@ class Default:
 
     def _denoised(self, group: _Group, known: Known, steps: Sequence[Step], settings: Settings) -> Denoised:
         """One group of the cloud that ``known`` tells of; what it returns is of the group's points alone."""
-        scope, reading, unit, noise = group.scope, group.reading, known["spacing"], known["noise"]
-        planes = None
-        if reading is not None and level.widening(noise / unit) == 1:
-            planes = reading.planes.scale(reading.graph.unit / unit)
-        count = len(scope.points)
-        field = Field(np.full(count, noise)) if reading is None else reading.field(known, group.blocks)
+        scope, unit, noise, count = group.scope, known["spacing"], known["noise"], len(group.scope.points)
+        field, planes, kept = Field(np.full(count, noise)), None, None
+        if group.reading is not None:
+            # Judges see as much as an eighth of all that a cloud needs.
+            reading, group.reading = group.reading, None
+            field, kept = reading.field(known, group.blocks), reading.thinned.copies.numpy()
+            if level.widening(noise / unit) == 1:
+                planes = reading.planes.scale(reading.graph.unit / unit)
+            del reading
         way, gate, normals, energy, spread = np.zeros((count, 3)), np.zeros(count), None, None, None
         extents = np.zeros((count, SCALES, 3), np.float32)
         heights = extents[..., 0]
@@ -102,7 +105,7 @@ class Default:
         if steps or settings.energy:
             # Points that are to be made even are pushed by others, of which nobody asks.
             served = replace(scope, wanted=True) if settings.even else scope
-            climb = Climb(self.score, torch_device(settings.device), group.blocks, served, settings.energy)
+            climb = Climb(self.score, torch_device(settings.device), group.blocks, served, settings.energy, kept)
             graph = in_units(group.graph, unit, group.blocks)
 
             def draw(lot: Lot, first: bool) -> Climbed:
@@ -120,9 +123,9 @@ class Default:
             limits = np.full(count, settings.max_displacement)
         left = None if spread is None else np.minimum(unit * spread, field.levels)[scope.back]
         if left is None and self.remains is not None:
-            spacing = group.graph.own.numpy()
-            seen = Evidence(field.levels, spacing, gate, unit * extents, unit * heights, field.odds, noise)
-            left = self.remains.left(seen)[scope.back]
+            spacing = group.graph.own.numpy() / unit
+            seen = Evidence(field.levels / unit, spacing, gate, extents, heights, field.odds, noise / unit)
+            left = unit * _left(self.remains, seen, group.blocks)[scope.back]
         moved, along = scope.points + settings.strength * limited(unit * way, limits[:, None]), None
         if settings.even:
             moved, along, sure = self._evened(group, moved, sure, known, settings)
@@ -191,9 +194,10 @@ class Default:
         return groups, few
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(eq=False)
 class _Group:
-    """The points ``rows`` (G,) of a cloud, which see each other alone; their graph, in cloud units; what was read."""
+    """The points ``rows`` (G,) of a cloud, which see each other alone; their graph, in cloud units; what was read, as
+    long as it is needed."""
 
     rows: Indices
     scope: Scope
@@ -209,6 +213,17 @@ def _graph(scope: Scope, settings: Settings, blocks: Blocks) -> Graph:
     searched, rows = settings.earlier
     assert isinstance(searched, Searched)
     return searched.of(scope, rows)
+
+
+def _left(remains: Left, seen: Evidence, blocks: Blocks) -> Floats:
+    """What ``remains`` tells of N points, (N,) float64, by all threads."""
+    told = np.empty(len(seen.level))
+
+    def work(rows: slice) -> None:
+        told[rows] = remains.left(seen.part(rows))
+
+    blocks.silent(len(told)).each(work)
+    return told
 
 
 def _farthest(known: Known, settings: Settings) -> float:

@@ -59,20 +59,36 @@ class NoiseNetwork(nn.Module):
         (seen,) = blocks.map(lambda rows: (self.look(noise_inputs(graph, planes, rows)),))
         near = spread(graph, seen, POOLING_HOPS, blocks)
         rows = thinned.rows
-        return self.judged(seen[rows], near[rows], graph.spacing[rows], thinned)
+        return self.judged(seen[rows], near[rows], graph.spacing[rows], thinned, blocks.silent(len(rows)))
 
-    def judged(self, seen: Tensor, near: Tensor, spacing: Tensor, thinned: Thinned) -> tuple[Tensor, Tensor]:
-        """The same from what the judges see (M, _WIDTH), their surroundings see (M, _WIDTH) and their spacings (M,)."""
-        said = self.judge(torch.cat((seen, near, thinned.shapes, _mean(thinned.shapes, thinned)), 1))
-        guess, odds = said[:, 0] + spacing.log(), said[:, 1].clamp(-_MOST_ODDS, _MOST_ODDS)
-        near_by = _Opinion.of(guess, odds, said[:, 2:], thinned.pool, thinned.window)
-        around = _Opinion.of(guess, odds, said[:, 2:], thinned.wide, thinned.reach)
-        level = near_by.level
-        told = (level - spacing.log(), guess - level, odds, *near_by.about(level), *around.about(level))
-        more, sure = self.weigh(
-            torch.cat((torch.stack(told, 1), said[:, 2:], near_by.remarks, around.remarks), 1)
-        ).unbind(1)
-        return level + more, sure.clamp(-_MOST_ODDS, _MOST_ODDS)
+    def judged(
+        self, seen: Tensor, near: Tensor, spacing: Tensor, thinned: Thinned, blocks: Blocks | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """The same from what the judges see (M, _WIDTH), their surroundings see (M, _WIDTH) and their spacings (M,).
+
+        Without ``blocks`` all are computed at once.
+        """
+        blocks = blocks or Blocks(len(seen))
+
+        def say(rows: slice) -> tuple[Tensor, ...]:
+            around = _mean(thinned.shapes, thinned.pool[rows], thinned.window[rows])
+            said = self.judge(torch.cat((seen[rows], near[rows], thinned.shapes[rows], around), 1))
+            return said[:, 0] + spacing[rows].log(), said[:, 1].clamp(-_MOST_ODDS, _MOST_ODDS), said[:, 2:]
+
+        guess, odds, remarks = blocks.map(say)
+
+        def hear(rows: slice) -> tuple[Tensor, ...]:
+            near_by = _Opinion.of(guess, odds, remarks, thinned.pool[rows], thinned.window[rows])
+            around = _Opinion.of(guess, odds, remarks, thinned.wide[rows], thinned.reach[rows])
+            level, mine = near_by.level, (guess[rows], odds[rows])
+            told = (level - spacing[rows].log(), mine[0] - level, mine[1], *near_by.about(level), *around.about(level))
+            more, sure = self.weigh(
+                torch.cat((torch.stack(told, 1), remarks[rows], near_by.remarks, around.remarks), 1)
+            ).unbind(1)
+            return level + more, sure.clamp(-_MOST_ODDS, _MOST_ODDS)
+
+        levels, certain = blocks.map(hear)
+        return levels, certain
 
 
 def shown_more(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -116,9 +132,9 @@ class _Opinion:
         return self.level - level, self.quiet - level, self.apart, self.odds
 
 
-def _mean(values: Tensor, thinned: Thinned) -> Tensor:
-    """The mean of ``values`` (M, C) over the judges near each."""
-    return functional.embedding_bag(thinned.pool, values, mode="sum", per_sample_weights=_normed(thinned.window))
+def _mean(values: Tensor, pool: Tensor, window: Tensor) -> Tensor:
+    """The means of ``values`` (M, C) over some ``pool`` (m, P) of the judges, weighted by ``window`` (m, P)."""
+    return functional.embedding_bag(pool, values, mode="sum", per_sample_weights=_normed(window))
 
 
 def _normed(weight: Tensor) -> Tensor:

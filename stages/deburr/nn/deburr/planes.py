@@ -93,15 +93,21 @@ class Graph:
 
     def around(self, rows: slice | Tensor, hops: int) -> Tensor:
         """(M,) int64, ascending: ``rows`` and what is reached from there in ``hops`` steps along the graph."""
+        every = torch.arange(len(self.spacing), device=self.spacing.device)
+        return self.rings(every[rows], hops)[0].sort().values
+
+    def rings(self, rows: Tensor, hops: int) -> tuple[Tensor, list[int]]:
+        """(M,) int64: ``rows`` (R,) and behind them what each of ``hops`` steps along the graph reaches besides, each
+        ascending; and how many these are after 0 to ``hops`` steps."""
         inside = torch.zeros(len(self.spacing), dtype=torch.bool, device=self.spacing.device)
         inside[rows] = True
-        last = self.neighbors[rows]
+        found, counts = [rows], [len(rows)]
         for _ in range(hops):
-            reached = last.reshape(-1)
-            new = torch.unique(reached[~inside.index_select(0, reached)]).long()
-            inside[new] = True
-            last = self.neighbors[new]
-        return inside.nonzero()[:, 0]
+            reached = self.neighbors[found[-1]].reshape(-1)
+            found.append(torch.unique(reached[~inside.index_select(0, reached)]).long())
+            inside[found[-1]] = True
+            counts.append(counts[-1] + len(found[-1]))
+        return torch.cat(found), counts
 
     def part(self, rows: Tensor) -> Graph:
         """The graph of ``rows`` (M,) alone. Neighbours outside are replaced by any: who reads them gets nonsense."""
@@ -130,10 +136,23 @@ class Planes:
         """The planes of ``rows`` alone."""
         return Planes(self.means[rows], self.normals[rows], self.variances[rows], self.wider)
 
-    def heights(self, moved: Floats) -> NDArray[np.float32]:
+    def heights(self, moved: Floats, blocks: Blocks) -> NDArray[np.float32]:
         """(N, S) float32: how far each point lies off its planes, on whichever side, once it is ``moved`` (N, 3)."""
-        away = self.means - torch.from_numpy(moved).float()[:, None]
-        return (away * self.normals).sum(2).abs().numpy()
+        way = torch.from_numpy(moved)
+
+        def work(rows: slice) -> tuple[Tensor]:
+            away = self.means[rows] - way[rows].float()[:, None]
+            return ((away * self.normals[rows]).sum(2).abs(),)
+
+        return blocks.silent(len(moved)).map(work)[0].numpy()
+
+    def extents(self, blocks: Blocks) -> NDArray[np.float32]:
+        """(N, S, 3) float32: standard deviations along the axes of each plane, the shortest first."""
+
+        def work(rows: slice) -> tuple[Tensor]:
+            return (self.variances[rows].clamp_min(0).sqrt_(),)
+
+        return blocks.silent(len(self.variances)).map(work)[0].numpy()
 
     def scale(self, factor: float) -> Planes:
         """All lengths become ``factor`` times as long, in place: copies would be a sixth of all that a cloud needs."""
@@ -211,13 +230,18 @@ def fit_planes(graph: Graph, wider: int = 1, blocks: Blocks | None = None, wante
     ``wanted`` (N,) bool: the points whose planes will be read; those of blocks without any are left undefined.
     """
     blocks = blocks or Blocks(len(graph.spacing))
-    moments = torch.cat((graph.points, products(graph.points)), 1)
+    moments = torch.empty(len(graph.points), 9, dtype=torch.float64, device=graph.points.device)
+
+    def begin(rows: slice) -> None:
+        moments[rows, :3], moments[rows, 3:] = graph.points[rows], products(graph.points[rows])
+
+    blocks.silent(len(moments)).each(begin)
     # All scales are written into one place: twice that would be most of what a large cloud needs.
     shape = (len(moments), SCALES, 3)
     means, normals, variances = (torch.empty(shape, device=moments.device) for _ in range(3))
     planes = Planes(means, normals, variances, wider)
     fast = kernels.loaded(blocks.compiled)
-    averaged = averaging(graph, moments, blocks)
+    averaged = averaging(graph, moments, blocks, [moments])
     put = fast.planes_at if fast else _planes_at
     done = 0
     for scale, hop in enumerate(HOPS):
@@ -245,11 +269,15 @@ def spread(graph: Graph, values: Tensor, hops: int, blocks: Blocks) -> Tensor:
     return averaging(graph, values, blocks)(values, hops)
 
 
-def averaging(graph: Graph, values: Tensor, blocks: Blocks) -> Callable[[Tensor, int], Tensor]:
-    """What `spread` does, prepared for more than one call with such ``values``."""
+def averaging(
+    graph: Graph, values: Tensor, blocks: Blocks, places: list[Tensor] | None = None
+) -> Callable[[Tensor, int], Tensor]:
+    """What `spread` does, prepared for more than one call with such ``values``: of what one call has returned, nothing
+    is left after the next. ``places``: what is like the values and may be written into."""
+    places = [] if places is None else places
     fast = kernels.loaded(blocks.compiled)
     if fast and fast.averages(values):
-        return partial(fast.average, graph, blocks=blocks)
+        return partial(fast.average, graph, blocks=blocks, places=places)
     matrices = {rows.start: averaging_matrix(graph, rows, values.dtype) for rows in blocks.rows()}
 
     def multiplied(values: Tensor) -> Callable[[slice, Tensor], object]:
@@ -257,13 +285,21 @@ def averaging(graph: Graph, values: Tensor, blocks: Blocks) -> Callable[[Tensor,
 
     def apply(values: Tensor, hops: int) -> Tensor:
         with torch.inference_mode(blocks.size is not None):
-            # What was handed over is not written into; from then on, two places take turns.
-            places = [torch.empty_like(values) for _ in range(min(hops, 2))]
-            for hop in range(hops):
-                values = blocks.write(multiplied(values), places[hop % 2])
+            for _ in range(hops):
+                values = blocks.write(multiplied(values), other(places, values))
         return values
 
     return apply
+
+
+def other(places: list[Tensor], values: Tensor) -> Tensor:
+    """One of two ``places`` like ``values`` that is not theirs; made where it is missing. So what was handed over first
+    is not written into, and then the two take turns."""
+    for place in places:
+        if place.data_ptr() != values.data_ptr():
+            return place
+    places.append(torch.empty_like(values))
+    return places[-1]
 
 
 def average(values: Tensor, matrix: Tensor, back: Tensor, hops: int) -> Tensor:

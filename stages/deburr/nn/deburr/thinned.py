@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from itertools import pairwise
 from math import pi, sqrt
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -68,18 +69,24 @@ class Thinned:
     radii: Floats
 
 
-def lots(graph: Graph) -> Floats:
+def lots(graph: Graph, blocks: Blocks | None = None) -> Floats:
     """(N,) float64 in 0..1, as good as random: fractions of large sums of the distances' ratios."""
     k = graph.window.shape[1]
     # Roots of whole numbers have no common measure, so that no two neighbours can stand in for each other.
     factors = 1e2 * torch.arange(2, k + 2, dtype=torch.float64).sqrt()
-    drawn: Floats = (graph.window.double() @ factors).numpy() % 1.0
-    return drawn
+    drawn = torch.empty(len(graph.window), dtype=torch.float64)
+
+    def draw(rows: slice) -> None:
+        drawn[rows] = graph.window[rows].double() @ factors
+
+    (blocks.silent(len(drawn)) if blocks else Blocks(len(drawn))).each(draw)
+    found: Floats = drawn.numpy() % 1.0
+    return found
 
 
-def copies(graph: Graph) -> Bools:
+def copies(graph: Graph, blocks: Blocks | None = None) -> Bools:
     """(N, len(SHARES)) bool: which points each copy keeps."""
-    lot = lots(graph)
+    lot = lots(graph, blocks)
     return np.stack([lot < share for share in SHARES], 1)
 
 
@@ -99,91 +106,98 @@ def look(graph: Graph, points: Floats, total: int, blocks: Blocks | None = None)
     ``total``: how many points the whole cloud has, of which these may be a tile.
     """
     blocks = blocks or Blocks(len(points), compiled=False)
-    keeps = copies(graph)
+    keeps = copies(graph, blocks)
     kept = [np.flatnonzero(copy) for copy in keeps.T]
     rows = np.arange(len(points)) if total <= ALL_JUDGE else kept[0]
-    spacing = graph.spacing.double().numpy()[rows] * graph.unit
-    radii, shapes, normals, profiles, pools = np.zeros(len(rows)), [], [], [], []
     place = np.full(len(points), -1)
     place[rows] = np.arange(len(rows))
-    for share, copy in zip(SHARES, kept, strict=True):
-        found = _Copy.of(points, copy, rows, blocks)
-        radii = np.maximum(radii, found.radii)
-        seen, normal, heights = found.shapes(points[rows], spacing, share, blocks)
-        shapes.append(seen)
+    spacing = graph.spacing.double().numpy()[rows] * graph.unit
+    judges = _Judges(points, rows, place, spacing, np.zeros((len(rows), SHAPES), np.float32), np.zeros(len(rows)))
+    # Of each copy what is told of planes, then, all together, how these agree, and how heights are spread.
+    planes, heights = len(NEAR) * _SHAPE + 2, len(NEAR) * PROFILE
+    agree = len(SHARES) * planes
+    spread = [agree + len(SHARES) - 1 + number * heights for number in range(len(SHARES) + 1)]
+    normals, pools = [], []
+    for number, (share, copy) in enumerate(zip(SHARES, kept, strict=True)):
+        told = slice(number * planes, (number + 1) * planes), slice(spread[number], spread[number + 1])
+        normal, heard = judges.look(copy, share, told, blocks)
         normals.append(normal)
-        profiles.append(heights)
-        pools.append(found.pool(place[copy]))
-    agree = [np.abs((a * b).sum(1, keepdims=True)) for a, b in pairwise(normals)]
-    (pool, window), (wide, reach) = pools[0], pools[-1]
-    judges = torch.from_numpy(rows.astype(np.int64))
-    return Thinned(
-        judges,
-        torch.from_numpy(
-            np.concatenate((*shapes, *agree, *profiles, around(graph, judges, blocks).numpy()), 1).astype(np.float32)
-        ),
-        torch.from_numpy(pool),
-        torch.from_numpy(window),
-        torch.from_numpy(wide),
-        torch.from_numpy(reach),
-        torch.from_numpy(keeps),
-        radii,
-    )
+        pools.append(heard)
+    for number, (one, other) in enumerate(pairwise(normals)):
+        judges.shapes[:, agree + number] = np.abs((one * other).sum(1))
+    chosen = torch.from_numpy(rows.astype(np.int64))
+    judges.shapes[:, spread[-1] :] = around(graph, chosen, blocks).numpy()
+    (pool, window), (wide, reach) = ((torch.from_numpy(who), torch.from_numpy(weight)) for who, weight in pools)
+    shapes = torch.from_numpy(judges.shapes)
+    return Thinned(chosen, shapes, pool, window, wide, reach, torch.from_numpy(keeps), judges.radii)
 
 
 @dataclass(frozen=True, eq=False)
-class _Copy:
-    """The neighbours of M judges in a copy of C points: their ``distances`` (M, k), and ``near`` (M, k), which of the
-    copy they are; ``radii`` (M,) as in `Thinned`. k is 0 where the copy is too small."""
+class _Judges:
+    """The M judges among ``points`` (N, 3): their ``rows`` (M,), and ``place`` (N,), the number of each that is one;
+    their ``spacing`` (M,) in the whole cloud. ``shapes`` (M, SHAPES) and ``radii`` (M,) as in `Thinned` fill up."""
 
     points: Floats
-    distances: Floats
-    near: Indices
+    rows: Rows
+    place: Rows
+    spacing: Floats
+    shapes: Weights
     radii: Floats
 
-    @classmethod
-    def of(cls, points: Floats, copy: Indices, rows: Rows, blocks: Blocks) -> _Copy:
-        if len(copy) < LEAST:
-            none = np.empty((len(rows), 0))
-            return cls(points[copy], none, none.astype(np.intp), np.full(len(rows), np.inf))
-        distances, near = others(grown(points[copy], blocks), copy, points[rows], rows, max(NEAR))
-        return cls(points[copy], distances, near, distances[:, -1])
+    def look(
+        self, copy: Indices, share: float, told: tuple[slice, slice], blocks: Blocks
+    ) -> tuple[Floats, tuple[Rows, Weights]]:
+        """What is seen in a ``copy`` (C,) that keeps such a ``share`` of the points goes into the columns ``told`` of
+        the shapes, and to the radii. Returns (M, 3) normals of the widest neighbourhood; and each judge and those of
+        the copy nearest to it, as numbers of judges, (M, 1 + POOL) int64, and their weights, which fall to 0 at the
+        last, float32; itself alone, (M, 1), where the copy is too small."""
+        count, normals = len(self.rows), np.zeros((len(self.rows), 3))
+        width = 1 + POOL * (len(copy) >= LEAST)
+        pool, window = np.empty((count, width), np.int64), np.ones((count, width), np.float32)
+        pool[:, 0] = np.arange(count)
+        if width == 1:
+            self.radii[:] = np.inf
+            return normals, (pool, window)
+        members, numbers = self.points[copy], self.place[copy]
+        tree, fast = grown(members, blocks), kernels.loaded(blocks.compiled)
 
-    def pool(self, place: Rows) -> tuple[Rows, Weights]:
-        """Each judge and those of the copy nearest to it, as numbers of judges, (M, 1 + POOL) or (M, 1) int64, of which
-        ``place`` (C,) has the copy's; and their weights, which fall to 0 at the last, float32."""
-        own, one = np.arange(len(self.near), dtype=np.int64)[:, None], np.ones((len(self.near), 1), np.float32)
-        if not self.near.size:
-            return own, one
-        away = self.distances[:, :POOL]
-        weights = (1 - (away / away[:, -1:]) ** 2).astype(np.float32)
-        return np.concatenate((own, place[self.near[:, :POOL]]), 1), np.concatenate((one, weights), 1)
+        def work(part: slice) -> None:
+            rows = self.rows[part]
+            distances, near = others(tree, copy, self.points[rows], rows, max(NEAR))
+            self.radii[part] = np.maximum(self.radii[part], distances[:, -1])
+            away = distances[:, :POOL]
+            pool[part, 1:], window[part, 1:] = numbers[near[:, :POOL]], 1 - (away / away[:, -1:]) ** 2
+            planes, heights = self.shapes[part, told[0]], self.shapes[part, told[1]]
+            where = self.points[rows], self.spacing[part], members, near, distances
+            normals[part] = _told(where, share, planes, heights, fast)
 
-    def shapes(self, judges: Floats, spacing: Floats, share: float, blocks: Blocks) -> tuple[Floats, Floats, Floats]:
-        """(M, len(NEAR) * 6 + 2): of each neighbourhood thickness, two ratios, height, width and reach, against the
-        judges' spacings (M,) in the whole cloud; how the normals agree; that there was something. The widest
-        neighbourhood's normals (M, 3). And the profiles of both, (M, len(NEAR) * PROFILE)."""
-        count, sizes = len(judges), len(NEAR)
-        told = np.zeros((count, sizes * _SHAPE + 2))
+        # SciPy's tree has threads of its own.
+        (blocks.silent(count) if fast else Blocks(count, _CHUNK)).each(work)
+        return normals, (pool, window)
+
+
+def _told(where: tuple[Any, ...], share: float, planes: Weights, heights: Weights, fast: Any) -> Floats:
+    """Put into ``planes`` (m, len(NEAR) * 6 + 2) of each neighbourhood thickness, two ratios, height, width and reach,
+    against the spacings (m,) in the whole cloud; how the normals agree; that there was something. Into ``heights``
+    (m, len(NEAR) * PROFILE) the profiles. Returns the widest neighbourhood's normals (m, 3).
+
+    where : the judges (m, 3), their spacings, the points (C, 3) of the copy, which of them are near (m, k), how far.
+    """
+    judges, spacing, members, near, distances = where
+    count, sizes = len(judges), len(NEAR)
+    expected = np.array([sqrt(k / (pi * share)) for k in NEAR])
+    if fast:
         found, normals, profiles = (np.zeros((count, sizes, width)) for width in (_SHAPE, 3, PROFILE))
-        if not self.near.size:
-            return told, normals[:, -1], profiles.reshape(count, sizes * PROFILE)
-        expected = np.array([sqrt(k / (pi * share)) for k in NEAR])
-        if fast := kernels.loaded(blocks.compiled):
-            where = judges, spacing, self.points, self.near, self.distances
-            fast.shapes(*where, np.array(NEAR), expected, found, normals, profiles, blocks)
-        else:
-            for start in range(0, count, _CHUNK):
-                part = slice(start, start + _CHUNK)
-                unit = spacing[part, None]
-                offsets = torch.from_numpy((self.points[self.near[part]] - judges[part, None]) / unit[..., None])
-                squared = torch.from_numpy((self.distances[part] / unit) ** 2)
-                seen = _shapes(offsets, squared, torch.from_numpy(expected))
-                found[part], normals[part], profiles[part] = (columns.numpy() for columns in seen)
-        told[:, :-2] = found.reshape(count, sizes * _SHAPE)
-        told[:, -2] = np.abs((normals[:, 0] * normals[:, 1]).sum(1))
-        told[:, -1] = 1.0
-        return told, normals[:, -1], profiles.reshape(count, sizes * PROFILE)
+        fast.shapes(*where, np.array(NEAR), expected, found, normals, profiles)
+    else:
+        unit = spacing[:, None]
+        offsets = torch.from_numpy((members[near] - judges[:, None]) / unit[..., None])
+        squared = torch.from_numpy((distances / unit) ** 2)
+        found, normals, profiles = (part.numpy() for part in _shapes(offsets, squared, torch.from_numpy(expected)))
+    planes[:, :-2], heights[:] = found.reshape(count, sizes * _SHAPE), profiles.reshape(count, sizes * PROFILE)
+    planes[:, -2] = np.abs((normals[:, 0] * normals[:, 1]).sum(1))
+    planes[:, -1] = 1.0
+    return np.asarray(normals[:, -1])
 
 
 def _shapes(offsets: Tensor, squared: Tensor, expected: Tensor) -> tuple[Tensor, Tensor, Tensor]:

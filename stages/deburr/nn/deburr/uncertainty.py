@@ -9,6 +9,7 @@ from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
+import torch
 
 from deburr.core.arrays import Floats
 from deburr.nn.deburr.planes import SCALES
@@ -77,7 +78,8 @@ class Evidence:
 
 def _log(length: Any, other: Any) -> Any:
     low, high = (10.0**end for end in _LENGTHS)
-    return np.log10(np.clip(length / np.maximum(other, np.finfo(np.float32).tiny), low, high))
+    with np.errstate(over="ignore"):  # against no noise at all everything is long
+        return np.log10(np.clip(length / np.maximum(other, np.finfo(np.float32).tiny), low, high))
 
 
 class Left(Protocol):
@@ -122,12 +124,16 @@ class Regression:
 
     def left(self, seen: Evidence) -> Floats:
         """See `Left.left`; at most all of the noise."""
-        layers = [(weight.T.astype(np.float32), bias.astype(np.float32)) for weight, bias in self.layers]
+        layers = [
+            [torch.from_numpy(part).float() for part in (np.ascontiguousarray(weight.T), bias)]
+            for weight, bias in self.layers
+        ]
         told = np.empty(len(seen.level))
         for start in range(0, len(told), _PART):
             rows = slice(start, start + _PART)
-            now = seen.part(rows).inputs()
+            # By torch: numpy's products have threads of their own, which wait for those of others.
+            now = torch.from_numpy(seen.part(rows).inputs())
             for number, (weight, bias) in enumerate(layers):
-                now = (np.tanh(now) if number else now) @ weight + bias
-            told[rows] = np.exp(np.minimum(now[:, 0], 0.0))
+                now = torch.addmm(bias, now.tanh() if number else now, weight)
+            told[rows] = now[:, 0].clamp_max(0.0).exp().numpy()
         return np.asarray(seen.most() * told)

@@ -12,6 +12,8 @@ from llvmlite import ir
 from numba.core import types
 from numba.extending import intrinsic
 
+#: A count of nothing: of a plain 0 numba would make a type, and compile for it apart.
+NONE: Any = np.int64(0)
 #: Sums may be taken in another order and products be fused; what is infinite or no number is computed with as ever.
 _FAST = {"reassoc", "contract", "arcp", "nsz"}
 

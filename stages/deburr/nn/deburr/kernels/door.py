@@ -15,13 +15,13 @@ from deburr.nn.deburr.far import FAR
 from deburr.nn.deburr.heights import PROFILE
 from deburr.nn.deburr.inputs import Scene
 from deburr.nn.deburr.kernels import moments, profiles
-from deburr.nn.deburr.kernels.network import fits, scores
+from deburr.nn.deburr.kernels.network import Scores, fits
 from deburr.nn.deburr.kernels.tree import Tree
 from deburr.nn.deburr.layer import Sizes
 from deburr.nn.deburr.network import ScoreNetwork
-from deburr.nn.deburr.planes import HOPS, SCALES, Graph, Planes, search
+from deburr.nn.deburr.planes import HOPS, SCALES, Graph, Planes, other, search
 
-__all__ = ["Tree", "around", "average", "averages", "far_planes", "fits", "planes_at", "scores", "shapes", "try_out"]
+__all__ = ["Scores", "Tree", "around", "average", "averages", "far_planes", "fits", "planes_at", "shapes", "try_out"]
 
 
 def averages(values: Tensor) -> bool:
@@ -30,23 +30,22 @@ def averages(values: Tensor) -> bool:
     return values.dtype == torch.float64 or (values.dtype == torch.float32 and width % 8 == 0)
 
 
-def average(graph: Graph, values: Tensor, hops: int, blocks: Blocks) -> Tensor:
-    """``values`` (N, C) averaged ``hops`` times over the graph; see `planes.spread`."""
+def average(graph: Graph, values: Tensor, hops: int, blocks: Blocks, places: list[Tensor]) -> Tensor:
+    """``values`` (N, C) averaged ``hops`` times over the graph, in turn into two ``places``; see `planes.averaging`."""
     neighbors, window = graph.neighbors.numpy(), graph.window.numpy()
     kernel = moments.average_features
     if values.dtype == torch.float64:
         kernel = moments.average_nine if values.shape[1] == 9 else moments.average_few
-    now = values.contiguous().numpy()
-    # What was handed over is not written into; from then on, two places take turns.
-    places = [np.empty_like(now) for _ in range(min(hops, 2))]
-    for hop in range(hops):
-        before, now = now, places[hop % 2]
+    now = values.contiguous()
+    for _ in range(hops):
+        before, now = now, other(places, now)
+        given = neighbors, window, before.numpy(), now.numpy()
 
-        def step(rows: slice, before: Any = before, now: Any = now) -> None:
-            kernel(rows.start, rows.stop, neighbors, window, before, now)
+        def step(rows: slice, given: Any = given) -> None:
+            kernel(rows.start, rows.stop, *given)
 
         blocks.each(step)
-    return torch.from_numpy(now)
+    return now
 
 
 def planes_at(planes: Planes, graph: Graph, values: Tensor, scales: slice, rows: slice) -> None:
@@ -86,18 +85,17 @@ def around(graph: Graph, rows: Tensor, found: Tensor, blocks: Blocks) -> None:
 
 
 def shapes(judges: Floats, *given: Any) -> None:
-    """What judges (M, 3) see in a copy; see `profiles.shapes`, whose arguments these are, and blocks."""
-    *rest, blocks = given
-    blocks.of(len(judges)).each(lambda part: profiles.shapes(part.start, part.stop, judges, *rest))
+    """What judges (M, 3) see in a copy; see `profiles.shapes`, whose arguments these are."""
+    profiles.shapes(0, len(judges), judges, *given)
 
 
 def try_out() -> None:
     """Run all kernels once on a few points: so they are compiled, and whether they can be is known."""
     points = np.random.default_rng(0).normal(size=(40, 3))
     graph, blocks = search(points), Blocks(len(points), len(points))
-    seen = average(graph, torch.zeros(len(points), 9, dtype=torch.float64), HOPS[0], blocks)
-    average(graph, torch.zeros(len(points), 3, dtype=torch.float64), 1, blocks)
-    average(graph, torch.zeros(len(points), 8), 1, blocks)
+    seen = average(graph, torch.zeros(len(points), 9, dtype=torch.float64), HOPS[0], blocks, [])
+    average(graph, torch.zeros(len(points), 3, dtype=torch.float64), 1, blocks, [])
+    average(graph, torch.zeros(len(points), 8), 1, blocks, [])
     means, normals, variances = (torch.zeros(len(points), SCALES, 3) for _ in range(3))
     planes = Planes(means, normals, variances)
     every = slice(0, len(points))
@@ -108,5 +106,6 @@ def try_out() -> None:
     far_planes(planes, graph, 0, rows, tree, rows, np.zeros(len(rows)), blocks)
     around(graph, torch.from_numpy(rows), torch.zeros(len(rows), 2 * PROFILE, dtype=torch.float64), blocks)
     shown = (np.zeros((len(rows), 1, width)) for width in (6, 3, PROFILE))
-    shapes(points, np.ones(len(rows)), points, near, distances, np.array([3]), np.ones(1), *shown, blocks)
-    scores(ScoreNetwork(Sizes()), Scene(graph, planes, torch.ones(len(points))), blocks)
+    shapes(points, np.ones(len(rows)), points, near, distances, np.array([3]), np.ones(1), *shown)
+    scene = Scene(graph, planes, torch.ones(len(points)))
+    Scores(ScoreNetwork(Sizes()), scene).of(torch.arange(len(points)), [len(points)] * (Sizes().layers + 2), blocks)

@@ -8,21 +8,20 @@ import numpy as np
 
 from deburr.nn.deburr.inputs import EDGE_INPUTS
 from deburr.nn.deburr.kernels.arithmetic import exp, inlined, kernel, log1p
-from deburr.nn.deburr.kernels.lanes import every, load, store
-from deburr.nn.deburr.network import EDGE_HIDDEN
+from deburr.nn.deburr.kernels.products import ROWS, product
 
-#: Points whose edges are computed side by side, so that rows are long, and each one's edges.
-_GROUP, NEAR = 4, 16
+#: Points whose edges are computed side by side, so that rows are as `product` is quickest at, and each one's edges.
+_GROUP, NEAR = 6, 16
 _LANES = _GROUP * NEAR
 _ONE, _MOST, _LEAST, _FURTHEST = np.float32(1), np.float32(12), np.float32(1e-6), np.float32(80)
 
 
 @inlined
 def _seen(
-    i: int, at: int, neighbors: Any, points: Any, table: Any, window: Any, noise: Any, offset: Any, seen: Any
+    i: int, r: int, at: int, neighbors: Any, points: Any, table: Any, window: Any, noise: Any, offset: Any, seen: Any
 ) -> None:
-    """Inputs of the edges of point ``i`` into lanes ``at`` on of ``offset`` (3, LANES) and ``seen`` (14, LANES); see
-    `deburr.nn.deburr.inputs.edge_inputs`."""
+    """Inputs of the edges of point ``i``, row ``r`` of the window, into lanes ``at`` on of ``offset`` (3, LANES) and
+    ``seen`` (14, LANES); see `deburr.nn.deburr.inputs.edge_inputs`."""
     by_noise, by_spacing = _ONE / noise[i], _ONE / table[i, 0]
     for n in range(NEAR):
         j, lane = neighbors[i, n], at + n
@@ -30,7 +29,7 @@ def _seen(
         y = np.float32(points[j, 1] - points[i, 1])
         z = np.float32(points[j, 2] - points[i, 2])
         offset[0, lane], offset[1, lane], offset[2, lane] = x, y, z
-        seen[0, lane], seen[1, lane] = window[i, n], table[j, 0] * by_spacing
+        seen[0, lane], seen[1, lane] = window[r, n], table[j, 0] * by_spacing
         for s in range(2):
             a, row = 3 + 3 * s, 2 + 6 * s
             mine = abs(x * table[i, a] + y * table[i, a + 1] + z * table[i, a + 2])
@@ -49,26 +48,6 @@ def _squashed(seen: Any) -> None:
         for row in (3 + 6 * s, 4 + 6 * s, 7 + 6 * s):
             for lane in range(_LANES):
                 seen[row, lane] = log1p(seen[row, lane])
-
-
-@inlined
-def _products(weights: Any, bias: Any, o: int, rows: Any, out: Any) -> None:
-    """Row ``o`` of ``out`` (O, LANES): that of ``weights`` (O, I) times ``rows`` (I, LANES), and its bias."""
-    width = weights.shape[1]
-    own = every(bias[o])
-    for at in range(0, _LANES, 32):
-        a = b = c = d = own
-        for i in range(width):
-            weight, row = every(weights[o, i]), i * _LANES + at
-            a += weight * load(rows, row)
-            b += weight * load(rows, row + 8)
-            c += weight * load(rows, row + 16)
-            d += weight * load(rows, row + 24)
-        into = o * _LANES + at
-        store(out, into, a)
-        store(out, into + 8, b)
-        store(out, into + 16, c)
-        store(out, into + 24, d)
 
 
 @inlined
@@ -94,38 +73,50 @@ def _told(i: int, at: int, offset: Any, weight: Any, by_spacing: float, heads: A
 def edge_weights(
     start: int,
     stop: int,
+    rows: Any,
     neighbors: Any,
     points: Any,
     table: Any,
     window: Any,
     noise: Any,
     edges: Any,
-    edges_bias: Any,
     kernels: Any,
-    kernels_bias: Any,
     heads: Any,
     trust: Any,
     reach: Any,
 ) -> None:
     """Rows ``start`` to ``stop`` of ``heads`` (N, H, K), ``trust`` (N, K) and ``reach`` (N, 3, H), all float32; see
-    `ScoreNetwork._kernels`. The table is `inputs.edge_table` of all points, the weights those of the network."""
-    offset, seen = np.empty((3, _LANES), np.float32), np.empty((EDGE_INPUTS, _LANES), np.float32)
-    hidden = np.empty((EDGE_HIDDEN, _LANES), np.float32)
-    weight = np.empty((kernels.shape[0], _LANES), np.float32)
-    count = kernels.shape[0] - 1
+    `ScoreNetwork._kernels`. The table is `inputs.edge_table` of all points, the window that of the
+    whole cloud, of which the points are the ``rows`` (N,); the others are `weights`."""
+    offset, none = np.zeros((3, _LANES), np.float32), np.zeros(_LANES, np.float32)
+    # The last row of each is 1, for the bias.
+    seen, hidden = np.ones((EDGE_INPUTS + 1, _LANES), np.float32), np.ones((len(edges) + 1, _LANES), np.float32)
+    weight = np.zeros((len(kernels), _LANES), np.float32)
+    count = heads.shape[1]
     for first in range(start, stop, _GROUP):
         # Lanes beyond the last point repeat it.
         for g in range(_GROUP):
-            _seen(min(first + g, stop - 1), g * NEAR, neighbors, points, table, window, noise, offset, seen)
+            i = min(first + g, stop - 1)
+            _seen(i, rows[i], g * NEAR, neighbors, points, table, window, noise, offset, seen)
         _squashed(seen)
-        for o in range(EDGE_HIDDEN):
-            _products(edges, edges_bias, o, seen, hidden)
+        product(len(edges), edges, seen, none, hidden)
+        for o in range(len(edges)):
             for lane in range(_LANES):
                 x = hidden[o, lane]
                 hidden[o, lane] = x / (_ONE + exp(min(max(-x, -_FURTHEST), _FURTHEST)))
+        product(len(kernels), kernels, hidden, none, weight)
         for o in range(count + 1):
-            _products(kernels, kernels_bias, o, hidden, weight)
             for lane in range(_LANES):
                 weight[o, lane] = exp(min(max(weight[o, lane], -_MOST), _MOST)) * seen[0, lane]
         for g in range(min(_GROUP, stop - first)):
             _told(first + g, g * NEAR, offset, weight, _ONE / table[first + g, 0], heads, trust, reach)
+
+
+def weights(edges: Any, edges_bias: Any, kernels: Any, kernels_bias: Any) -> tuple[Any, Any]:
+    """What `edge_weights` takes of the weights of both layers, (O, I) and (O,): the biases behind, and as many rows as
+    `product` computes at once."""
+    hidden = np.zeros((-(-len(edges) // ROWS) * ROWS, EDGE_INPUTS + 1), np.float32)
+    out = np.zeros((-(-len(kernels) // ROWS) * ROWS, len(hidden) + 1), np.float32)
+    hidden[: len(edges), :-1], hidden[: len(edges), -1] = edges, edges_bias
+    out[: len(kernels), : len(edges)], out[: len(kernels), -1] = kernels, kernels_bias
+    return hidden, out

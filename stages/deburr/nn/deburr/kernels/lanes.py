@@ -9,12 +9,12 @@ import operator
 from typing import Any
 
 from llvmlite import ir
-from numba.core import types
+from numba.core import cgutils, types
 from numba.core.datamodel import models
 from numba.extending import intrinsic, overload, register_model
 
 #: Products and sums may be fused, and sums be taken in another order.
-_HOW = ("contract", "reassoc", "nsz", "arcp")
+HOW = ("contract", "reassoc", "nsz", "arcp")
 
 
 class _Lanes(types.Type):
@@ -88,7 +88,7 @@ def _of_two(name: str, operation: Any) -> None:
     @intrinsic
     def done(_: Any, a: Any, b: Any) -> Any:
         def build(_context: Any, builder: Any, _signature: Any, args: Any) -> Any:
-            return getattr(builder, name)(*args, flags=_HOW)
+            return getattr(builder, name)(*args, flags=HOW)
 
         return a(a, a), build
 
@@ -107,3 +107,39 @@ for _name, _operation in (
     ("fmul", operator.mul),
 ):
     _of_two(_name, _operation)
+
+
+#: Numbers of which `ranks` finds the ranks at once: there must be room for a multiple of that.
+RANKED = 16
+
+
+@intrinsic
+def ranks(_: Any, found: Any, count: Any, rank: Any) -> Any:
+    """Put into ``rank`` (n,) int64 how many of the first ``count`` of ``found`` (n,) float64 are less than each."""
+    kind, whole = ir.VectorType(ir.DoubleType(), RANKED), ir.VectorType(ir.IntType(64), RANKED)
+
+    def build(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        count, index = args[1], args[1].type
+        numbers, into = (context.make_array(signature.args[n])(context, builder, args[n]).data for n in (0, 2))
+        zero, none = ir.Constant(index, 0), ir.Constant(kind, ir.Undefined)
+        with cgutils.for_range_slice(builder, zero, count, ir.Constant(index, RANKED)) as (at, _step):
+            mine = builder.load(builder.bitcast(builder.gep(numbers, [at]), kind.as_pointer()))
+            mine.align = 8
+            before, body, behind = builder.block, builder.append_basic_block(), builder.append_basic_block()
+            builder.branch(body)
+            builder.position_at_end(body)
+            n, less = builder.phi(index), builder.phi(whole)
+            n.add_incoming(zero, before)
+            less.add_incoming(ir.Constant(whole, [0] * RANKED), before)
+            one = builder.insert_element(none, builder.load(builder.gep(numbers, [n])), ir.Constant(ir.IntType(32), 0))
+            many = builder.shuffle_vector(one, none, ir.Constant(ir.VectorType(ir.IntType(32), RANKED), [0] * RANKED))
+            more = builder.add(less, builder.zext(builder.fcmp_ordered("<", many, mine), whole))
+            after = builder.add(n, ir.Constant(index, 1))
+            n.add_incoming(after, body)
+            less.add_incoming(more, body)
+            builder.cbranch(builder.icmp_signed("<", after, count), body, behind)
+            builder.position_at_end(behind)
+            builder.store(more, builder.bitcast(builder.gep(into, [at]), whole.as_pointer())).align = 8
+        return context.get_dummy_value()
+
+    return types.void(found, types.intp, rank), build

@@ -16,8 +16,9 @@ _THIRD = 2 * math.pi / 3
 @kernel
 def average_nine(start: int, stop: int, neighbors: Any, window: Any, values: Any, out: Any) -> None:
     """Rows ``start`` to ``stop`` of ``out`` (N, 9) float64: ``values`` (N, 9) averaged over each point and its
-    ``neighbors`` (N, K) int32, weighted by 1 and the ``window`` (N, K) float32."""
-    k = neighbors.shape[1]
+    ``neighbors`` (N, K) int32, weighted by 1 and the ``window`` (N, K) float32. The last neighbour weighs nothing, and
+    is left out."""
+    k = neighbors.shape[1] - 1
     for i in range(start, stop):
         total = 1.0
         a, b, c = load(values, 9 * i), load(values, 9 * i + 4), values[i, 8]
@@ -37,34 +38,51 @@ def average_nine(start: int, stop: int, neighbors: Any, window: Any, values: Any
 @kernel
 def average_few(start: int, stop: int, neighbors: Any, window: Any, values: Any, out: Any) -> None:
     """The same of ``values`` (N, C) float64, of any width."""
-    k, width = neighbors.shape[1], values.shape[1]
+    k, width = neighbors.shape[1] - 1, values.shape[1]
     for i in range(start, stop):
         total = 1.0
-        for c in range(width):
-            out[i, c] = values[i, c]
         for n in range(k):
-            j, w = neighbors[i, n], np.float64(window[i, n])
-            total += w
-            for c in range(width):
-                out[i, c] += w * values[j, c]
-        for c in range(width):
-            out[i, c] /= total
+            total += window[i, n]
+        share, c = 1.0 / total, 0
+        while c + 3 <= width:
+            x, y, z = values[i, c], values[i, c + 1], values[i, c + 2]
+            for n in range(k):
+                j, w = neighbors[i, n], np.float64(window[i, n])
+                x, y, z = x + w * values[j, c], y + w * values[j, c + 1], z + w * values[j, c + 2]
+            out[i, c], out[i, c + 1], out[i, c + 2] = x * share, y * share, z * share
+            c += 3
+        while c < width:
+            x = values[i, c]
+            for n in range(k):
+                x += np.float64(window[i, n]) * values[neighbors[i, n], c]
+            out[i, c] = x * share
+            c += 1
 
 
 @kernel
 def average_features(start: int, stop: int, neighbors: Any, window: Any, values: Any, out: Any) -> None:
     """The same of ``values`` (N, C) float32, C a multiple of 8."""
-    k, width = neighbors.shape[1], values.shape[1]
+    k, width = neighbors.shape[1] - 1, values.shape[1]
     for i in range(start, stop):
         total = np.float32(1)
         for n in range(k):
             total += window[i, n]
-        share = np.float32(1) / total
-        for t in range(0, width, 8):
+        share, t = np.float32(1) / total, 0
+        while t + 16 <= width:
+            near, beside = load(values, i * width + t), load(values, i * width + t + 8)
+            for n in range(k):
+                weight, at = every(window[i, n]), neighbors[i, n] * width + t
+                near += weight * load(values, at)
+                beside += weight * load(values, at + 8)
+            store(out, i * width + t, near * every(share))
+            store(out, i * width + t + 8, beside * every(share))
+            t += 16
+        while t < width:
             near = load(values, i * width + t)
             for n in range(k):
                 near += every(window[i, n]) * load(values, neighbors[i, n] * width + t)
             store(out, i * width + t, near * every(share))
+            t += 8
 
 
 @inlined

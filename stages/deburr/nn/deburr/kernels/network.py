@@ -1,8 +1,7 @@
-"""The score network by compiled kernels: each layer is four products and a few loops over what the cache holds."""
+"""The score network by compiled kernels."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from math import log2
 from typing import Any
 
@@ -12,21 +11,12 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from deburr.nn.deburr.blocks import Blocks
-from deburr.nn.deburr.inputs import COARSE, FINE, NODE_INPUTS, Scene
-from deburr.nn.deburr.kernels import edges, layers
+from deburr.nn.deburr.inputs import Scene
+from deburr.nn.deburr.kernels import edges, layers, passes
 from deburr.nn.deburr.kernels import scores as ends
+from deburr.nn.deburr.kernels.products import WIDTH, packed, room
 from deburr.nn.deburr.layer import Layer
 from deburr.nn.deburr.network import ScoreNetwork
-from deburr.nn.deburr.planes import SCALES
-
-#: Points computed at once: what lies between two products of a layer then stays in the cache.
-_AT_ONCE = 512
-
-
-def scores(network: ScoreNetwork, scene: Scene, blocks: Blocks) -> tuple[Tensor, Tensor]:
-    """What ``network(scene, blocks)`` returns, but for rounding. On the processor alone, and without a gradient."""
-    with torch.inference_mode():
-        return _Run(network, scene, blocks).scores()
 
 
 def fits(network: ScoreNetwork, scene: Scene) -> bool:
@@ -40,139 +30,125 @@ def fits(network: ScoreNetwork, scene: Scene) -> bool:
     )
 
 
-class _Run:
-    """One evaluation: the arrays of all points, and of the weights what the kernels read."""
+class Scores:
+    """``network`` on the points of a ``scene``, or some of them after others, without a gradient.
 
-    def __init__(self, network: ScoreNetwork, scene: Scene, blocks: Blocks) -> None:
-        self.network, self.blocks = network, blocks
+    What is needed for that is kept for the next: where much memory is new, a system takes as long to hand it out as
+    kernels take to fill it.
+    """
+
+    def __init__(self, network: ScoreNetwork, scene: Scene) -> None:
+        self.network, self.scene, self._kept = network, scene, dict[str, Any]()
         graph, planes = scene.graph, scene.planes
-        self.neighbors, self.points, self.window = graph.neighbors.numpy(), graph.points.numpy(), graph.window.numpy()
-        self.noise, self.spacing = scene.noise.numpy(), graph.spacing.numpy()
+        self.window, self.wider = graph.window.numpy(), log2(planes.wider)
         self.planes = tuple(part.numpy() for part in (planes.means, planes.normals, planes.variances))
-        self.feet = np.ascontiguousarray(self.planes[1][:, (FINE, COARSE)])
-        self.wider = log2(planes.wider)
-        count, sizes = len(scene.noise), network.sizes
-        self.features, self.arrows = _empty(count, sizes.channels), _empty(count, 3, sizes.vectors)
-        # Padded, so that rows are whole vectors of the processor.
-        self.told = np.zeros((count, _padded(network)), np.float32)
-        self.heads, self.trust = _empty(count, sizes.heads, edges.NEAR), _empty(count, edges.NEAR)
-        self.reach = _empty(count, 3, sizes.heads)
+        self.place = np.zeros(len(scene.noise), np.int32)
 
-    def scores(self) -> tuple[Tensor, Tensor]:
-        network, count = self.network, len(self.noise)
-        self._enter()
-        told = np.zeros_like(self.told)
+    def of(self, seen: Tensor, counts: list[int], blocks: Blocks) -> tuple[Tensor, Tensor]:
+        """Scores (R, 3) and gates (R,) of the first R of the points ``seen`` (M,) int64, which see no others: those of
+        ``network(scene.part(seen), blocks)``, but for rounding. What lies further away is computed as far as it is
+        seen: ``counts``, how many they are after each step along the graph, as `Graph.rings` tells."""
+        with torch.inference_mode():
+            self.blocks, self.rows, self.counts = blocks, seen.numpy(), counts
+            return self._scores()
+
+    def _scores(self) -> tuple[Tensor, Tensor]:
+        network, sizes, rows = self.network, self.network.sizes, self.rows
+        self.noise, self.spacing = self.scene.noise.numpy()[rows], self.scene.graph.spacing.numpy()[rows]
+        self.features, self.arrows = self._room("features", sizes.channels), self._room("arrows", 3, sizes.vectors)
+        self.heads, self.trust = self._room("heads", sizes.heads, edges.NEAR), self._room("trust", edges.NEAR)
+        self.reach = self._room("reach", 3, sizes.heads)
+        self._seek()
         rounds = [layer for layer in network.layers if isinstance(layer, Layer)]
-        energy, own = _empty(count, 10), _empty(count, 4)
-        for number, layer in enumerate(rounds):
-            after = rounds[number + 1] if number + 1 < len(rounds) else None
-            self._layer(layer, after, told, energy, own)
-            told, self.told = self.told, told
-        score, gate = torch.empty(count, 3), torch.empty(count)
-        into = score.numpy(), gate.numpy()
-
-        def work(rows: slice) -> None:
-            ends.ensemble(
-                rows.start, rows.stop, self.neighbors, self.points, energy, own, self.trust, self.noise, *into
-            )
-
-        self.blocks.each(work)
+        # Padded, so that rows are whole vectors of the processor.
+        padded = -(-(sizes.values + 3 * sizes.vectors) // WIDTH) * WIDTH
+        told, before = self._room("told", padded), self._room("before", padded)
+        self._enter(rounds[0], told)
+        for number, (layer, after) in enumerate(zip(rounds, [*rounds[1:], None], strict=True)):
+            told, before = before, told
+            self._layer(layer, before, after, told, len(rounds) - number)
+        energy, own = self._room("energy", 10), self._room("own", 4)
+        leave, shown = _ends(network.leave), (self.planes, self.noise)
+        self._each(lambda a, b: passes.leave(a, b, rows, leave, self.features, self.arrows, *shown, energy, own), 1)
+        score, gate = torch.empty(self.counts[0], 3), torch.empty(self.counts[0])
+        given = (self.neighbors, self.points, energy, own, self.trust, self.noise)
+        self._each(lambda a, b: ends.ensemble(a, b, *given, score.numpy(), gate.numpy()), 0)
         return score, gate
 
-    def _enter(self) -> None:
-        """Features, vectors, what neighbours are told first, and the weights of the edges."""
-        network, table = self.network, _empty(len(self.noise), 9)
-        first, last = _ends(network.enter)
-        told_first = network.layers[0]
-        assert isinstance(told_first, Layer)
+    def _room(self, name: str, *shape: int, dtype: Any = np.float32) -> Any:
+        """(M, ...) of what is kept by that name; what nobody writes is 0."""
+        count, kept = len(self.rows), self._kept.get(name)
+        if kept is None or len(kept) < count:
+            # The next may see more. What is not written needs no memory.
+            kept = self._kept[name] = room(count + count // 4, *shape, dtype=dtype)
+        return kept[:count]
 
-        def work(rows: slice) -> None:
-            for start, stop in _parts(rows):
-                inputs = np.empty((stop - start, NODE_INPUTS), np.float32)
-                vectors = np.empty((stop - start, 3, 2 * SCALES), np.float32)
-                shown = (self.noise, self.spacing, self.wider, inputs, vectors, table)
-                ends.shown(start, stop, *self.planes, *shown)
-                hidden = torch.from_numpy(inputs) @ first.weight.t()
-                layers.silu(hidden.numpy(), _of(first.bias))
-                torch.addmm(last.bias, hidden, last.weight.t(), out=torch.from_numpy(self.features[start:stop]))
-                arrows = functional.linear(torch.from_numpy(vectors), network.start.weight)
-                self.arrows[start:stop] = arrows.numpy()
-                self._tell(told_first, start, stop, self.told)
+    def _seek(self) -> None:
+        """The neighbours of the points, as numbers among them, and what else is read of others."""
+        graph, rows = self.scene.graph, self.rows
+        self.neighbors = self._room("neighbors", edges.NEAR, dtype=np.int32)
+        self.points, self.feet = self._room("points", 3, dtype=np.float64), self._room("feet", 2, 3)
+        self.place[rows] = np.arange(len(rows), dtype=np.int32)
+        seen = (self.planes[1], graph.points.numpy(), graph.neighbors.numpy(), self.place)
+        self._each(lambda a, b: passes.sought(a, b, rows, *seen, self.feet, self.points, self.neighbors))
+        # Whoever is not there has any place, but one that there is.
+        self.place[rows] = 0
 
-        self.blocks.each(work)
-        weights = [_of(part) for layer in (network.edges, network.kernel) for part in (layer.weight, layer.bias)]
+    def _enter(self, first: Layer, told: Any) -> None:
+        """Features, vectors, what neighbours are ``told`` first, and the weights of the edges."""
+        network, table = self.network, self._room("table", 9)
+        weights = (*_ends(network.enter), packed(_of(network.start.weight)))
+        shown = (self.rows, self.planes, self.noise, self.spacing, self.wider, weights)
 
-        def edge(rows: slice) -> None:
-            seen = (self.neighbors, self.points, table, self.window, self.noise)
-            edges.edge_weights(rows.start, rows.stop, *seen, *weights, self.heads, self.trust, self.reach)
+        def work(start: int, stop: int) -> None:
+            passes.enter(start, stop, *shown, self.features, self.arrows, table)
+            self._tell(first, start, stop, told)
 
-        self.blocks.each(edge)
+        self._each(work, -1)
+        linear = edges.weights(*(_of(p) for one in (network.edges, network.kernel) for p in (one.weight, one.bias)))
+        seen = (self.rows, self.neighbors, self.points, table, self.window, self.noise, *linear)
+        self._each(lambda a, b: edges.edge_weights(a, b, *seen, self.heads, self.trust, self.reach), -2)
 
-    def _layer(self, layer: Layer, after: Layer | None, told: Any, energy: Any, own: Any) -> None:
-        """One layer, in place; then what neighbours are told next, or, after the last, what the network leaves."""
+    def _layer(self, layer: Layer, before: Any, after: Layer | None, told: Any, steps: int) -> None:
+        """One layer, in place, which reads what was told ``before``; then what neighbours are ``told`` next. Of what
+        is seen so many ``steps`` away."""
         channels, heads, kinds = layer.sizes.channels, layer.sizes.heads, layer.sizes.vectors
-        values, padded = layer.sizes.values, self.told.shape[1]
+        values = layer.sizes.values
         mine, theirs, kept = torch.split(layer.look.weight, [channels, heads * values, layers.INVARIANTS], 1)
-        # As long as the rows that it is multiplied by, of which the vectors are read elsewhere.
-        from_values = functional.pad(theirs.t().view(heads, values, channels), (0, 0, 0, padded - values)).flatten(0, 1)
         norms, inner, above = torch.split(kept, [2 * kinds, kinds, 4 * kinds], 1)
-        look = torch.cat((mine, norms, above[:, 0::2], above[:, 1::2], inner), 1).t()
+        look = torch.cat((theirs, mine, norms, above[:, 0::2], above[:, 1::2], inner), 1)
         mixed = torch.split(layer.mix.weight, [heads * kinds, heads, kinds], 1)
         carry = functional.pad(layer.carry.weight, (0, 0, 0, kinds))
-        small = [part.t().contiguous().numpy() for part in (*mixed, carry)]
-        look_bias, update_bias = _of(layer.look.bias), _of(layer.update.bias)
-        first, last = _ends(self.network.leave)
+        small = tuple(part.t().contiguous().numpy() for part in (*mixed, carry))
+        weights = (packed(look.numpy(), _of(layer.look.bias)), _packed(layer.update), small)
+        near = (self.neighbors, self.heads, before, self.reach, self.feet)
 
-        def work(rows: slice) -> None:
-            for start, stop in _parts(rows):
-                count = stop - start
-                averaged = torch.empty(count, heads, padded)
-                layers.sums(start, stop, self.neighbors, self.heads, self.told, averaged.numpy())
-                seen, carried = torch.empty(count, channels + layers.INVARIANTS), _empty(count, 3, 2 * kinds)
-                state = (self.features, self.arrows)
-                layers.looked(
-                    start, stop, averaged.numpy(), values, *state, self.reach, self.feet, *small, seen.numpy(), carried
-                )
-                hidden = torch.addmm(averaged.flatten(1) @ from_values, seen, look)
-                layers.silu(hidden.numpy(), look_bias)
-                change = hidden @ layer.update.weight.t()
-                layers.stepped(start, change.numpy(), update_bias, carried, *state, *state)
-                if after is not None:
-                    self._tell(after, start, stop, told)
-                    continue
-                hidden = torch.from_numpy(self.features[start:stop]) @ first.weight.t()
-                layers.silu(hidden.numpy(), _of(first.bias))
-                left = torch.addmm(last.bias, hidden, last.weight.t()).numpy()
-                ends.local(start, stop, left, self.arrows, *self.planes[:2], self.noise, energy, own)
+        def work(start: int, stop: int) -> None:
+            passes.layer(start, stop, values, *near, *weights, self.features, self.arrows)
+            if after is not None:
+                self._tell(after, start, stop, told)
 
-        self.blocks.each(work)
+        self._each(work, steps)
 
     def _tell(self, layer: Layer, start: int, stop: int, told: Any) -> None:
-        values = torch.from_numpy(self.features[start:stop]) @ layer.value.weight.t()
-        layers.telling(start, values.numpy(), _of(layer.value.bias), self.arrows, told)
+        passes.tell(start, stop, layer.sizes.values, _packed(layer.value), self.features, self.arrows, told)
+
+    def _each(self, work: Any, steps: int | None = None) -> None:
+        """``work`` on the points up to so many ``steps`` away; without a number on all, of which nobody is told."""
+        blocks = self.blocks.silent(len(self.rows)) if steps is None else self.blocks.of(self.counts[steps])
+        blocks.each(lambda rows: work(rows.start, rows.stop))
 
 
-def _ends(block: nn.Sequential) -> tuple[nn.Linear, nn.Linear]:
-    """The first and the last of a layer, SiLU and a layer."""
+def _ends(block: nn.Sequential) -> tuple[Any, Any]:
+    """The first and the last of a layer, SiLU and a layer, as kernels take them."""
     first, _, last = block
-    assert isinstance(first, nn.Linear)
-    assert isinstance(last, nn.Linear)
-    return first, last
+    return _packed(first), _packed(last)
 
 
-def _parts(rows: slice) -> Iterator[tuple[int, int]]:
-    for start in range(rows.start, rows.stop, _AT_ONCE):
-        yield start, min(start + _AT_ONCE, rows.stop)
-
-
-def _empty(*shape: int) -> Any:
-    return np.empty(shape, np.float32)
+def _packed(layer: nn.Module) -> Any:
+    assert isinstance(layer, nn.Linear)
+    return packed(_of(layer.weight), _of(layer.bias))
 
 
 def _of(weight: Any) -> Any:
     return weight.detach().numpy()
-
-
-def _padded(network: ScoreNetwork) -> int:
-    """The length of a row of what is told."""
-    return -(-(network.sizes.values + 3 * network.sizes.vectors) // layers.WIDTH) * layers.WIDTH

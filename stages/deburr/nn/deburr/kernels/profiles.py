@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from deburr.nn.deburr.heights import FLAT, PROFILE
-from deburr.nn.deburr.kernels.arithmetic import inlined, kernel, turns
+from deburr.nn.deburr.kernels.arithmetic import NONE, inlined, kernel, turns
 from deburr.nn.deburr.kernels.moments import plane
 from deburr.nn.deburr.thinned import BROADEST
 
@@ -69,10 +69,10 @@ def around(start: int, stop: int, rows: Any, neighbors: Any, window: Any, points
         first = 1.0
         for n in range(k):
             first += window[i, n]
-        count = 0
+        count = NONE
         # First all that one hop leads to, then, behind it, what another leads to from there.
         for hop in range(2):
-            count = 0
+            count = NONE
             for a in range(k + 1):
                 j = i if a == 0 else neighbors[i, a - 1]
                 share = (1.0 if a == 0 else np.float64(window[i, a - 1])) / first

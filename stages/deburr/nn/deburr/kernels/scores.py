@@ -20,6 +20,7 @@ _LIMIT = np.float32(LIMIT)
 def shown(
     start: int,
     stop: int,
+    rows: Any,
     means: Any,
     normals: Any,
     variances: Any,
@@ -30,30 +31,31 @@ def shown(
     vectors: Any,
     table: Any,
 ) -> None:
-    """Of points ``start`` to ``stop`` the ``inputs`` (n, NODE_INPUTS) and ``vectors`` (n, 3, 2 S), means and feet of
+    """Of points ``start`` to ``stop`` the ``inputs`` (n, NODE_INPUTS) and ``vectors`` (3 n, 2 S), means and feet of
     planes; and their rows of the edge ``table`` (N, 9), see `deburr.nn.deburr.inputs`.
 
-    means, normals, variances (N, S, 3), noise and spacing (N,); ``wider``: the logarithm to base 2 of `Planes.wider`.
+    means, normals, variances (M, S, 3) are those of the whole cloud, of which the points are the ``rows`` (N,); noise
+    and spacing (N,); ``wider``: the logarithm to base 2 of `Planes.wider`.
     """
     scales = means.shape[1]
     feet, heights, thick = np.empty((scales, 3), np.float32), np.empty(scales, np.float32), np.empty(scales, np.float32)
     for i in range(start, stop):
-        o = i - start
+        o, r = i - start, rows[i]
         by_noise, by_spacing = _ONE / noise[i], _ONE / spacing[i]
         for s in range(scales):
             height = (
-                means[i, s, 0] * normals[i, s, 0]
-                + means[i, s, 1] * normals[i, s, 1]
-                + means[i, s, 2] * normals[i, s, 2]
+                means[r, s, 0] * normals[r, s, 0]
+                + means[r, s, 1] * normals[r, s, 1]
+                + means[r, s, 2] * normals[r, s, 2]
             )
             across = np.float32(0)
             for c in range(3):
-                foot = height * normals[i, s, c]
+                foot = height * normals[r, s, c]
                 feet[s, c] = foot
-                aside = means[i, s, c] - foot
+                aside = means[r, s, c] - foot
                 across += aside * aside
-                vectors[o, c, s], vectors[o, c, scales + s] = means[i, s, c] * by_spacing, foot * by_spacing
-            low, middle, high = variances[i, s, 0], variances[i, s, 1], variances[i, s, 2]
+                vectors[3 * o + c, s], vectors[3 * o + c, scales + s] = means[r, s, c] * by_spacing, foot * by_spacing
+            low, middle, high = variances[r, s, 0], variances[r, s, 1], variances[r, s, 2]
             heights[s], thick[s] = abs(height), math.sqrt(low)
             inputs[o, s] = thick[s] * by_noise
             inputs[o, scales + s] = math.log(thick[s] * by_spacing + _THICK)
@@ -67,7 +69,7 @@ def shown(
             along, agree, apart = np.float32(0), np.float32(0), np.float32(0)
             for c in range(3):
                 along += feet[s, c] * feet[s + 1, c]
-                agree += normals[i, s, c] * normals[i, s + 1, c]
+                agree += normals[r, s, c] * normals[r, s + 1, c]
                 apart += (feet[s + 1, c] - feet[s, c]) ** 2
             at = 8 * scales + s
             inputs[o, at] = math.sqrt(max(along, np.float32(0))) / (noise[i] + spacing[i])
@@ -83,19 +85,28 @@ def shown(
             inputs[o, at] = log1p(inputs[o, at])
         table[i, 0], table[i, 1], table[i, 2] = spacing[i], thick[FINE], thick[COARSE]
         for c in range(3):
-            table[i, 3 + c], table[i, 6 + c] = normals[i, FINE, c], normals[i, COARSE, c]
+            table[i, 3 + c], table[i, 6 + c] = normals[r, FINE, c], normals[r, COARSE, c]
 
 
 @kernel
 def local(
-    start: int, stop: int, left: Any, arrows: Any, means: Any, normals: Any, noise: Any, energy: Any, own: Any
+    start: int,
+    stop: int,
+    rows: Any,
+    left: Any,
+    arrows: Any,
+    means: Any,
+    normals: Any,
+    noise: Any,
+    energy: Any,
+    own: Any,
 ) -> None:
     """Of points ``start`` to ``stop`` the score around them, ``energy`` (N, 10), and what concerns them alone, ``own``
     (N, 4); from what the network ``left`` (n, S + 1 + 2 V + 2) and the ``arrows`` (N, 3, V); see `ScoreNetwork._local`.
-    """
+    The planes are those of the whole cloud, as in `shown`."""
     scales, kinds = means.shape[1], arrows.shape[2]
     for i in range(start, stop):
-        o = i - start
+        o, r = i - start, rows[i]
         highest = left[o, 0]
         for s in range(1, scales + 1):
             highest = max(highest, left[o, s])
@@ -106,9 +117,9 @@ def local(
         share = _ONE / total
         xx = yy = zz = xy = xz = yz = x = y = z = np.float32(0)
         for s in range(scales):
-            a, b, c = normals[i, s, 0], normals[i, s, 1], normals[i, s, 2]
+            a, b, c = normals[r, s, 0], normals[r, s, 1], normals[r, s, 2]
             w = left[o, s] * share
-            height = w * (means[i, s, 0] * a + means[i, s, 1] * b + means[i, s, 2] * c)
+            height = w * (means[r, s, 0] * a + means[r, s, 1] * b + means[r, s, 2] * c)
             xx, yy, zz = xx + w * a * a, yy + w * b * b, zz + w * c * c
             xy, xz, yz = xy + w * a * b, xz + w * a * c, yz + w * b * c
             x, y, z = x + height * a, y + height * b, z + height * c

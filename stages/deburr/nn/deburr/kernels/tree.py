@@ -15,16 +15,19 @@ import numpy as np
 from deburr.core.arrays import Floats
 from deburr.core.neighbors import Indices, check_extent
 from deburr.nn.deburr.blocks import Blocks
-from deburr.nn.deburr.kernels.arithmetic import exact
+from deburr.nn.deburr.kernels.arithmetic import NONE, exact
+from deburr.nn.deburr.kernels.lanes import RANKED, ranks
 
 #: Most points of a leaf.
-LEAF = 32
+LEAF = 16
 #: Levels that are grown by one thread, before others go on with a part each.
 _TOP = 4
 #: More levels than any cloud has, of each of which one node waits to be looked at.
 _DEEP = 64
 #: How many more than are wanted are sorted first where the one before was far off: by so much, as a share of its reach.
 _FEW, _APART = 8, 1.8
+#: Queries at most that look at the leaves around one, and those leaves.
+_GROUP, _LEAVES = 32, 128
 #: How much further one looks than the points found before are: rounding must not hide them.
 _MORE, _LEAST = 1 + 1e-9, 1e-300
 
@@ -138,11 +141,9 @@ def _sorted(count: int, k: int, found: Any, who: Any, rank: Any, ties: Any, best
 
     Each one's place is how many are less: on a processor, to compare all is quicker than to choose whom to compare.
     """
+    ranks(found, count, rank)
     for i in range(count):
-        d, less = found[i], 0
-        for j in range(count):
-            less += found[j] < d
-        rank[i], ties[i] = less, 0
+        ties[i] = 0
     for i in range(count):
         place = rank[i] + ties[rank[i]]
         ties[rank[i]] += 1
@@ -153,57 +154,165 @@ def _sorted(count: int, k: int, found: Any, who: Any, rank: Any, ties: Any, best
 
 
 @exact
-def nearest(  # noqa: C901 - one loop: calls would take as long as what they do
+def _looked(
+    first: int, last: int, x: float, y: float, z: float, most: float, held: int, places: Any, order: Any, away: Any,
+    found: Any, who: Any,
+) -> int:  # fmt: skip
+    """Append those of the points ``first`` to ``last`` that are nearer than ``most``, a squared distance, to the
+    ``held`` that are found; returns how many there are then. ``away`` (LEAF,): room to work."""
+    # In two loops: distances are computed side by side, what is near is written down one by one.
+    for n in range(first, last):
+        p, q, r = x - places[0, n], y - places[1, n], z - places[2, n]
+        away[n - first] = p * p + q * q + r * r
+    for n in range(first, last):
+        found[held], who[held] = away[n - first], order[n]
+        held += away[n - first] < most
+    return held
+
+
+@exact
+def _leaves(
+    x: float, y: float, z: float, most: float, depth: int, count: int, boxes: Any, waiting: Any, near: Any, ends: Any
+) -> int:
+    """The boxes of the leaves that are nearer than ``most``, a squared distance, into the columns of ``near`` (6, L),
+    and which points these hold into ``ends`` (2, L); returns how many they are, or -1 where they are too many."""
+    inner, kept = (1 << depth) - 1, 0
+    waiting[0], top = 0, 1
+    while top:
+        top -= 1
+        node = waiting[top]
+        if _away(x, y, z, boxes, node) >= most:
+            continue
+        if node < inner:
+            waiting[top], waiting[top + 1] = 2 * node + 2, 2 * node + 1
+            top += 2
+            continue
+        if kept == _LEAVES:
+            return -1
+        for c in range(6):
+            near[c, kept] = boxes[node, c]
+        j = node - inner
+        ends[0, kept], ends[1, kept] = (count * j) >> depth, (count * (j + 1)) >> depth
+        kept += 1
+    return kept
+
+
+@exact
+def _apart(queries: Any, i: int, j: int) -> float:
+    p, q, r = queries[i, 0] - queries[j, 0], queries[i, 1] - queries[j, 1], queries[i, 2] - queries[j, 2]
+    return math.sqrt(p * p + q * q + r * r)
+
+
+@exact
+def nearest(
     start: int, stop: int, queries: Any, depth: int, places: Any, order: Any, boxes: Any, distances: Any, rows: Any
 ) -> None:
     """Rows ``start`` to ``stop`` of ``distances`` (M, k) float64 and ``rows`` (M, k) int64: the k nearest, nearest
-    first, to ``queries`` (M, 3) float64, in a tree that `grow` made; k is at most N."""
-    count, k, inner = len(order), rows.shape[1], (1 << depth) - 1
-    room = 3 * k + 2 * LEAF
-    few, many = k + _FEW, room - LEAF
-    found, who, best, them = np.empty(room), np.empty(room, np.int64), np.empty(room), np.empty(room, np.int64)
-    rank, ties = np.empty(room, np.int64), np.empty(room, np.int64)
+    first, to ``queries`` (M, 3) float64, in a tree that `grow` made; k is at most N.
+
+    One query walks through the tree; the leaves around it are all that those need which follow close by.
+    """
+    count, k = len(order), rows.shape[1]
+    room = (3 * k + 2 * LEAF + RANKED) // RANKED * RANKED
+    found, who, best, them = np.zeros(room), np.zeros(room, np.int64), np.empty(room), np.empty(room, np.int64)
+    rank, ties, away = np.empty(room, np.int64), np.empty(room, np.int64), np.empty(LEAF)
     waiting, far = np.empty(_DEEP, np.int64), np.empty(_DEEP)
-    for i in range(start, stop):
-        x, y, z = queries[i, 0], queries[i, 1], queries[i, 2]
-        most, full = np.inf, few
+    near, ends, apart = np.empty((6, _LEAVES)), np.empty((2, _LEAVES), np.int64), np.empty(_LEAVES)
+    i = start
+    while i < stop:
+        most, full = np.inf, k + _FEW
         if i > start:
-            p, q, r = x - queries[i - 1, 0], y - queries[i - 1, 1], z - queries[i - 1, 2]
-            reach = distances[i - 1, k - 1] + math.sqrt(p * p + q * q + r * r)
+            reach = distances[i - 1, k - 1] + _apart(queries, i, i - 1)
             most = reach * reach * _MORE + _LEAST
             # Far from the one before there are many, of whom to sort some soon shows who is too far away.
-            full = many if reach < _APART * distances[i - 1, k - 1] else few
-        held = 0
-        waiting[0], far[0], top = 0, 0.0, 1
-        while top:
-            top -= 1
-            node = waiting[top]
-            if far[top] >= most:
-                continue
-            while node < inner:
-                left, right = 2 * node + 1, 2 * node + 2
-                a, b = _away(x, y, z, boxes, left), _away(x, y, z, boxes, right)
-                if b < a:
-                    left, right, a, b = right, left, b, a
-                if b < most:
-                    waiting[top], far[top] = right, b
-                    top += 1
-                node = left
-                if a >= most:
-                    break
-            if node < inner:
-                continue
-            j = node - inner
-            first, last = (count * j) >> depth, (count * (j + 1)) >> depth
-            for n in range(first, last):
-                p, q, r = x - places[0, n], y - places[1, n], z - places[2, n]
-                d = p * p + q * q + r * r
-                found[held], who[held] = d, order[n]
-                held += d < most
-            if held > full:
-                held = _sorted(held, k, found, who, rank, ties, best, them)
-                if held == k:
+            full = room - LEAF - RANKED if reach < _APART * distances[i - 1, k - 1] else full
+        held = _walked(
+            queries[i, 0], queries[i, 1], queries[i, 2], most, full, k, depth, places, order, boxes, found, who, rank,
+            ties, best, them, away, waiting, far,
+        )  # fmt: skip
+        _told(i, k, held, found, who, rank, ties, best, them, distances, rows)
+        end, radius, furthest = i + 1, distances[i, k - 1], 0.0
+        while end < min(i + _GROUP, stop):
+            aside = _apart(queries, end, i)
+            if aside > radius:
+                break
+            furthest = max(furthest, aside)
+            end += 1
+        # All that may be wanted by one that is so far from here; rounding must not hide it.
+        around = (radius + 2 * furthest) * _MORE
+        leaves = -1
+        if end > i + 1:
+            leaves = _leaves(
+                queries[i, 0], queries[i, 1], queries[i, 2], around * around * _MORE + _LEAST, depth, count, boxes,
+                waiting, near, ends,
+            )  # fmt: skip
+        if leaves < 0:
+            i += 1
+            continue
+        for j in range(i + 1, end):
+            x, y, z = queries[j, 0], queries[j, 1], queries[j, 2]
+            reach = min(distances[j - 1, k - 1] + _apart(queries, j, j - 1), radius + _apart(queries, j, i))
+            most, held = reach * reach * _MORE + _LEAST, NONE
+            for leaf in range(leaves):
+                p = max(max(near[0, leaf] - x, x - near[3, leaf]), 0.0)
+                q = max(max(near[1, leaf] - y, y - near[4, leaf]), 0.0)
+                r = max(max(near[2, leaf] - z, z - near[5, leaf]), 0.0)
+                apart[leaf] = p * p + q * q + r * r
+            for leaf in range(leaves):
+                if apart[leaf] >= most:
+                    continue
+                held = _looked(ends[0, leaf], ends[1, leaf], x, y, z, most, held, places, order, away, found, who)
+                if held > room - LEAF - RANKED:
+                    held = _sorted(held, k, found, who, rank, ties, best, them)
                     most = found[k - 1]
-        _sorted(held, k, found, who, rank, ties, best, them)
-        for n in range(k):
-            distances[i, n], rows[i, n] = math.sqrt(found[n]), who[n]
+            _told(j, k, held, found, who, rank, ties, best, them, distances, rows)
+        i = end
+
+
+@exact
+def _told(
+    i: int, k: int, held: int, found: Any, who: Any, rank: Any, ties: Any, best: Any, them: Any, distances: Any,
+    rows: Any,
+) -> None:  # fmt: skip
+    _sorted(held, k, found, who, rank, ties, best, them)
+    for n in range(k):
+        distances[i, n], rows[i, n] = math.sqrt(found[n]), who[n]
+
+
+@exact
+def _walked(
+    x: float, y: float, z: float, most: float, full: int, k: int, depth: int, places: Any, order: Any, boxes: Any,
+    found: Any, who: Any, rank: Any, ties: Any, best: Any, them: Any, away: Any, waiting: Any, far: Any,
+) -> int:  # fmt: skip
+    """Find the k nearest of the tree, which are nearer than ``most``, a squared distance, among those ``found``;
+    returns how many these are. They are sorted whenever they are more than ``full``."""
+    count, inner = len(order), (1 << depth) - 1
+    held: int = NONE
+    waiting[0], far[0], top = 0, 0.0, 1
+    while top:
+        top -= 1
+        node = waiting[top]
+        if far[top] >= most:
+            continue
+        while node < inner:
+            left, right = 2 * node + 1, 2 * node + 2
+            a, b = _away(x, y, z, boxes, left), _away(x, y, z, boxes, right)
+            if b < a:
+                left, right, a, b = right, left, b, a
+            if b < most:
+                waiting[top], far[top] = right, b
+                top += 1
+            node = left
+            if a >= most:
+                break
+        if node < inner:
+            continue
+        j = node - inner
+        held = _looked(
+            (count * j) >> depth, (count * (j + 1)) >> depth, x, y, z, most, held, places, order, away, found, who
+        )
+        if held > full:
+            held = _sorted(held, k, found, who, rank, ties, best, them)
+            if held == k:
+                most = found[k - 1]
+    return held
