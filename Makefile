@@ -102,7 +102,7 @@ pictures: $(VENV)/.installed-dev docs
 	$(BIN)/python docs/failures.py
 	$(BIN)/python docs/even.py
 	$(BIN)/python docs/energies.py
-	$(BIN)/python docs/samplers.py
+	$(BIN)/python docs/diffusion.py
 	$(BIN)/python docs/chains.py
 	$(BIN)/python docs/new_points.py
 

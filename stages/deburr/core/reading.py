@@ -41,12 +41,10 @@ def opened(path: str, parts: bool = False) -> Generator[BinaryIO]:
 
 def _open(path: str, parts: bool) -> BinaryIO:
     if not is_address(path):
-        stream = open(path, "rb")
-        status = os.fstat(stream.fileno())
+        status = os.stat(path)
         if stat.S_ISREG(status.st_mode) and not status.st_size:
-            stream.close()
             raise ReadError(f"{shown(path)}: is empty (0 bytes), as a transfer leaves it that failed; get it again")
-        return stream
+        return open(path, "rb")
     file = web.opened(path)
     if parts:
         return file

@@ -74,8 +74,8 @@ def _rows(model: Default) -> tuple[list[dict[str, Any]], list[tuple[Floats, Ints
 
 @dataclass(frozen=True)
 class _Found:
-    """Mean squares before and after of points on surfaces and of others, NaN where there are hardly any; the level found over
-    the true one; and each different point's error along one axis, and its stratum."""
+    """Mean squares before and after of points on surfaces and of others, NaN where there are hardly any; the level
+    found over the true one; and each different point's error along one axis, and its stratum."""
 
     surface: tuple[float, float]
     own: tuple[float, float]
