@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from functools import cache, partial
+from threading import Lock
 from typing import Any
 
 import numpy as np
@@ -85,13 +86,19 @@ class _Found:
 
 @dataclass
 class _Listener:
-    """Instead of a regression: hears what one would be asked, and answers with the number of the point."""
+    """Instead of a regression: hears what one would be asked, of some points at a time and by several threads, and
+    answers with their numbers in the order in which they were asked of."""
 
     told: list[tuple[Singles, Floats]] = field(default_factory=list)
+    _count: int = 0
+    _lock: Lock = field(default_factory=Lock)
 
     def left(self, seen: Evidence) -> Floats:
-        self.told.append((seen.inputs(), seen.most()))
-        return np.arange(len(seen.level), dtype=np.float64)
+        inputs, most = seen.inputs(), seen.most()
+        with self._lock:
+            self.told.append((inputs, most))
+            first, self._count = self._count, self._count + len(most)
+        return np.arange(first, self._count, dtype=np.float64)
 
 
 def _looks() -> Iterator[tuple[str, float | str, list[NoisyScene]]]:
