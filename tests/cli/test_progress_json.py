@@ -143,7 +143,7 @@ def test_a_file_that_proves_broken_begins_passes_anew_and_the_share_does_not_fal
         (("run", '["a.las", "filters.outlierx", "out.las"]'), 2, "filters.outlierx"),
         (("run", '["no.las", "out.las"]'), 1, "no.las"),
         (("run", '["a.las", "out.las"]', "--nothing"), 2, "--nothing"),
-        (("denoise", "a.las"), 2, "IN..."),
+        (("denoise", "a.las"), 2, "Only 'a.las' is named"),
         (("batch", "[]", "a.las"), 2, "--out"),
         (("run", '["a.las", "out.las"]', "--memory", "lots"), 2, "lots"),
     ],

@@ -108,7 +108,7 @@ def test_obj_as_programs_write_it(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "said"),
     [
-        ("", "holds no triangles"),
+        ("", "is empty (0 bytes)"),
         ("v 0 0 0\nv 1 0 0\nf 1 2\n", "holds no triangles"),
         ("v 0 0 0\nv 1 0\n", "'v 1 0' is no vertex"),
         ("v 0 0 zero\n", "'v 0 0 zero' is no vertex"),
@@ -138,7 +138,7 @@ def test_stl_binary_and_text(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "said"),
     [
-        (b"", "no STL file"),
+        (b"", "is empty (0 bytes)"),
         (binary_stl(0, 0), "holds no triangles"),
         (binary_stl(3, 2, b"cut")[5:], "no STL file"),
         (b"x" * 200, "no STL file"),

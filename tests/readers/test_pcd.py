@@ -86,7 +86,7 @@ _ASCII, _BINARY, _PACKED = (pcd(XYZ, kind) for kind in KINDS)
 @pytest.mark.parametrize(
     ("data", "said"),
     [
-        (b"", "no line 'DATA ...'"),
+        (b"", "is empty (0 bytes)"),
         (b"# .PCD\nFIELDS x y z\n", "no line 'DATA ...'"),
         (_ASCII.replace(b"DATA ascii", b"DATA zip"), "DATA is 'zip'"),
         (_ASCII.replace(b"FIELDS x y z", b"FIELDS x y"), "2 FIELDS, 3 SIZE"),

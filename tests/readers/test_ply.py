@@ -131,7 +131,7 @@ def test_missing_file_and_folder(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "said"),
     [
-        ("", "is not a PLY file"),
+        ("", "is empty (0 bytes)"),
         ("LASF\x01\x02", "is not a PLY file"),
         (b"\x00\xff" * 100, "is not a PLY file"),
         ("ply\nformat ascii 1.0\n", "end_header"),

@@ -209,7 +209,7 @@ def test_decimal_commas(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("data", "said"),
     [
-        ("", "holds no row of at least three numbers"),
+        ("", "is empty (0 bytes)"),
         ("hello world\n", "holds no row"),
         ("1 2 3\n4 5\n", "line 2 has 2 values instead of 3 ('4 5')"),
         ("1 2 3\n\n# x\n4 5 6 7\n", "line 4 has 4 values instead of 3"),

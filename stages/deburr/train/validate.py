@@ -30,8 +30,8 @@ SCENES = 4
 LEVELS = {"solid": (0.3, 0.6, 1.2), "landscape": (0.05, 0.15, 0.4)}
 #: Scans have noise of their own.
 SCANS = 8
-#: Fewer points than this are no scene: what becomes of a single wire is chance.
-_FEW = 20
+#: Fewer points than this are no scene.
+_FEW = 1
 #: Scenes more of each kind that tell what is left of the noise, and the levels that they have in turn. Wires are few in
 #: each, so that many small ones tell more than some large ones.
 MORE = {"solid": 8, "landscape": 140, "scan": 96}
