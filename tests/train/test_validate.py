@@ -1,0 +1,36 @@
+"""What is heard of the points of scenes that are denoised in parts, by several threads."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from deburr.core.arrays import Floats
+from deburr.nn.contract import PATCHES, Settings
+from deburr.nn.deburr.default import Default
+from deburr.train import validate
+
+
+def _heard(size: int) -> tuple[Floats, int]:
+    """The most that may be left of each point of two clouds after each other, in other units, as their numbers lead to
+    it, in spacings; and in how many parts it was heard. Blocks of ``size`` points."""
+    draw, listener = np.random.default_rng(4), validate._Listener()
+    model, numbers = replace(Default.load(), remains=listener), []
+    for unit in (1.0, 0.01):
+        points = np.column_stack((draw.uniform(0, 40, (1600, 2)), draw.normal(0, 0.3, 1600))) * unit
+        found = model.denoise(points, Settings(patches=replace(PATCHES["blocks"], size=size)))
+        assert found.uncertainty is not None
+        told, rank = np.unique(found.uncertainty, return_inverse=True)
+        assert len(told) == 1600
+        numbers.append(rank + 1600 * len(numbers))
+    return np.concatenate([most for _, most in listener.told])[np.concatenate(numbers)], len(listener.told)
+
+
+def test_numbers_lead_to_what_was_heard_of_each_point(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DEBURR_THREADS", "3")
+    (whole, two), (parts, many) = _heard(2000), _heard(300)
+    assert (two, many) == (2, 12)
+    assert np.ptp(whole) > 0.01
+    np.testing.assert_allclose(parts, whole, rtol=1e-6)
