@@ -30,8 +30,6 @@ SCENES = 4
 LEVELS = {"solid": (0.3, 0.6, 1.2), "landscape": (0.05, 0.15, 0.4)}
 #: Scans have noise of their own.
 SCANS = 8
-#: Fewer points than this are no scene.
-_FEW = 1
 #: Scenes more of each kind that tell what is left of the noise, and the levels that they have in turn. Wires are few in
 #: each, so that many small ones tell more than some large ones.
 MORE = {"solid": 8, "landscape": 140, "scan": 96}
@@ -75,8 +73,8 @@ def _rows(model: Default) -> tuple[list[dict[str, Any]], list[tuple[Floats, Ints
 
 @dataclass(frozen=True)
 class _Found:
-    """Mean squares before and after of points on surfaces and of others, NaN where there are hardly any; the level
-    found over the true one; and each different point's error along one axis, and its stratum."""
+    """Mean squares before and after of points on surfaces and of others, NaN where there are none; the level found over
+    the true one; and each different point's error along one axis, and its stratum."""
 
     surface: tuple[float, float]
     own: tuple[float, float]
@@ -162,7 +160,7 @@ def left_over(scene: NoisyScene, points: Floats) -> tuple[Floats, Ints]:
 
 
 def _mean(before: Floats, after: Floats, rows: Any) -> tuple[float, float]:
-    if rows.sum() < _FEW:
+    if not rows.any():
         return np.nan, np.nan
     return float((before[rows] ** 2).mean()), float((after[rows] ** 2).mean())
 
