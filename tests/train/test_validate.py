@@ -8,9 +8,12 @@ import numpy as np
 import pytest
 
 from deburr.core.arrays import Floats
+from deburr.core.neighbors import cloud_spacing
 from deburr.nn.contract import PATCHES, Settings
 from deburr.nn.deburr.default import Default
 from deburr.train import validate
+from deburr.train.landscapes import landscape_scene
+from deburr.train.scene import NoisyScene, scaled
 
 
 def _heard(size: int) -> tuple[Floats, int]:
@@ -34,3 +37,22 @@ def test_numbers_lead_to_what_was_heard_of_each_point(monkeypatch: pytest.Monkey
     assert (two, many) == (2, 12)
     assert np.ptp(whole) > 0.01
     np.testing.assert_allclose(parts, whole, rtol=1e-6)
+
+
+def test_what_is_left_is_told_in_the_unit_in_which_the_noise_was_heard() -> None:
+    """Of a cloud and of the same ten times as large: in spacings the same is left of the same noise."""
+    clean, draw = landscape_scene(2**41 + 5, largest=1500), np.random.default_rng(6)
+    noise = 0.2 * cloud_spacing(clean.points)
+    points = clean.points + draw.normal(0, noise, clean.points.shape)
+    found = []
+    for times in (1.0, 10.0):
+        listener = validate._Listener()
+        scene = NoisyScene(scaled(clean, times), points * times, np.full(len(points), noise * times))
+        one = validate._compare(replace(Default.load(), remains=listener), scene)
+        (_, most), (left, _) = listener.told[0], one.left
+        found.append((most, left))
+    for first, second in zip(*found, strict=True):
+        np.testing.assert_allclose(first, second, rtol=1e-3, atol=1e-6)
+    most, left = found[0]
+    # Of points on surfaces, which most are, a third of the noise is left, and hardly ever twice all of it.
+    assert 0.05 < np.median(left / most) < 0.5

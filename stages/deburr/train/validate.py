@@ -74,7 +74,7 @@ def _rows(model: Default) -> tuple[list[dict[str, Any]], list[tuple[Floats, Ints
 @dataclass(frozen=True)
 class _Found:
     """Mean squares before and after of points on surfaces and of others, NaN where there are none; the level found over
-    the true one; and each different point's error along one axis, and its stratum."""
+    the true one; and each different point's error along one axis, in the spacing that was found, and its stratum."""
 
     surface: tuple[float, float]
     own: tuple[float, float]
@@ -144,6 +144,7 @@ def _compare(model: Default, scene: NoisyScene) -> _Found:
     level = float(np.median(denoised.level[some] / scene.level[some])) if some.any() else np.nan
     first = np.unique(denoised.uncertainty, return_index=True)[1]
     left, kinds = left_over(scene, denoised.xyz)
+    left /= denoised.figures["spacing"]  # in which the listener heard of the noise
     return _Found(_mean(before, after, on), _mean(before, after, ~on), level, (left[first], kinds[first]))
 
 
