@@ -200,6 +200,27 @@ def test_undergrowth_stands_close_above_the_ground_and_changes_nothing_else() ->
     assert any(len(landscape_scene(s, undergrowth=True).points) > len(landscape_scene(s).points) for s in range(8))
 
 
+def test_bars_are_round_surfaces_beside_all_that_was_there() -> None:
+    for seed in range(5):
+        bare, more = landscape_scene(seed, largest=3000), landscape_scene(seed, largest=3000, bars=True)
+        count = len(bare.points)
+        assert (more.points[:count] == bare.points).all()
+        assert (more.solitary[:count] == bare.solitary).all()
+        assert len(more.points) > count + 20
+        assert not more.solitary[count:].any()
+        added, dense = slice(len(bare.surface.points), None), more.surface
+        assert (dense.points[: len(bare.surface.points)] == bare.surface.points).all()
+        away, row = cKDTree(dense.points[added]).query(more.points[count:])
+        assert away.max() == 0  # what is scanned is of the samples
+        # No bar is thicker than six spacings: so near to each point of one there is its other side.
+        facing = dense.normals[added][row]
+        assert np.abs(np.linalg.norm(facing, axis=1) - 1).max() < 1e-9
+        near = cKDTree(dense.points[added]).query_ball_point(more.points[count:], 6.2)
+        assert all(
+            (dense.normals[added][rows] @ normal).min() < -0.9 for rows, normal in zip(near, facing, strict=True)
+        )
+
+
 def test_landscapes_hold_leaves_and_wires_that_no_surface_claims() -> None:
     solitary = [landscape_scene(seed).solitary.mean() for seed in range(12)]
     assert max(solitary) > 0.2

@@ -87,7 +87,8 @@ def draw(recipe: Recipe, number: int, solids: Path, other: Draw | None = None) -
     if rng.random() < recipe.landscape_share:
         seed = recipe.seed * 1_000_000 + number
         grown = bool(np.random.default_rng([seed, 8]).random() < recipe.undergrowth_share)
-        scene, (low, high) = landscape_scene(seed, undergrowth=grown), recipe.landscape_noise
+        bars = bool(np.random.default_rng([seed, 13]).random() < recipe.bars_share)
+        scene, (low, high) = landscape_scene(seed, undergrowth=grown, bars=bars), recipe.landscape_noise
     else:
         there = min(recipe.solids, _FIRST_SOLIDS + number // _SCENES_A_SOLID)
         seed, (low, high) = recipe.seed * 1_000_000 + int(rng.integers(there)), recipe.solid_noise

@@ -14,6 +14,8 @@ import numpy.typing as npt
 from deburr.core.arrays import Floats
 from deburr.train.scene import CleanScene, Surface
 
+#: What is thinner than this radius is a wire or a pole, not a surface.
+_SLIM = 0.35
 #: Dense samples of a surface in a unit square; the scan has about one point there.
 _DENSITY = 14.0
 
@@ -156,6 +158,28 @@ def _undergrowth(extent: float, terrain: _Terrain, seed: int) -> tuple[Floats, F
     return np.concatenate(points), np.stack(footprints)
 
 
+def _bars(extent: float, terrain: _Terrain, seed: int) -> tuple[list[_Part], Floats]:
+    """Poles, trunks and pipes as round surfaces, few spacings thick, whose roundness is no noise: densely sampled, and
+    what a scan holds of them (N, 3), of some from one side alone."""
+    rng, parts, scanned = np.random.default_rng([seed, 12]), [], [np.empty((0, 3))]
+    for _ in range(int(rng.integers(2, 9))):
+        radius, length = np.exp(rng.uniform(np.log(_SLIM), np.log(3))), extent * rng.uniform(0.1, 0.5)
+        foot = rng.uniform(-0.45, 0.45, 2) * extent
+        axis = rng.normal(0, 0.05 if rng.random() < 0.7 else 1.0, 3) + np.array([0, 0, 1])
+        axis = np.abs(axis) / np.linalg.norm(axis)
+        across = np.linalg.svd(axis[None])[2][1:]
+        count = int(2 * np.pi * radius * length * _DENSITY) + 8
+        angle = rng.uniform(0, 2 * np.pi, count)
+        normals = np.stack((np.cos(angle), np.sin(angle)), 1) @ across
+        start = np.array([*foot, float(terrain.at(foot[None])[0][0])])
+        part = _Part(start + rng.uniform(0, length, (count, 1)) * axis + radius * normals, normals)
+        seen = np.cos(angle - rng.uniform(0, 2 * np.pi)) > rng.choice([-2.0, -0.2])
+        share = np.exp(rng.uniform(np.log(0.3), np.log(3)))
+        parts.append(part)
+        scanned.append(_thinned(_Part(part.points[seen], normals[seen]), share, rng))
+    return parts, np.concatenate(scanned)
+
+
 def _scan_grid(extent: float, rng: np.random.Generator) -> Floats:
     """(N, 2): where an airborne scanner's pulses fall; lines with unequal spacings, one or two strips, jitter."""
     strips = []
@@ -177,10 +201,13 @@ def _thinned(part: _Part, share: float, rng: np.random.Generator) -> Floats:
     return np.asarray(part.points[rng.random(len(part.points)) < share / _DENSITY])
 
 
-def landscape_scene(seed: int, smallest: int = 1500, largest: int = 12_000, undergrowth: bool = False) -> CleanScene:
+def landscape_scene(
+    seed: int, smallest: int = 1500, largest: int = 12_000, undergrowth: bool = False, bars: bool = False
+) -> CleanScene:
     """A scan of open country with known truth, airborne (from above) or terrestrial (density falls with distance).
 
     undergrowth : whether patches of it stand close above the ground, as they do nowhere else.
+    bars : whether there are poles, trunks and pipes so thick that they are surfaces.
     """
     rng = np.random.default_rng([seed, 2])
     extent = float(np.sqrt(np.exp(rng.uniform(np.log(smallest), np.log(largest)))))
@@ -229,5 +256,10 @@ def landscape_scene(seed: int, smallest: int = 1500, largest: int = 12_000, unde
         points, solitary = np.concatenate((points, low)), np.append(solitary, np.ones(len(low), dtype=np.bool_))
         keep = np.append(keep, (np.abs(low[:, :2]) < 0.55 * extent).all(1))
     parts = [ground, *(p for roof, walls, _ in buildings for p in (*roof, *walls))]
+    if bars:
+        round_, seen = _bars(extent, terrain, seed)
+        parts += round_
+        points, solitary = np.concatenate((points, seen)), np.append(solitary, np.zeros(len(seen), dtype=np.bool_))
+        keep = np.append(keep, np.ones(len(seen), dtype=np.bool_))
     surface = Surface(np.concatenate([p.points for p in parts]), np.concatenate([p.normals for p in parts]))
     return CleanScene(points[keep], solitary[keep], surface)

@@ -57,6 +57,7 @@ class Recipe(BaseModel):
         0.5, ge=0, le=1, description="share of the scenes that are no scans which are simulated open country"
     )
     undergrowth_share: float = Field(0.0, ge=0, le=1, description="share of open country with low growth on its ground")
+    bars_share: float = Field(0.0, ge=0, le=1, description="share of open country with thick poles, trunks and pipes")
     scan_share: float = Field(0.0, ge=0, le=1, description="share of scenes that are scans as scanners make them")
     forest_share: float = Field(0.0, ge=0, le=1, description="share of scans made forests or leaves, besides chance")
     contrast_share: float = Field(0.0, ge=0, le=1, description="share of scans with broad dark places, noisier by far")
