@@ -67,9 +67,10 @@ def test_new_points_are_those_of_the_whole_cloud(options: dict[str, Any], monkey
 
 @pytest.mark.slow
 def test_blocks_change_little_of_what_one_would_be(monkeypatch: pytest.MonkeyPatch) -> None:
-    cloud, stage = hills(2400), Upsample(factor=2.0)
+    cloud, stage = hills(4800), Upsample(factor=2.0)
     one = stage.run(cloud).xyz[len(cloud) :]
-    monkeypatch.setattr(_blocks, "MOST", SMALL)
+    # Of blocks of 500 points more than half lies at a border.
+    monkeypatch.setattr(_blocks, "MOST", 2 * SMALL)
     parts = list(_blocks.blocks(cloud, stage.whole(cloud), 0.0))
     assert len(parts) > 4
     assert (
@@ -80,7 +81,7 @@ def test_blocks_change_little_of_what_one_would_be(monkeypatch: pytest.MonkeyPat
     assert len(many) == pytest.approx(len(one), rel=0.005)
     assert nearest(many) > 0.3 * nearest(one)
     # Where one hole is filled rather than another, so are some around; and nowhere more than so.
-    assert np.mean([np.abs(one - place).max(1).min() > 0.1 for place in many]) < 0.06
+    assert np.mean([np.abs(one - place).max(1).min() > 0.1 for place in many]) < 0.04
 
 
 def nearest(points: Floats) -> float:
