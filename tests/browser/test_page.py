@@ -216,8 +216,9 @@ def test_a_section_can_be_drawn(opened: Open, report: Path) -> None:
     ActionChains(driver).move_to_element_with_offset(stage, -150, 0).click_and_hold().move_by_offset(
         300, 0
     ).release().perform()
-    across = seen(driver)
     assert driver.find_element("id", "slab").is_displayed()
+    points_alone(driver)
+    across = seen(driver)
     # Along x the roof is a gable: high in the middle, lower at both sides.
     columns = np.flatnonzero(drawn(across).any(axis=0))
     heights = [np.flatnonzero(drawn(across)[:, at]).mean() for at in (columns[5], int(np.median(columns)), columns[-5])]
