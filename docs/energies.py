@@ -10,6 +10,7 @@ from pathlib import Path
 
 import matplotlib.pyplot as plt
 import numpy as np
+from house import house
 from matplotlib.colors import LogNorm
 
 import deburr
@@ -23,19 +24,7 @@ _NOISE = 0.02
 
 def _good(random: np.random.Generator) -> Floats:
     """The two slopes of a roof, the ground beside them, a bush on it and a wire above: 40 points a square metre."""
-
-    def sheet(low: float, high: float) -> tuple[Floats, Floats]:
-        count = round(40 * 10 * (high - low))
-        return random.uniform(low, high, count), random.uniform(0, 10, count)
-
-    parts = []
-    for low, high in ((-5.0, 0.0), (0.0, 5.0)):
-        x, y = sheet(low, high)
-        parts.append(np.column_stack((x, y, 6 - 0.6 * np.abs(x))))
-    for low, high in ((-9.0, -5.0), (5.0, 13.0)):
-        x, y = sheet(low, high)
-        parts.append(np.column_stack((x, y, 0 * x)))
-    parts.append(np.array([9.0, 5.0, 1.3]) + random.uniform(-1, 1, (1500, 3)) * [1.4, 5.0, 1.1])
+    parts = house(random, 40, (np.array([9.0, 5.0, 1.3]), np.array([1.4, 5.0, 1.1])))
     x = random.uniform(-9, 13, 220)
     parts.append(np.column_stack((x, np.full(220, 5.0), 7.5 + 0.004 * (x - 2) ** 2)))
     points = np.concatenate(parts)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import matplotlib.pyplot as plt
 import numpy as np
+from house import house
 
 from deburr.core.arrays import Floats
 from deburr.core.cloud import PointCloud
@@ -26,20 +27,7 @@ def _sphere() -> Floats:
 def _house() -> Floats:
     """Two slopes of a roof, the ground beside them, and a bush on it: 20 points a square metre, 2 cm of noise."""
     random = np.random.default_rng(2)
-
-    def sheet(low: float, high: float) -> tuple[Floats, Floats]:
-        count = round(20 * 10 * (high - low))
-        return random.uniform(low, high, count), random.uniform(0, 10, count)
-
-    parts = []
-    for low, high in ((-5.0, 0.0), (0.0, 5.0)):
-        x, y = sheet(low, high)
-        parts.append(np.column_stack((x, y, 6 - 0.6 * np.abs(x))))
-    for low, high in ((-9.0, -5.0), (5.0, 13.0)):
-        x, y = sheet(low, high)
-        parts.append(np.column_stack((x, y, 0 * x)))
-    parts.append(np.array([9.0, 5.0, 1.7]) + random.uniform(-1, 1, (1500, 3)) * [1.6, 5.0, 1.3])
-    points = np.concatenate(parts)
+    points = np.concatenate(house(random, 20, (np.array([9.0, 5.0, 1.7]), np.array([1.6, 5.0, 1.3]))))
     return np.asarray(points + random.normal(0, 0.02, points.shape))
 
 
