@@ -2,12 +2,13 @@
 
 Along the beam; unequal in one cloud (side by side, merged, by range, on dark surfaces); rings, depth images, rounded
 coordinates; forests and leaves. RMS distance to the true surface, or to the own place of what has none, as a share of
-the noisy input's; a level is told to no row but the one that says so. Seeds are frozen: do not tune on these.
+the noisy input's, and the median distance as a share of that one's; a level is told to no row but the one that says so.
+Seeds are frozen: do not tune on these.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -36,10 +37,10 @@ class Case:
     level: Floats
     groups: dict[str, Bools]
 
-    def shares(self, now: Floats) -> dict[str, float]:
-        """By group, the RMS error of ``now`` (N, 3) over that of the input."""
+    def shares(self, now: Floats, mean: Callable[[Floats], float] = rms) -> dict[str, float]:
+        """By group, the ``mean`` error of ``now`` (N, 3) over that of the input."""
         return {
-            name: rms(self._off(now, rows)) / rms(self._off(self.noisy, rows)) for name, rows in self.groups.items()
+            name: mean(self._off(now, rows)) / mean(self._off(self.noisy, rows)) for name, rows in self.groups.items()
         }
 
     def _off(self, points: Floats, rows: Bools) -> Floats:
@@ -167,7 +168,7 @@ def main() -> None:
     ours, table = rows(asked)
     others = {name: denoise for name, denoise in table.items() if denoise is not ours}
     model = load("deburr", asked.weights)
-    columns = ("deburr", "told", "level/true", "moved, cm", *(name.split(",")[0] for name in others))
+    columns = ("deburr", "median", "told", "level/true", "moved, cm", *(name.split(",")[0] for name in others))
     head("share of the input's RMS error", columns, 14)
     for case in cases():
         if asked.cases and not any(case.name.startswith(name) for name in asked.cases):
@@ -176,12 +177,14 @@ def main() -> None:
         middle = float(np.sqrt(np.mean(case.level**2)))
         told = model.denoise(case.noisy, Settings(noise=middle))
         shares = [case.shares(points) for points in (found.xyz, told.xyz, *(f(case.noisy) for f in others.values()))]
+        medians = case.shares(found.xyz, lambda off: float(np.median(off)))
         away = np.linalg.norm(found.xyz - case.noisy, axis=1)
         assert found.level is not None
         for group, inside in case.groups.items():
             right = float(np.median(found.level[inside] / case.level[inside]))
             first, second, *rest = (share[group] for share in shares)
-            line(f"{case.name}: {group}"[:32], [first, second, right, 100 * float(np.median(away[inside])), *rest], 14)
+            moved = 100 * float(np.median(away[inside]))
+            line(f"{case.name}: {group}"[:32], [first, medians[group], second, right, moved, *rest], 14)
 
 
 if __name__ == "__main__":
