@@ -54,5 +54,5 @@ def test_what_is_left_is_told_in_the_unit_in_which_the_noise_was_heard() -> None
     for first, second in zip(*found, strict=True):
         np.testing.assert_allclose(first, second, rtol=1e-3, atol=1e-6)
     most, left = found[0]
-    # Of points on surfaces, which most are, a third of the noise is left, and hardly ever twice all of it.
+    # Most points are on surfaces, where a part of the noise is left.
     assert 0.05 < np.median(left / most) < 0.5
