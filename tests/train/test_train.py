@@ -19,7 +19,7 @@ from deburr.core.errors import RunError, SpecError, WriteError
 from deburr.nn import weights
 from deburr.nn.deburr import BUNDLED
 from deburr.nn.deburr.default import Default
-from deburr.train.examples import add_noise
+from deburr.train.examples import add_noise, draw
 from deburr.train.landscapes import landscape_scene
 from deburr.train.loop import Trainer
 from deburr.train.prepared import Prepared
@@ -219,6 +219,21 @@ def test_bars_are_round_surfaces_beside_all_that_was_there() -> None:
         assert all(
             (dense.normals[added][rows] @ normal).min() < -0.9 for rows, normal in zip(near, facing, strict=True)
         )
+
+
+def test_a_recipe_says_what_share_of_open_country_has_bars(tmp_path: Path) -> None:
+    plain = Recipe(output="w.safetensors", steps=1, landscape_share=1, most=20_000)
+    found = []
+    for share in (0.0, 0.5, 1.0):
+        recipe = plain.model_copy(update={"bars_share": share})
+        found.append([len(draw(recipe, number, tmp_path).truth.surface.points) for number in range(8)])
+    without, some, each = np.array(found)
+    cropped = without == each  # some scenes are but a small part of one, in which no bar may stand
+    assert cropped.sum() < 4
+    more = some[~cropped] != without[~cropped]
+    assert more.any()
+    assert not more.all()
+    assert (some[~cropped][more] == each[~cropped][more]).all()
 
 
 def test_landscapes_hold_leaves_and_wires_that_no_surface_claims() -> None:
