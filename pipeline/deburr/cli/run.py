@@ -126,7 +126,7 @@ def run(
 @click.option("--classes", metavar="N,N", help="Only points of these ASPRS classes may move: 2,6.")
 @click.option("--where", metavar="CONDITION", help="Only points that meet this may move: 'Z > 3'.")
 @click.option("--outliers", help="classify (as 7) or remove: outliers are found first; default none.")
-@click.option("--chance", help="Share of the good points that may be taken for outliers; default 0.01.")
+@click.option("--chance", help="Share of the good points that may be taken for outliers; default: the cloud tells.")
 @click.option("--spread", help="even: spaced evenly along the surface, for objects, not for scans; default none.")
 @click.option("--dimensions", metavar="NAME,NAME", help="Add Displacement, Uncertainty, NoiseLevel, Energy.")
 @_report

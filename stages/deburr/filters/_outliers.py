@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from math import nan
+from math import inf, nan
 from typing import Literal
 
 import numpy as np
@@ -15,15 +15,17 @@ from deburr.core.errors import RunError
 from deburr.core.horizon import Known
 from deburr.core.sample import Sample
 from deburr.core.stage import Reach
-from deburr.core.sums import Sums
+from deburr.core.sums import Histogram, Sums
 from deburr.filters._sight import nothing, seen_of, too_few
-from deburr.filters._surprise import NEAREST, surprise, surprising
+from deburr.filters._surprise import NEAREST, ON_A_LINE, counted, parting, surprise, surprising
 from deburr.nn import level
 from deburr.nn.contract import Model, Searched, Settings, Surveyor
 
 Action = Literal["classify", "withhold", "remove"]
 #: The classification of outliers, if no other is asked for: low points and noise.
 CLASS = 7
+#: Under these names, what is counted, and what is known of where outliers begin.
+_SURPRISES, _BEYOND = "surprises", "beyond"
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,28 +43,35 @@ class Found:
 
 @dataclass(frozen=True)
 class ByEnergy:
-    """Finds outliers, points whose place surprises the network more than a share of ``chance`` of good points do, by
-    the ``model``, which is loaded when it is needed."""
+    """Finds outliers, by the ``model``, which is loaded when it is needed: points whose place surprises the network so
+    much that most that do in this cloud are none of the good ones; or, given a ``chance``, more than such a share of
+    the good points of simulated scans do."""
 
-    chance: float
+    chance: float | None
     model: Callable[[], Model]
     device: str = "cpu"
 
     def reach(self, known: Known) -> Reach:
         """See `deburr.core.stage.Filter.reach`: one look at the points."""
-        return Reach(hops=level.survey_hops() if self.asks(known) else level.hops(known, [1.0]))
+        return Reach(hops=level.survey_hops() if level.asks(known) else level.hops(known, [1.0]))
 
     def asks(self, known: Known) -> bool:
-        """For the spacing and the noise of the whole cloud."""
-        return level.asks(known)
+        """For the spacing and the noise of the whole cloud, and then for where its outliers begin."""
+        return level.asks(known) or self._asks_where(known)
+
+    def _asks_where(self, known: Known) -> bool:
+        return self.chance is None and not known.get("few") and _BEYOND not in known
 
     def sample(self, extent: Extent, known: Known) -> Sample | None:
-        """A part of a large cloud tells both."""
+        """A part of a large cloud tells that."""
         return level.sample(extent, known)
 
     def survey(self, cloud: PointCloud, known: Known) -> tuple[Sums, Bools]:
-        """Count what the points of the core tell of both."""
+        """Count what the points of the core tell of that."""
         active = cloud.active
+        if not level.asks(known):
+            found = self._seen(cloud, known)
+            return {_SURPRISES: counted(found.surprises[self._counts(cloud, known) & found.sure])}, found.sure
         if too_few(cloud.xyz[active]):
             return nothing(cloud, guesses=True)
         model, sure = self.model(), cloud.settled.copy()
@@ -71,11 +80,30 @@ class ByEnergy:
         return sums, sure
 
     def learn(self, known: Known, sums: Sums) -> Known:
-        """Both, as far as they are found by now."""
-        return level.learn(known, sums, None)
+        """That, as far as it is found by now."""
+        if level.asks(known):
+            return level.learn(known, sums, None)
+        told = sums.get(_SURPRISES)
+        return {**known, _BEYOND: parting(told) if isinstance(told, Histogram) else inf}
+
+    def _counts(self, cloud: PointCloud, known: Known) -> Bools:
+        """(N,) bool: the points that tell where outliers begin."""
+        chosen = self.sample(cloud.extent, known)
+        return cloud.core & cloud.active & (chosen is None or chosen.holds(cloud.original))
 
     def find(self, cloud: PointCloud, known: Known) -> Found:
         """Look at the active points of ``cloud``, of which `learn` has told what is ``known``, if it is a tile."""
+        found = self._seen(cloud, known)
+        if self.chance is not None:
+            beyond = surprising(self.chance)
+        elif cloud.horizon is not None:
+            beyond = known.get(_BEYOND, inf)
+        else:
+            beyond = parting(counted(found.surprises[self._counts(cloud, known)]))
+        return replace(found, flagged=found.sure & (found.surprises > beyond))  # NaN is not
+
+    def _seen(self, cloud: PointCloud, known: Known) -> Found:
+        """How much each point surprises; none is flagged yet."""
         active, nobody = cloud.active, np.zeros(len(cloud), np.bool_)
         surprises = np.full(len(cloud), nan)
         if too_few(cloud.xyz[active]) or known.get("few"):
@@ -85,13 +113,12 @@ class ByEnergy:
         found = self.model().denoise(cloud.xyz[active], self._settings(cloud, active, known))
         if found.energy is None or found.searched is None:
             raise RunError("outliers are found by their energy, and this model has none; remove 'outliers'")
-        distance = found.searched.mean_distances(NEAREST)
-        surprises[active] = surprise(distance, found.figures["spacing"], found.energy)
+        distance, width = found.searched.mean_distances(NEAREST), found.searched.widths(ON_A_LINE)
+        surprises[active] = surprise(distance, found.figures["spacing"], found.energy, width)
         sure = cloud.settled.copy()
         if found.settled is not None:
             sure[active] &= found.settled
-        flagged = sure & (surprises > surprising(self.chance))  # NaN is not
-        return Found(flagged, sure, surprises, False, found.searched)
+        return Found(nobody, sure, surprises, False, found.searched)
 
     def without(
         self, cloud: PointCloud, known: Known, action: Action

@@ -1,16 +1,18 @@
 """How surprising a point's place is: how far it lies from the nearest others, times what its energy tells.
 
-Outliers far from all are seen by the distance, those near a surface, or among other outliers, by the energy. Neither
-alone says how likely a good point has as much: wires and leaves are sparse, and planes fit them badly. That is a table.
+Outliers far from all are seen by the distance, those near a surface, or among other outliers, by the energy; what lies
+on one line with its neighbours is a wire, however sparse. None of this says how likely a good point has as much: leaves
+are sparse, and planes fit them badly. That is asked of the cloud itself, or of a table of what good points have.
 """
 
 from __future__ import annotations
 
-from math import exp, lgamma, log, pi, sqrt
+from math import exp, inf, lgamma, log, pi, sqrt
 
 import numpy as np
 
 from deburr.core.arrays import Floats
+from deburr.core.sums import Histogram
 
 #: The neighbours whose mean distance is taken. Few: along a wire more of them would be far away.
 NEAREST = 4
@@ -18,16 +20,104 @@ NEAREST = 4
 ON_A_PLANE = sum(exp(lgamma(k + 0.5) - lgamma(k)) for k in range(1, NEAREST + 1)) / NEAREST / sqrt(pi)
 #: The share of good points that surprise more than this: of simulated scans, by `benchmarks/chance.py`.
 CHANCES = (0.1, 0.05, 0.02, 0.01, 0.005, 0.002, 0.001, 0.0005, 0.0002, 0.0001)
-SURPRISES = (0.68, 0.89, 1.22, 1.55, 1.92, 2.60, 3.16, 3.59, 4.06, 4.59)
+SURPRISES = (0.65, 0.86, 1.17, 1.46, 1.81, 2.44, 2.90, 3.39, 3.94, 4.38)
 
 
-def surprise(distance: Floats, spacing: float, energy: Floats) -> Floats:
-    """(N,): the logarithm of the mean distance (N,) to the `NEAREST` others over that on a plane of this spacing, and a
-    quarter of that of 1 + energy (N,), nats."""
+#: The neighbours that lie on one line with a point of a wire; how wide, over its length, what is no line is at least;
+#: and a width that counts as none.
+ON_A_LINE, _WIDE, _NO_WIDTH = 6, 0.5, 0.01
+#: Surprises are told apart to this; and less than this is none at all.
+_STEP, _LEAST = 1 / 64, -4.0
+#: Where good points and outliers part is looked for beyond the quantile above which there are this many times as many
+#: points as a first guess takes for outliers, and at least and at most such a share of all.
+_TIMES, _FEWEST, _MOST = 3.0, 0.05, 0.6
+#: Where more of the good points of simulated scans would be outliers, or more of the cloud's, there is but one kind of
+#: points; and of them so many are outliers.
+_COMMON, _MINORITY, _ALONE = 0.1, 0.25, 0.01
+#: Rounds of expectation and maximization; how narrow outliers may be spread; the first guess of how widely they are,
+#: of how far beyond nearly all others, and of their share.
+_ROUNDS, _NARROW, _SPREAD, _BEYOND, _SHARE = 150, 0.25, 0.7, 0.5, 0.05
+
+
+def surprise(distance: Floats, spacing: float, energy: Floats, width: Floats) -> Floats:
+    """(N,): the logarithm of the mean distance (N,) to the `NEAREST` others over that on a plane of this spacing, a
+    quarter of that of 1 + energy (N,), nats, and less where the nearest lie on a line: ``width`` (N,) as told by
+    `deburr.nn.contract.Searched.widths` of `ON_A_LINE`."""
     with np.errstate(divide="ignore"):  # of points that lie upon each other
-        return np.asarray(np.log(distance / (ON_A_PLANE * spacing)) + np.log1p(energy) / 4)
+        far = np.log(distance / (ON_A_PLANE * spacing))
+    return np.asarray(far + np.log1p(energy) / 4 + np.minimum(np.log((width + _NO_WIDTH) / _WIDE), 0))
 
 
 def surprising(chance: float) -> float:
     """What a share of ``chance`` of the good points exceeds; between the table's values as its logarithm."""
     return float(np.interp(-log(chance), [-log(one) for one in CHANCES], SURPRISES))
+
+
+def counted(surprises: Floats) -> Histogram:
+    """How the surprises (N,) of a part of a cloud are distributed, for `parting`; NaN is left out."""
+    known = surprises[~np.isnan(surprises)]
+    return Histogram.of(np.round(np.maximum(known, _LEAST) / _STEP) * _STEP)
+
+
+def parting(surprises: Histogram) -> float:
+    """From which surprise on a point of this cloud is an outlier rather than a good one; where there is but one kind of
+    points, what one good point in a hundred exceeds.
+
+    Beyond a quantile, good points become fewer as an exponential function does, and outliers are spread as a normal
+    distribution is: both are fitted by expectation and maximization (Dempster, Laird & Rubin 1977), and part where both
+    are as likely, the local false discovery rate (Efron 2004) being a half. Where the quantile is to lie is told by the
+    two classes of least variance into which the upper half falls (Otsu 1979).
+    """
+    values, counts = surprises.lows, surprises.weights
+    alone = surprising(_ALONE)
+    if len(values) < 2:
+        return alone
+    first = _two_classes(*_above(values, counts, 0.5))
+    share = float(counts[values > first].sum() / counts.sum())
+    start = 1 - min(max(_TIMES * share, _FEWEST), _MOST)
+    beyond, counts = _above(values, counts, start)
+    if len(beyond) < 2:
+        return alone
+    apart = float(beyond[0]) + _crossing(beyond - beyond[0] + _STEP / 2, counts)
+    few = surprises.weights[surprises.lows > apart].sum() <= _MINORITY * surprises.total
+    return apart if few and surprising(_COMMON) <= apart < inf else alone
+
+
+def _above(values: Floats, counts: Floats, share: float) -> tuple[Floats, Floats]:
+    """The ascending ``values`` from their quantile ``share`` on, and how many there are of each."""
+    first = int(np.searchsorted(np.cumsum(counts), share * counts.sum()))
+    return values[first:], counts[first:]
+
+
+def _two_classes(values: Floats, counts: Floats) -> float:
+    """The value up to which the first of two classes goes that have the least variance."""
+    if len(values) < 2:
+        return float(values[-1])
+    below, sums = np.cumsum(counts)[:-1], np.cumsum(counts * values)[:-1]
+    above, rest = counts.sum() - below, (counts * values).sum() - sums
+    return float(values[np.argmax(sums**2 / below + rest**2 / above)])
+
+
+def _crossing(x: Floats, counts: Floats) -> float:
+    """Where a normal distribution rises above a falling exponential one, both fitted to ``counts`` of the values ``x``,
+    which are above 0; infinite if it nowhere does."""
+    total, ends = counts.sum(), np.cumsum(counts)
+    rate = log(2) / float(x[np.searchsorted(ends, total / 2)])
+    middle, spread, share = float(x[np.searchsorted(ends, 0.99 * total)]) + _BEYOND, _SPREAD, _SHARE
+
+    def both(at: Floats) -> tuple[Floats, Floats]:
+        normal = share / (spread * sqrt(2 * pi)) * np.exp(-0.5 * ((at - middle) / spread) ** 2)
+        return (1 - share) * rate * np.exp(-rate * at), normal
+
+    for _ in range(_ROUNDS):
+        good, bad = both(x)
+        out = counts * bad / (good + bad + 1e-300)
+        among, rest = float(out.sum()) + 1e-9, counts - out
+        share = min(max(among / total, 1e-5), 0.9)
+        middle = float((out * x).sum() / among)
+        spread = max(sqrt(float((out * (x - middle) ** 2).sum() / among)), _NARROW)
+        rate = float(rest.sum() / max(float((rest * x).sum()), 1e-9))
+    at = np.linspace(0, middle, 4001)
+    good, bad = both(at)
+    over = np.flatnonzero(bad > good)
+    return float(at[over[0]]) if len(over) else inf

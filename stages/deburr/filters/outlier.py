@@ -51,9 +51,11 @@ class Outlier(Filter):
     All points that have coordinates take part, those of a noise class too. As in PDAL, neighbours that a cloud of
     ``mean_k`` points or fewer lacks count as distance 0, and if every point were an outlier none is flagged, with a
     warning.
-    ``energy``: an outlier is a point whose place surprises the default network more than a share of ``chance`` of the
-    good points of simulated scans do: far from the nearest four others, against the spacing of the cloud, or off what
-    its neighbours take for the surface (its Energy). Points of class 7 or 18 and withheld ones take no part.
+    ``energy``: an outlier is a point whose place surprises the default network: far from the nearest four others,
+    against the spacing of the cloud, or off what its neighbours take for the surface (its Energy), and on no line with
+    them. How much is too much, the surprises of this cloud tell, where good points and outliers part; or, given a
+    ``chance``, what such a share of the good points of simulated scans exceed. Points of class 7 or 18 and withheld
+    ones take no part.
     Experimental: docs/explanation/energy.md says where it is better, and where not.
     """
 
@@ -81,11 +83,12 @@ class Outlier(Filter):
         1.0, gt=0, description="how near neighbours must be (radius)", json_schema_extra={"unit": "cloud units"}
     )
     min_k: int = Field(2, ge=0, le=1000, description="points there must be more of, itself counted (radius)")
-    chance: float = Field(
-        0.01,
+    chance: float | None = Field(
+        None,
         ge=CHANCES[-1],
         le=CHANCES[0],
-        description="share of the good points that may be taken for outliers by chance (energy)",
+        description="share of the good points that may be taken for outliers by chance (energy); default: outliers "
+        "begin where the cloud itself tells them apart",
     )
     class_: int = Field(CLASS, ge=0, le=255, alias="class", description="classification that outliers get (classify)")
     action: Action = Field(
@@ -158,7 +161,7 @@ class Outlier(Filter):
         figures = {
             "points": int((cloud.counted & cloud.active).sum()),
             "method": self.method,
-            "chance": self.chance,
+            **({} if self.chance is None else {"chance": self.chance}),
             "flagged": int((found.flagged & cloud.counted).sum()),
             "action": self.action,
         }

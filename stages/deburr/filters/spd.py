@@ -160,11 +160,12 @@ class Spd(Filter):
         "they get Classification 7 and stay where they are, or are removed, and the others are denoised without them "
         "(experimental)",
     )
-    chance: float = Field(
-        0.01,
+    chance: float | None = Field(
+        None,
         ge=CHANCES[-1],
         le=CHANCES[0],
-        description="share of the good points that may be taken for outliers by chance",
+        description="share of the good points that may be taken for outliers by chance; default: outliers begin where "
+        "the cloud itself tells them apart",
     )
     classes: list[Annotated[int, Field(ge=0, le=255)]] | None = Field(
         None, min_length=1, description="only points of these ASPRS classes may move (2 ground, 6 building, ...)"
@@ -268,7 +269,7 @@ class Spd(Filter):
 
     def _asked(self, known: Known) -> Known:
         """What is ``known`` of what is asked for next."""
-        first = self._finder is not None and level.asks(_of_outliers(known))
+        first = self._finder is not None and self._finder.asks(_of_outliers(known))
         return _of_outliers(known) if first else known
 
     def survey(self, cloud: PointCloud, known: Known) -> tuple[Sums, Bools]:

@@ -20,5 +20,6 @@ class Outliers(OneFilter):
         "a point is an outlier if the mean distance to its neighbours is larger than the mean of all plus the "
         "multiplier times their standard deviation. radius: if too few points lie near. Both flag exactly the points "
         "that PDAL's filters.outlier and QGIS's own <i>Filter noise</i> do with the same options. energy: if its place "
-        "surprises the network more than a share of chance of the good points do.</p>"
+        "surprises the network as outliers of this cloud do, not good points; or, given a chance, more than such a "
+        "share of the good points does.</p>"
     )
