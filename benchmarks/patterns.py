@@ -105,8 +105,9 @@ def pictures(folder: Path, scenes: list[tuple[str, NoisyScene]]) -> None:
 
 
 def by_kind(kinds: list[str], count: int) -> dict[str, list[NoisyScene]]:
-    """``count`` scenes of each kind, the first that come."""
-    found: dict[str, list[NoisyScene]] = {kind: [] for kind in kinds}
+    """``count`` scenes of each kind, the first that come; of one that chance never makes, the first ones."""
+    rare = [kind for kind in kinds if not KINDS[kind][0]]
+    found = {kind: [scan_scene(SEED + n, MOST, kind) for n in range(count)] if kind in rare else [] for kind in kinds}
     seed = SEED
     while min(map(len, found.values())) < count:
         kind = scan_kind(seed)

@@ -112,7 +112,7 @@ def _scan(seed: int, recipe: Recipe) -> Example:
 
     rng = np.random.default_rng([seed, 7])
     rare, wild, unequal = rng.random(3) < (_LATTICES, recipe.forest_share, recipe.contrast_share)
-    kind = str(rng.choice(["forest", "leaves"], p=[0.8, 0.2])) if wild else None
+    kind = str(rng.choice(["forest", "heath", "leaves"], p=[0.4, 0.4, 0.2])) if wild else None
     dark = float(np.exp(rng.uniform(*np.log(_DARK)))) if unequal else None
     scan = lattice_scene(seed, largest=recipe.most) if rare else scan_scene(seed, recipe.most, kind, dark)
     factor = 1 / cloud_spacing(scan.truth.points)

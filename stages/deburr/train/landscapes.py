@@ -149,10 +149,14 @@ def _undergrowth(extent: float, terrain: _Terrain, seed: int) -> tuple[Floats, F
     for _ in range(int(rng.integers(1, 5))):
         half = extent * np.exp(rng.uniform(np.log(0.06), np.log(0.5), 2))
         footprint = np.array([*rng.uniform(-0.45, 0.45, 2) * extent, *half, rng.uniform(0, np.pi)])
-        below, thick = rng.choice([0.0, rng.uniform(0, 3)]), np.exp(rng.uniform(np.log(1.2), np.log(8)))
+        # Heath and ferns are no thicker than the spacing, and densest where the ground is.
+        below, thick = rng.choice([0.0, rng.uniform(0, 3)]), np.exp(rng.uniform(np.log(0.4), np.log(8)))
         count = int(4 * half.prod() * np.exp(rng.uniform(np.log(0.15), np.log(3))))
         xy = rng.uniform(-1, 1, (count, 2)) * half @ _rotation(-float(footprint[4])) + footprint[:2]
-        up = rng.random(count) ** rng.choice([0.5, 1.0, 2.0])
+        if rng.random() < 0.4:
+            up = rng.exponential(0.3, count).clip(max=1.5)
+        else:
+            up = rng.random(count) ** rng.choice([0.5, 1.0, 2.0])
         points.append(np.concatenate((xy, (terrain.at(xy)[0] + below + thick * up)[:, None]), 1))
         footprints.append(footprint)
     return np.concatenate(points), np.stack(footprints)
@@ -250,7 +254,7 @@ def landscape_scene(
         low, footprints = _undergrowth(extent, terrain, seed)
         for _, _, footprint in buildings:
             low = low[~_inside(low[:, :2], footprint)]
-        shade = np.random.default_rng([seed, 5]).uniform(0, 0.7)
+        shade = 1 - np.exp(np.random.default_rng([seed, 5]).uniform(np.log(0.08), 0))
         under = np.any([_inside(points[:, :2], one) for one in footprints], axis=0) & ~solitary
         keep &= ~(under & (np.random.default_rng([seed, 6]).random(len(points)) < shade))
         points, solitary = np.concatenate((points, low)), np.append(solitary, np.ones(len(low), dtype=np.bool_))

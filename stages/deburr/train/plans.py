@@ -212,6 +212,12 @@ def _forest(rng: Rng, count: int) -> Plan:
     return _flown(worlds.forest, rng, int(count / (1 + 0.6 * again)), again, _thinned(rng), each)
 
 
+def _heath(rng: Rng, count: int) -> Plan:
+    """Low growth over smooth ground, from the air."""
+    again, each = rng.uniform(0.2, 1.0), int(rng.integers(1, 4))
+    return _flown(worlds.heath, rng, int(count / (1 + 0.6 * again)), again, _thinned(rng), each)
+
+
 def _wood(rng: Rng, count: int) -> Plan:
     """A forest from one tripod or two."""
     step = log_uniform(0.15, 0.6, rng)
@@ -268,4 +274,5 @@ KINDS: dict[str, tuple[float, Callable[[Rng, int], Plan]]] = {
     "rough": (0.07, _rough),
     "leaves": (0.03, _thicket),
     "stripe": (0.05, _stripe),
+    "heath": (0.0, _heath),  # where a recipe asks for it
 }

@@ -59,7 +59,9 @@ class Recipe(BaseModel):
     undergrowth_share: float = Field(0.0, ge=0, le=1, description="share of open country with low growth on its ground")
     bars_share: float = Field(0.0, ge=0, le=1, description="share of open country with thick poles, trunks and pipes")
     scan_share: float = Field(0.0, ge=0, le=1, description="share of scenes that are scans as scanners make them")
-    forest_share: float = Field(0.0, ge=0, le=1, description="share of scans made forests or leaves, besides chance")
+    forest_share: float = Field(
+        0.0, ge=0, le=1, description="share of scans made forests, heath or leaves, besides chance"
+    )
     contrast_share: float = Field(0.0, ge=0, le=1, description="share of scans with broad dark places, noisier by far")
     most: int = Field(6000, ge=500, le=10_000_000, description="most points of a scene that one step learns from")
     scenes: str | None = Field(None, description="scenes prepared beforehand; wildcards, relative to the recipe")

@@ -244,6 +244,20 @@ def forest(extent: float, step: float, rng: np.random.Generator) -> World:
     return world
 
 
+def heath(extent: float, step: float, rng: np.random.Generator) -> World:
+    """Ground under growth that is as high as few steps of a scan, or lower than one, with a few trees."""
+    world, half = World(), 0.9 * extent
+    ground = rough_ground(half, step, rng.uniform(0.7, 1.0), np.exp(rng.uniform(np.log(0.02), np.log(0.4))), rng)
+    world.add(ground)
+    for xy in rng.uniform(-0.6, 0.6, (int(rng.integers(0, 12)), 2)) * extent:
+        tree(world, above(xy, height(ground, xy)), extent * float(rng.uniform(0.1, 0.4)), rng)
+    low, deep = step * np.exp(rng.uniform(np.log(0.3), np.log(5))), np.exp(rng.uniform(np.log(0.15), np.log(2)))
+    for xy in rng.uniform(-0.65, 0.65, (int(rng.integers(15, 130)), 2)) * extent:
+        radii = extent * rng.uniform(0.05, 0.16, 3) * np.array([1, 1, 0]) + low * rng.uniform(0.3, 1.2) * UP
+        world.leaves.append(Foliage(Ellipsoid(above(xy, height(ground, xy)), radii), low * float(deep)))
+    return world
+
+
 def rough(extent: float, step: float, rng: np.random.Generator) -> World:
     """Grass, crops in rows, gravel, rubble, or water."""
     what, half = rng.choice(["grass", "crops", "gravel", "rubble", "water"]), 0.9 * extent
