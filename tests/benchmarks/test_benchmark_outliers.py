@@ -26,7 +26,8 @@ def target(count: int = 700) -> Target:
         ("statistical", "k 8, 2 s", {}),
         ("statistical", "k 4, 0.5 s", {"mean_k": 4, "multiplier": 0.5}),
         ("radius", "2 x, 4", {"min_k": 4}),
-        ("energy", "0.01", {}),
+        ("energy", "cloud", {}),
+        ("energy", "0.01", {"chance": 0.01}),
     ],
 )
 def test_all_settings_at_once_flag_what_the_filter_flags(method: str, setting: str, options: dict[str, Any]) -> None:

@@ -17,7 +17,7 @@ from deburr.core.sample import Sample
 from deburr.core.stage import Reach
 from deburr.core.sums import Histogram, Sums
 from deburr.filters._sight import nothing, seen_of, too_few
-from deburr.filters._surprise import NEAREST, ON_A_LINE, counted, parting, surprise, surprising
+from deburr.filters._surprise import NEAREST, counted, parting, surprise, surprising
 from deburr.nn import level
 from deburr.nn.contract import Model, Searched, Settings, Surveyor
 
@@ -113,8 +113,8 @@ class ByEnergy:
         found = self.model().denoise(cloud.xyz[active], self._settings(cloud, active, known))
         if found.energy is None or found.searched is None:
             raise RunError("outliers are found by their energy, and this model has none; remove 'outliers'")
-        distance, width = found.searched.mean_distances(NEAREST), found.searched.widths(ON_A_LINE)
-        surprises[active] = surprise(distance, found.figures["spacing"], found.energy, width)
+        distance = found.searched.mean_distances(NEAREST)
+        surprises[active] = surprise(distance, found.figures["spacing"], found.energy)
         sure = cloud.settled.copy()
         if found.settled is not None:
             sure[active] &= found.settled

@@ -1,8 +1,8 @@
 """How surprising a point's place is: how far it lies from the nearest others, times what its energy tells.
 
-Outliers far from all are seen by the distance, those near a surface, or among other outliers, by the energy; what lies
-on one line with its neighbours is a wire, however sparse. None of this says how likely a good point has as much: leaves
-are sparse, and planes fit them badly. That is asked of the cloud itself, or of a table of what good points have.
+Outliers far from all are seen by the distance, those near a surface, or among other outliers, by the energy. Neither
+alone says how likely a good point has as much: wires and leaves are sparse, and planes fit them badly. That is asked of
+the cloud itself, or of a table of what good points have.
 """
 
 from __future__ import annotations
@@ -20,32 +20,27 @@ NEAREST = 4
 ON_A_PLANE = sum(exp(lgamma(k + 0.5) - lgamma(k)) for k in range(1, NEAREST + 1)) / NEAREST / sqrt(pi)
 #: The share of good points that surprise more than this: of simulated scans, by `benchmarks/chance.py`.
 CHANCES = (0.1, 0.05, 0.02, 0.01, 0.005, 0.002, 0.001, 0.0005, 0.0002, 0.0001)
-SURPRISES = (0.65, 0.86, 1.17, 1.46, 1.81, 2.44, 2.90, 3.39, 3.94, 4.38)
+SURPRISES = (0.67, 0.88, 1.20, 1.50, 1.88, 2.54, 3.06, 3.53, 4.07, 4.55)
 
 
-#: The neighbours that lie on one line with a point of a wire; how wide, over its length, what is no line is at least;
-#: and a width that counts as none.
-ON_A_LINE, _WIDE, _NO_WIDTH = 6, 0.5, 0.01
-#: Surprises are told apart to this; and less than this is none at all.
-_STEP, _LEAST = 1 / 64, -4.0
+#: Surprises are told apart to this; less than this is none at all, and a few that are far greater must not hide many.
+_STEP, _LEAST, _GREATEST = 1 / 64, -4.0, 3.0
 #: Where good points and outliers part is looked for beyond the quantile above which there are this many times as many
 #: points as a first guess takes for outliers, and at least and at most such a share of all.
 _TIMES, _FEWEST, _MOST = 3.0, 0.05, 0.6
 #: Where more of the good points of simulated scans would be outliers, or more of the cloud's, there is but one kind of
-#: points; and of them so many are outliers.
-_COMMON, _MINORITY, _ALONE = 0.1, 0.25, 0.01
+#: points; and of them so many are outliers. Whoever surprises more than so few good points do is one in any case.
+_COMMON, _MINORITY, _ALONE, _RARE = 0.1, 0.25, 0.01, 0.003
 #: Rounds of expectation and maximization; how narrow outliers may be spread; the first guess of how widely they are,
 #: of how far beyond nearly all others, and of their share.
 _ROUNDS, _NARROW, _SPREAD, _BEYOND, _SHARE = 150, 0.25, 0.7, 0.5, 0.05
 
 
-def surprise(distance: Floats, spacing: float, energy: Floats, width: Floats) -> Floats:
-    """(N,): the logarithm of the mean distance (N,) to the `NEAREST` others over that on a plane of this spacing, a
-    quarter of that of 1 + energy (N,), nats, and less where the nearest lie on a line: ``width`` (N,) as told by
-    `deburr.nn.contract.Searched.widths` of `ON_A_LINE`."""
+def surprise(distance: Floats, spacing: float, energy: Floats) -> Floats:
+    """(N,): the logarithm of the mean distance (N,) to the `NEAREST` others over that on a plane of this spacing, and a
+    quarter of that of 1 + energy (N,), nats."""
     with np.errstate(divide="ignore"):  # of points that lie upon each other
-        far = np.log(distance / (ON_A_PLANE * spacing))
-    return np.asarray(far + np.log1p(energy) / 4 + np.minimum(np.log((width + _NO_WIDTH) / _WIDE), 0))
+        return np.asarray(np.log(distance / (ON_A_PLANE * spacing)) + np.log1p(energy) / 4)
 
 
 def surprising(chance: float) -> float:
@@ -56,7 +51,7 @@ def surprising(chance: float) -> float:
 def counted(surprises: Floats) -> Histogram:
     """How the surprises (N,) of a part of a cloud are distributed, for `parting`; NaN is left out."""
     known = surprises[~np.isnan(surprises)]
-    return Histogram.of(np.round(np.maximum(known, _LEAST) / _STEP) * _STEP)
+    return Histogram.of(np.round(np.clip(known, _LEAST, _GREATEST) / _STEP) * _STEP)
 
 
 def parting(surprises: Histogram) -> float:
@@ -80,7 +75,7 @@ def parting(surprises: Histogram) -> float:
         return alone
     apart = float(beyond[0]) + _crossing(beyond - beyond[0] + _STEP / 2, counts)
     few = surprises.weights[surprises.lows > apart].sum() <= _MINORITY * surprises.total
-    return apart if few and surprising(_COMMON) <= apart < inf else alone
+    return min(apart, surprising(_RARE)) if few and surprising(_COMMON) <= apart < inf else alone
 
 
 def _above(values: Floats, counts: Floats, share: float) -> tuple[Floats, Floats]:

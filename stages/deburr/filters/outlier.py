@@ -52,10 +52,9 @@ class Outlier(Filter):
     ``mean_k`` points or fewer lacks count as distance 0, and if every point were an outlier none is flagged, with a
     warning.
     ``energy``: an outlier is a point whose place surprises the default network: far from the nearest four others,
-    against the spacing of the cloud, or off what its neighbours take for the surface (its Energy), and on no line with
-    them. How much is too much, the surprises of this cloud tell, where good points and outliers part; or, given a
-    ``chance``, what such a share of the good points of simulated scans exceed. Points of class 7 or 18 and withheld
-    ones take no part.
+    against the spacing of the cloud, or off what its neighbours take for the surface (its Energy). How much is too
+    much, the surprises of this cloud tell, where good points and outliers part; or, given a ``chance``, what such a
+    share of the good points of simulated scans exceed. Points of class 7 or 18 and withheld ones take no part.
     Experimental: docs/explanation/energy.md says where it is better, and where not.
     """
 

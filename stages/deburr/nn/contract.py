@@ -136,11 +136,6 @@ class Searched(Protocol):
         points; of as many as there are, up to 16."""
         ...
 
-    def widths(self, k: int) -> Floats:
-        """(N,) float64: how wide each point and the ``k`` nearest other places lie across the line through them, over
-        how far along it (roots of mean squares): 0 on a line, 1 on a disc."""
-        ...
-
 
 #: What is seen together where filters.patch does not say: blocks whose neighbours' features about fill a core's cache;
 #: patches of 1000 points, as the published network was trained on.

@@ -31,17 +31,6 @@ class Searched:
             mean[rows] = np.linalg.norm(points[near[rows]] - points[rows, None], axis=2).mean(1)
         return mean[self.scope.back]
 
-    def widths(self, k: int) -> Floats:
-        """See `deburr.nn.contract.Searched.widths`."""
-        points, near, found = self.scope.points, self.graph.neighbors.numpy()[:, :k], np.empty(len(self.scope.points))
-        for start in range(0, len(points), _MEASURED):
-            rows = slice(start, start + _MEASURED)
-            places = np.concatenate((points[rows, None], points[near[rows]]), axis=1)
-            away = places - places.mean(axis=1, keepdims=True)
-            low, middle, high = np.linalg.eigvalsh(np.swapaxes(away, 1, 2) @ away).clip(0).T
-            found[rows] = np.sqrt((low + middle) / np.maximum(high, 1e-300))
-        return found[self.scope.back]
-
     def of(self, scope: Scope, rows: Indices) -> Graph:
         """The graph of ``scope``, whose points are the ``rows`` (M,) of those that were handed over for this one.
 
