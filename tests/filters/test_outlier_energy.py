@@ -8,10 +8,13 @@ from typing import Any
 import numpy as np
 import pytest
 
+from deburr.core import sample
 from deburr.core.cloud import PointCloud
 from deburr.core.errors import SpecError
+from deburr.filters import _outliers
 from deburr.filters._surprise import CHANCES, ON_A_PLANE, SURPRISES, counted, parting, surprise, surprising
 from deburr.filters.outlier import Outlier
+from deburr.nn import level
 from deburr.pipeline.plan import load
 from deburr.testing import contract, tiling
 
@@ -153,6 +156,23 @@ def test_tiles_find_the_same(action: str) -> None:
     assert count == whole.history[-1].figures["flagged"] > 50
     for name, column in whole.dims.items():
         assert (tiled.dims[name] == column).all()
+
+
+def test_of_a_large_cloud_a_sample_tells_where_outliers_begin(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tiles and the whole look at the same part of it."""
+    for module in (sample, level, _outliers):
+        monkeypatch.setattr(module, "ENOUGH", 1200)
+    monkeypatch.setattr(sample, "_CELL", 200)
+    cloud, counts = PointCloud(ground()), []
+    assert sample.Sample.of(cloud.extent) is not None
+    monkeypatch.setattr(_outliers, "counted", lambda seen: counts.append(len(seen)) or counted(seen))
+    whole = Outlier(method="energy").run(cloud)
+    assert 600 < counts[0] < len(cloud)
+    boxes = tiling.cells(cloud, (5e5 - 0.7, 5.4e6 - 0.3), (25.0, 60.0))
+    tiled, _, _ = tiling.tiled([Outlier(method="energy")], cloud, boxes, 4.0)
+    assert (tiled.dims["Classification"] == whole.dims["Classification"]).all()
+    assert sum(counts[1:]) >= counts[0]
+    assert (whole.dims["Classification"] == 7).sum() > 50
 
 
 def test_too_few_points_are_told() -> None:

@@ -13,7 +13,7 @@ from deburr.core.arrays import Bools, Floats, Ints
 from deburr.core.cloud import Extent, PointCloud
 from deburr.core.errors import RunError
 from deburr.core.horizon import Known
-from deburr.core.sample import Sample
+from deburr.core.sample import ENOUGH, Sample
 from deburr.core.stage import Reach
 from deburr.core.sums import Histogram, Sums
 from deburr.filters._sight import nothing, seen_of, too_few
@@ -83,13 +83,18 @@ class ByEnergy:
         """That, as far as it is found by now."""
         if level.asks(known):
             return level.learn(known, sums, None)
-        told = sums.get(_SURPRISES)
-        return {**known, _BEYOND: parting(told) if isinstance(told, Histogram) else inf}
+        told = sums.get(_SURPRISES, counted(np.zeros(0)))
+        assert isinstance(told, Histogram)
+        return {**known, _BEYOND: parting(told)}
 
     def _counts(self, cloud: PointCloud, known: Known) -> Bools:
         """(N,) bool: the points that tell where outliers begin."""
-        chosen = self.sample(cloud.extent, known)
-        return cloud.core & cloud.active & (chosen is None or chosen.holds(cloud.original))
+        rows, chosen = cloud.core & cloud.active, self.sample(cloud.extent, known)
+        if chosen is None:
+            return rows
+        some = rows & chosen.holds(cloud.original)
+        # As `level.learn` has it, a sample that misses the whole cloud tells nothing of it.
+        return some if cloud.horizon is not None or some.sum() >= ENOUGH // 8 else rows
 
     def find(self, cloud: PointCloud, known: Known) -> Found:
         """Look at the active points of ``cloud``, of which `learn` has told what is ``known``, if it is a tile."""
