@@ -10,7 +10,9 @@ import pytest
 from deburr.core.arrays import Floats
 from deburr.core.neighbors import cloud_spacing
 from deburr.nn.contract import PATCHES, Settings
+from deburr.nn.deburr.blocks import Blocks
 from deburr.nn.deburr.default import Default
+from deburr.nn.deburr.uncertainty import Evidence, Left
 from deburr.train import validate
 from deburr.train.landscapes import landscape_scene
 from deburr.train.scene import NoisyScene, scaled
@@ -39,6 +41,31 @@ def test_numbers_lead_to_what_was_heard_of_each_point(monkeypatch: pytest.Monkey
     np.testing.assert_allclose(parts, whole, rtol=1e-6)
 
 
+@pytest.mark.slow
+@pytest.mark.usefixtures("few_frozen_scenes")
+def test_judged_the_same_whichever_part_is_heard_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Threads are heard in the order in which they come; here from the first to the last part, and the other way."""
+    judged, parts = [], []
+    for step in (1, -1):
+
+        def told(remains: Left, seen: Evidence, blocks: Blocks, step: int = step) -> Floats:
+            found = np.empty(len(seen.level))
+            rows = [slice(first, first + 700) for first in range(0, len(found), 700)][::step]
+            for some in rows:
+                found[some] = remains.left(seen.part(some))
+            parts.append(len(rows))
+            return found
+
+        monkeypatch.setattr("deburr.nn.deburr.default._left", told)
+        rows, left = validate.judge(Default.load())
+        judged.append((rows, left.layers))
+    assert max(parts) > 1
+    assert judged[0][0] == judged[1][0]
+    for one, other in zip(*(layers for _, layers in judged), strict=True):
+        for first, second in zip(one, other, strict=True):
+            np.testing.assert_array_equal(first, second)
+
+
 def test_what_is_left_is_told_in_the_unit_in_which_the_noise_was_heard() -> None:
     """Of a cloud and of the same ten times as large: in spacings the same is left of the same noise."""
     clean, draw = landscape_scene(2**41 + 5, largest=1500), np.random.default_rng(6)
@@ -49,8 +76,7 @@ def test_what_is_left_is_told_in_the_unit_in_which_the_noise_was_heard() -> None
         listener = validate._Listener()
         scene = NoisyScene(scaled(clean, times), points * times, np.full(len(points), noise * times))
         one = validate._compare(replace(Default.load(), remains=listener), scene)
-        (_, most), (left, _) = listener.told[0], one.left
-        found.append((most, left))
+        found.append((listener.told[0][1][one.left.heard], one.left.errors))
     for first, second in zip(*found, strict=True):
         np.testing.assert_allclose(first, second, rtol=1e-3, atol=1e-6)
     most, left = found[0]

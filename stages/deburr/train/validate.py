@@ -52,11 +52,15 @@ def judge(model: Default) -> tuple[list[dict[str, Any]], Regression]:
     for number, scene in enumerate(_more(), 1):
         left.append(_compare(model, scene).left)
         advance("looking at what is left (scenes)", number, sum(MORE.values()))
-    told = (np.concatenate(parts) for parts in (*zip(*heard.told, strict=True), *zip(*left, strict=True)))
-    return rows, fit(*told)
+    inputs, most = (np.concatenate(parts) for parts in zip(*heard.told, strict=True))
+    wrong, kinds = (np.concatenate([getattr(one, name) for one in left]) for name in ("errors", "kinds"))
+    firsts = np.cumsum([0, *(len(one.heard) for one in left)])
+    # Threads are heard in any order; the fit is the same for the same order only.
+    order = np.concatenate([first + one.heard for first, one in zip(firsts, left, strict=False)])
+    return rows, fit(inputs[order], most[order], wrong, kinds)
 
 
-def _rows(model: Default) -> tuple[list[dict[str, Any]], list[tuple[Floats, Ints]]]:
+def _rows(model: Default) -> tuple[list[dict[str, Any]], list[_Left]]:
     """The rows of `validate`, and what is left in every scene; ``model`` answers with the numbers of its points."""
     rows, left = [], []
     for kind, noise, scenes in _looks():
@@ -72,14 +76,24 @@ def _rows(model: Default) -> tuple[list[dict[str, Any]], list[tuple[Floats, Ints
 
 
 @dataclass(frozen=True)
+class _Left:
+    """Of the N different points of a scene, in their order: the ``errors`` (N,) along one axis, in the spacing that was
+    found, the strata (N,) as ``kinds``, and as which of this scene's, from 0, each was ``heard`` (N,)."""
+
+    errors: Floats
+    kinds: Ints
+    heard: Ints
+
+
+@dataclass(frozen=True)
 class _Found:
     """Mean squares before and after of points on surfaces and of others, NaN where there are none; the level found over
-    the true one; and each different point's error along one axis, in the spacing that was found, and its stratum."""
+    the true one; and what is left in points."""
 
     surface: tuple[float, float]
     own: tuple[float, float]
     level: float
-    left: tuple[Floats, Ints]
+    left: _Left
 
 
 @dataclass
@@ -142,10 +156,12 @@ def _compare(model: Default, scene: NoisyScene) -> _Found:
     before, after = (errors(truth, points) for points in (scene.points, denoised.xyz))
     some = scene.level > 0
     level = float(np.median(denoised.level[some] / scene.level[some])) if some.any() else np.nan
-    first = np.unique(denoised.uncertainty, return_index=True)[1]
+    first = np.unique(denoised.uncertainty, return_index=True)[1]  # of each number, the first point that has it
+    heard = np.argsort(first)
+    rows = first[heard]
     left, kinds = left_over(scene, denoised.xyz)
     left /= denoised.figures["spacing"]  # in which the listener heard of the noise
-    return _Found(_mean(before, after, on), _mean(before, after, ~on), level, (left[first], kinds[first]))
+    return _Found(_mean(before, after, on), _mean(before, after, ~on), level, _Left(left[rows], kinds[rows], heard))
 
 
 def left_over(scene: NoisyScene, points: Floats) -> tuple[Floats, Ints]:
