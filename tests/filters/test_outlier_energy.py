@@ -12,7 +12,7 @@ from deburr.core import sample
 from deburr.core.cloud import PointCloud
 from deburr.core.errors import SpecError
 from deburr.filters import _outliers
-from deburr.filters._surprise import CHANCES, ON_A_PLANE, SURPRISES, counted, parting, surprise, surprising
+from deburr.filters._surprise import CHANCES, SURPRISES, counted, parting, surprise, surprising
 from deburr.filters.outlier import Outlier
 from deburr.nn import level
 from deburr.pipeline.plan import load
@@ -48,13 +48,27 @@ def test_it_finds_birds_twins_and_what_flies_low_and_leaves_the_plane_alone() ->
     assert statistical[FLYING].mean() < 0.5
 
 
-def test_a_surprise_is_distance_and_energy() -> None:
-    """As far as on a plane and no energy: none. Twice as far: log 2. An energy of 15 nats: log(16) / 4, as much."""
+def test_a_surprise_is_isolation_and_energy() -> None:
+    """Linked within the spacing and no energy: none. Twice as far: log 2. Energy 15: log(16) / 4, as much."""
     spacing = 0.3
-    apart = ON_A_PLANE * spacing * np.array([1.0, 2.0, 1.0, 2.0, 0.0])
-    found = surprise(apart, spacing, np.array([0.0, 0, 15, 15, 3]))
-    assert found[:4] == pytest.approx([0, log(2), log(2), 2 * log(2)])
-    assert found[4] == -np.inf
+    found = surprise(spacing * np.array([1.0, 2.0, 1.0, 2.0]), spacing, np.array([0.0, 0, 15, 15]))
+    assert found == pytest.approx([0, log(2), log(2), 2 * log(2)])
+
+
+def test_flocks_are_found_and_wires_stay() -> None:
+    """Flocks of 8 and 30 birds, as near to each other as the plane's points are; a wire whose points are 2.5 spacings
+    apart."""
+    random = np.random.default_rng(7)
+    corner = np.array([5e5, 5.4e6, 100.0])
+    flocks = [random.normal(0, 0.7, (size, 3)) + np.array([x, 20.0, 12.0]) for size, x in ((8, 5.0), (30, 30.0))]
+    wire = np.column_stack((2.5 * np.arange(60) - 55, np.full(60, 20.0), random.normal(30, 0.05, 60)))
+    xyz = np.concatenate((ground()[:1600], *(part + corner for part in (*flocks, wire))))
+    found = flagged(PointCloud(xyz))
+    assert found[1600:1638].mean() > 0.9
+    assert found[1638:].mean() < 0.05
+    assert found[:1600].mean() < 0.002
+    statistical = Outlier().run(PointCloud(xyz)).dims["Classification"] == 7
+    assert statistical[1608:1638].mean() < 0.5
 
 
 def drawn(share: float, count: int = 200_000) -> np.ndarray:
@@ -97,16 +111,17 @@ def test_where_there_is_but_one_kind_of_points_the_table_decides() -> None:
     """Points fall away faster than exponentially, or as fast, and those far out are no second kind."""
     random = np.random.default_rng(5)
     leaves = np.concatenate((random.normal(0, 0.1, 6000), random.normal(2, 0.1, 4000)))  # two kinds, as many of either
-    for alone in (random.normal(0, 0.5, 20_000), random.exponential(0.4, 20_000), leaves):
+    for alone in (random.normal(0, 0.3, 20_000), random.exponential(0.2, 20_000), leaves):
         assert parting(counted(alone)) == surprising(0.01)
 
 
-def test_on_a_plane_the_four_nearest_are_as_far_as_it_says() -> None:
-    random = np.random.default_rng(1)
-    plan = np.column_stack((random.uniform(0, 60, (3600, 2)), np.zeros(3600)))
-    inside = ((plan[:, :2] > 3) & (plan[:, :2] < 57)).all(1)
-    away = np.sort(np.linalg.norm(plan[inside, None] - plan[None], axis=2), axis=1)[:, 1:5]
-    assert away.mean() == pytest.approx(ON_A_PLANE, rel=0.02)
+def test_where_kinds_part_low_there_must_be_more_than_good_points_explain() -> None:
+    """Eight and sixteen of a hundred points are around 0.7, where one in ten good points would be."""
+    random = np.random.default_rng(6)
+    for share, begin in ((0.08, surprising(0.01)), (0.16, surprising(0.1))):
+        some = random.normal(0.75, 0.05, int(share * 20_000))
+        cloud = np.concatenate((np.abs(random.normal(0, 0.1, 20_000 - len(some))), some))
+        assert parting(counted(cloud)) == begin
 
 
 def test_the_table_falls_and_is_met_at_its_marks() -> None:

@@ -100,8 +100,6 @@ def test_neighbours_that_were_searched_before_are_those_that_a_search_finds(monk
     model = default.Default.load()
     before = model.denoise(xyz, Settings(strength=0.0, energy=True)).searched
     assert before is not None
-    away = np.sort(np.linalg.norm(xyz[:700, None] - xyz[None, :700], axis=2), axis=1)[:, 1:5].mean(1)
-    assert before.mean_distances(4) == pytest.approx(away[[*range(700), *range(100)]], rel=1e-9)
     graphs = []
     made = default._graph
     monkeypatch.setattr(default, "_graph", lambda *given: graphs.append(made(*given)) or graphs[-1])

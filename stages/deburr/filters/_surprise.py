@@ -1,46 +1,46 @@
-"""How surprising a point's place is: how far it lies from the nearest others, times what its energy tells.
+"""How surprising a point's place is: how far it and the few with it lie from all others, times what its energy tells.
 
-Outliers far from all are seen by the distance, those near a surface, or among other outliers, by the energy. Neither
-alone says how likely a good point has as much: wires and leaves are sparse, and planes fit them badly. That is asked of
-the cloud itself, or of a table of what good points have.
+Outliers far from all are seen by the distance, flocks of them too; those near a surface, or among other outliers, by
+the energy. Neither alone says how likely a good point has as much: wires and leaves are sparse, and planes fit them
+badly. That is asked of the cloud itself, or of a table of what good points have.
 """
 
 from __future__ import annotations
 
-from math import exp, inf, lgamma, log, pi, sqrt
+from math import inf, log, pi, sqrt
 
 import numpy as np
 
 from deburr.core.arrays import Floats
 from deburr.core.sums import Histogram
 
-#: The neighbours whose mean distance is taken. Few: along a wire more of them would be far away.
-NEAREST = 4
-#: The mean distance to them among random points of a plane, in spacings: to k it is G(k + 1/2) / G(k) / sqrt(pi).
-ON_A_PLANE = sum(exp(lgamma(k + 0.5) - lgamma(k)) for k in range(1, NEAREST + 1)) / NEAREST / sqrt(pi)
+#: Points that are linked with fewer others than this are said to float, however near these are.
+FEWEST = 50
+#: How far links may go, in spacings: up to there surprises are told apart.
+LONGEST = 25.0
 #: The share of good points that surprise more than this: of simulated scans, by `benchmarks/chance.py`.
 CHANCES = (0.1, 0.05, 0.02, 0.01, 0.005, 0.002, 0.001, 0.0005, 0.0002, 0.0001)
-SURPRISES = (0.67, 0.88, 1.20, 1.50, 1.88, 2.54, 3.06, 3.53, 4.07, 4.55)
+SURPRISES = (0.63, 0.88, 1.36, 1.73, 2.18, 2.84, 3.22, 3.53, 4.08, 4.47)
 
 
-#: Surprises are told apart to this; less than this is none at all, and a few that are far greater must not hide many.
-_STEP, _LEAST, _GREATEST = 1 / 64, -4.0, 3.0
+#: Surprises are told apart to this, and a few that are far greater must not hide many.
+_STEP, _GREATEST = 1 / 64, 3.0
 #: Where good points and outliers part is looked for beyond the quantile above which there are this many times as many
 #: points as a first guess takes for outliers, and at least and at most such a share of all.
 _TIMES, _FEWEST, _MOST = 3.0, 0.05, 0.6
-#: Where more of the good points of simulated scans would be outliers, or more of the cloud's, there is but one kind of
-#: points; and of them so many are outliers. Whoever surprises more than so few good points do is one in any case.
-_COMMON, _MINORITY, _ALONE, _RARE = 0.1, 0.25, 0.01, 0.003
-#: Rounds of expectation and maximization; how narrow outliers may be spread; the first guess of how widely they are,
-#: of how far beyond nearly all others, and of their share.
-_ROUNDS, _NARROW, _SPREAD, _BEYOND, _SHARE = 150, 0.25, 0.7, 0.5, 0.05
+#: Outliers begin nowhere where more of the good points of simulated scans would be some; where more of this cloud's
+#: would be, there is but one kind of points, and of them so many are outliers. Whoever surprises more than so few good
+#: points do is one in any case.
+_COMMON, _MINORITY, _ALONE, _RARE = 0.1, 0.25, 0.01, 0.005
+#: Rounds of expectation and maximization; how narrowly and how widely outliers may be spread; the first guess of how
+#: far they are beyond nearly all others, and of their share.
+_ROUNDS, _NARROW, _WIDE, _BEYOND, _SHARE = 150, 0.25, 0.5, 0.5, 0.05
 
 
-def surprise(distance: Floats, spacing: float, energy: Floats) -> Floats:
-    """(N,): the logarithm of the mean distance (N,) to the `NEAREST` others over that on a plane of this spacing, and a
-    quarter of that of 1 + energy (N,), nats."""
-    with np.errstate(divide="ignore"):  # of points that lie upon each other
-        return np.asarray(np.log(distance / (ON_A_PLANE * spacing)) + np.log1p(energy) / 4)
+def surprise(isolation: Floats, spacing: float, energy: Floats) -> Floats:
+    """(N,): the logarithm of the length that links the point to `FEWEST` (N,) over the spacing of the cloud, and a
+    quarter of that of 1 + energy (N,), nats. At least 0."""
+    return np.asarray(np.log(isolation / spacing) + np.log1p(energy) / 4)
 
 
 def surprising(chance: float) -> float:
@@ -51,7 +51,7 @@ def surprising(chance: float) -> float:
 def counted(surprises: Floats) -> Histogram:
     """How the surprises (N,) of a part of a cloud are distributed, for `parting`; NaN is left out."""
     known = surprises[~np.isnan(surprises)]
-    return Histogram.of(np.round(np.clip(known, _LEAST, _GREATEST) / _STEP) * _STEP)
+    return Histogram.of(np.round(np.minimum(known, _GREATEST) / _STEP) * _STEP)
 
 
 def parting(surprises: Histogram) -> float:
@@ -74,8 +74,17 @@ def parting(surprises: Histogram) -> float:
     if len(beyond) < 2:
         return alone
     apart = float(beyond[0]) + _crossing(beyond - beyond[0] + _STEP / 2, counts)
-    few = surprises.weights[surprises.lows > apart].sum() <= _MINORITY * surprises.total
-    return min(apart, surprising(_RARE)) if few and surprising(_COMMON) <= apart < inf else alone
+    if _exceed(surprises, apart) > _MINORITY or apart == inf:
+        return alone
+    least = surprising(_COMMON)
+    if apart < least:
+        # There, good points alone may be as many.
+        return least if _exceed(surprises, least) > _COMMON else alone
+    return min(apart, surprising(_RARE))
+
+
+def _exceed(surprises: Histogram, limit: float) -> float:
+    return float(surprises.weights[surprises.lows > limit].sum() / surprises.total)
 
 
 def _above(values: Floats, counts: Floats, share: float) -> tuple[Floats, Floats]:
@@ -98,7 +107,7 @@ def _crossing(x: Floats, counts: Floats) -> float:
     which are above 0; infinite if it nowhere does."""
     total, ends = counts.sum(), np.cumsum(counts)
     rate = log(2) / float(x[np.searchsorted(ends, total / 2)])
-    middle, spread, share = float(x[np.searchsorted(ends, 0.99 * total)]) + _BEYOND, _SPREAD, _SHARE
+    middle, spread, share = float(x[np.searchsorted(ends, 0.99 * total)]) + _BEYOND, _WIDE, _SHARE
 
     def both(at: Floats) -> tuple[Floats, Floats]:
         normal = share / (spread * sqrt(2 * pi)) * np.exp(-0.5 * ((at - middle) / spread) ** 2)
@@ -110,7 +119,7 @@ def _crossing(x: Floats, counts: Floats) -> float:
         among, rest = float(out.sum()) + 1e-9, counts - out
         share = min(max(among / total, 1e-5), 0.9)
         middle = float((out * x).sum() / among)
-        spread = max(sqrt(float((out * (x - middle) ** 2).sum() / among)), _NARROW)
+        spread = min(max(sqrt(float((out * (x - middle) ** 2).sum() / among)), _NARROW), _WIDE)
         rate = float(rest.sum() / max(float((rest * x).sum()), 1e-9))
     at = np.linspace(0, middle, 4001)
     good, bad = both(at)

@@ -128,12 +128,13 @@ class Denoised:
 
 
 class Searched(Protocol):
-    """The neighbours of N points, as a model has searched them: for `Settings.earlier`, and for who wants to know how
-    near they are."""
+    """The neighbours of N points, as a model has searched them: for `Settings.earlier`, and for who wants to know
+    what floats alone."""
 
-    def mean_distances(self, k: int) -> Floats:
-        """(N,) float64: how far the ``k`` nearest other places are from each point on average, in the units of the
-        points; of as many as there are, up to 16."""
+    def isolation(self, fewest: int, shortest: float, longest: float) -> tuple[Floats, Bools]:
+        """(N,) float64: how long links must be until each point is one of at least ``fewest`` different places that are
+        linked; from ``shortest`` to ``longest``, in steps of 3 %, in the units of the points. And (N,) bool: in a tile,
+        whether it is that long in the whole cloud."""
         ...
 
 

@@ -7,13 +7,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 import torch
 
-from deburr.core.arrays import Floats
+from deburr.core.arrays import Bools, Floats
 from deburr.core.neighbors import SPACING_K, Indices, Neighbors, point_spacing
+from deburr.nn.deburr.isolation import isolation
 from deburr.nn.deburr.planes import Graph
 from deburr.nn.deburr.scope import Scope
-
-#: Points whose neighbours are measured at once.
-_MEASURED = 65_536
 
 
 @dataclass(frozen=True, eq=False)
@@ -23,13 +21,10 @@ class Searched:
     scope: Scope
     graph: Graph
 
-    def mean_distances(self, k: int) -> Floats:
-        """See `deburr.nn.contract.Searched.mean_distances`."""
-        points, near, mean = self.scope.points, self.graph.neighbors.numpy()[:, :k], np.empty(len(self.scope.points))
-        for start in range(0, len(points), _MEASURED):
-            rows = slice(start, start + _MEASURED)
-            mean[rows] = np.linalg.norm(points[near[rows]] - points[rows, None], axis=2).mean(1)
-        return mean[self.scope.back]
+    def isolation(self, fewest: int, shortest: float, longest: float) -> tuple[Floats, Bools]:
+        """See `deburr.nn.contract.Searched.isolation`."""
+        lengths, sure = isolation(self.scope, self.graph, fewest, shortest, longest)
+        return lengths[self.scope.back], sure[self.scope.back]
 
     def of(self, scope: Scope, rows: Indices) -> Graph:
         """The graph of ``scope``, whose points are the ``rows`` (M,) of those that were handed over for this one.
