@@ -12,7 +12,7 @@ from deburr.core import sample
 from deburr.core.cloud import PointCloud
 from deburr.core.errors import SpecError
 from deburr.filters import _outliers
-from deburr.filters._surprise import CHANCES, SURPRISES, counted, parting, surprise, surprising
+from deburr.filters._surprise import CHANCES, SHORTEST, SURPRISES, counted, parting, surprise, surprising
 from deburr.filters.outlier import Outlier
 from deburr.nn import level
 from deburr.pipeline.plan import load
@@ -49,9 +49,9 @@ def test_it_finds_birds_twins_and_what_flies_low_and_leaves_the_plane_alone() ->
 
 
 def test_a_surprise_is_isolation_and_energy() -> None:
-    """Linked within the spacing and no energy: none. Twice as far: log 2. Energy 15: log(16) / 4, as much."""
+    """Linked at the shortest length and no energy: none. Twice as far: log 2. Energy 15: log(16) / 4, as much."""
     spacing = 0.3
-    found = surprise(spacing * np.array([1.0, 2.0, 1.0, 2.0]), spacing, np.array([0.0, 0, 15, 15]))
+    found = surprise(SHORTEST * spacing * np.array([1.0, 2.0, 1.0, 2.0]), spacing, np.array([0.0, 0, 15, 15]))
     assert found == pytest.approx([0, log(2), log(2), 2 * log(2)])
 
 
@@ -72,22 +72,32 @@ def test_flocks_are_found_and_wires_stay() -> None:
 
 
 def drawn(share: float, count: int = 200_000) -> np.ndarray:
-    """Surprises that fall away at a rate of 3, and a ``share`` of outliers around 2.5."""
+    """Surprises that fall away at a rate of 5, and a ``share`` of outliers around 2."""
     random = np.random.default_rng(8)
-    outliers = random.normal(2.5, 0.25, int(share * count))
-    return np.concatenate((random.exponential(1 / 3, count - len(outliers)), outliers))
+    outliers = random.normal(2.0, 0.25, int(share * count))
+    return np.concatenate((random.exponential(1 / 5, count - len(outliers)), outliers))
 
 
-@pytest.mark.parametrize("share", [0.01, 0.02, 0.05])
+@pytest.mark.parametrize("share", [0.01, 0.02, 0.05, 0.15])
 def test_outliers_begin_where_they_are_as_likely_as_good_points(share: float) -> None:
     """Where the exponential and the normal distribution cross, by bisection."""
-    low, high = 0.0, 2.5
+    low, high = 0.0, 2.0
     for _ in range(60):
         x = (low + high) / 2
-        outliers = share / (0.25 * sqrt(2 * pi)) * exp(-0.5 * ((x - 2.5) / 0.25) ** 2)
-        low, high = (x, high) if outliers < (1 - share) * 3 * exp(-3 * x) else (low, x)
-    assert 1.7 < low < 2.2
+        outliers = share / (0.25 * sqrt(2 * pi)) * exp(-0.5 * ((x - 2.0) / 0.25) ** 2)
+        low, high = (x, high) if outliers < (1 - share) * 5 * exp(-5 * x) else (low, x)
+    assert 1.0 < low < 1.6
     assert parting(counted(drawn(share))) == pytest.approx(low, abs=0.05)
+
+
+def test_what_falls_away_slowly_is_no_second_kind() -> None:
+    """Leaves: a tenth of the points, of a second exponential function. Then as many outliers beside them."""
+    random = np.random.default_rng(9)
+    leaves = np.concatenate((random.exponential(0.1, 18_000), random.exponential(0.7, 2000)))
+    assert surprising(0.02) <= parting(counted(leaves)) <= surprising(0.005)
+    apart = parting(counted(np.concatenate((leaves, random.normal(2.5, 0.2, 3000)))))
+    assert (leaves > apart).mean() < 0.03
+    assert apart < 2.2
 
 
 def test_a_few_that_are_very_far_hide_none() -> None:
@@ -116,10 +126,10 @@ def test_where_there_is_but_one_kind_of_points_the_table_decides() -> None:
 
 
 def test_where_kinds_part_low_there_must_be_more_than_good_points_explain() -> None:
-    """Eight and sixteen of a hundred points are around 0.7, where one in ten good points would be."""
+    """Eight and sixteen of a hundred points are around 0.5, where one in ten good points would be."""
     random = np.random.default_rng(6)
     for share, begin in ((0.08, surprising(0.01)), (0.16, surprising(0.1))):
-        some = random.normal(0.75, 0.05, int(share * 20_000))
+        some = random.normal(0.55, 0.03, int(share * 20_000))
         cloud = np.concatenate((np.abs(random.normal(0, 0.1, 20_000 - len(some))), some))
         assert parting(counted(cloud)) == begin
 

@@ -17,7 +17,7 @@ from deburr.core.sample import ENOUGH, Sample
 from deburr.core.stage import Reach
 from deburr.core.sums import Histogram, Sums
 from deburr.filters._sight import nothing, seen_of, too_few
-from deburr.filters._surprise import FEWEST, LONGEST, counted, parting, surprise, surprising
+from deburr.filters._surprise import FEWEST, LONGEST, SHORTEST, counted, parting, surprise, surprising
 from deburr.nn import level
 from deburr.nn.contract import Model, Searched, Settings, Surveyor
 
@@ -119,7 +119,7 @@ class ByEnergy:
         if found.energy is None or found.searched is None:
             raise RunError("outliers are found by their energy, and this model has none; remove 'outliers'")
         spacing = found.figures["spacing"]
-        lengths, placed = found.searched.isolation(FEWEST, spacing, LONGEST * spacing)
+        lengths, placed = found.searched.isolation(FEWEST, SHORTEST * spacing, LONGEST * spacing)
         surprises[active] = surprise(lengths, spacing, found.energy)
         sure = cloud.settled.copy()
         sure[active] &= placed if found.settled is None else placed & found.settled

@@ -16,11 +16,12 @@ from deburr.core.sums import Histogram
 
 #: Points that are linked with fewer others than this are said to float, however near these are.
 FEWEST = 50
-#: How far links may go, in spacings: up to there surprises are told apart.
-LONGEST = 25.0
+#: How far links go in any case, and at most, in spacings. Beyond 1.2, random points of a plane are all linked (discs
+#: percolate where 4.51 points fall into one: Quintanilla, Torquato & Ziff 2000).
+SHORTEST, LONGEST = 1.25, 30.0
 #: The share of good points that surprise more than this: of simulated scans, by `benchmarks/chance.py`.
 CHANCES = (0.1, 0.05, 0.02, 0.01, 0.005, 0.002, 0.001, 0.0005, 0.0002, 0.0001)
-SURPRISES = (0.63, 0.88, 1.36, 1.73, 2.18, 2.84, 3.22, 3.53, 4.08, 4.47)
+SURPRISES = (0.42, 0.66, 1.14, 1.50, 1.95, 2.61, 3.13, 3.33, 3.90, 4.25)
 
 
 #: Surprises are told apart to this, and a few that are far greater must not hide many.
@@ -32,15 +33,20 @@ _TIMES, _FEWEST, _MOST = 3.0, 0.05, 0.6
 #: would be, there is but one kind of points, and of them so many are outliers. Whoever surprises more than so few good
 #: points do is one in any case.
 _COMMON, _MINORITY, _ALONE, _RARE = 0.1, 0.25, 0.01, 0.005
+#: Leaves and wires are many, and a second exponential function, that falls slowly, is nearly as likely for them as the
+#: normal distribution: where outliers would be from so many to so many, and that is likelier by no more than this, nats
+#: a point, they begin beyond what so few good points exceed.
+_SOME, _MANY, _LIKELIER, _DOUBTFUL = 0.03, 0.125, 0.05, 0.02
 #: Rounds of expectation and maximization; how narrowly and how widely outliers may be spread; the first guess of how
 #: far they are beyond nearly all others, and of their share.
 _ROUNDS, _NARROW, _WIDE, _BEYOND, _SHARE = 150, 0.25, 0.5, 0.5, 0.05
+_TINY = 1e-300
 
 
 def surprise(isolation: Floats, spacing: float, energy: Floats) -> Floats:
-    """(N,): the logarithm of the length that links the point to `FEWEST` (N,) over the spacing of the cloud, and a
-    quarter of that of 1 + energy (N,), nats. At least 0."""
-    return np.asarray(np.log(isolation / spacing) + np.log1p(energy) / 4)
+    """(N,): the logarithm of the length that links the point to `FEWEST` (N,) over the `SHORTEST`, and a quarter of
+    that of 1 + energy (N,), nats. At least 0."""
+    return np.asarray(np.log(isolation / (SHORTEST * spacing)) + np.log1p(energy) / 4)
 
 
 def surprising(chance: float) -> float:
@@ -73,14 +79,18 @@ def parting(surprises: Histogram) -> float:
     beyond, counts = _above(values, counts, start)
     if len(beyond) < 2:
         return alone
-    apart = float(beyond[0]) + _crossing(beyond - beyond[0] + _STEP / 2, counts)
-    if _exceed(surprises, apart) > _MINORITY or apart == inf:
+    x = beyond - beyond[0] + _STEP / 2
+    crossing, likely = _crossing(x, counts)
+    apart = float(beyond[0]) + crossing
+    found = _exceed(surprises, apart)
+    if found > _MINORITY or apart == inf:
         return alone
-    least = surprising(_COMMON)
-    if apart < least:
+    doubtful = _SOME < found < _MANY and likely - _slowing(x, counts) < _LIKELIER
+    least = surprising(_DOUBTFUL if doubtful else _COMMON)
+    if apart < least and not doubtful:
         # There, good points alone may be as many.
         return least if _exceed(surprises, least) > _COMMON else alone
-    return min(apart, surprising(_RARE))
+    return min(max(apart, least), surprising(_RARE))
 
 
 def _exceed(surprises: Histogram, limit: float) -> float:
@@ -102,9 +112,9 @@ def _two_classes(values: Floats, counts: Floats) -> float:
     return float(values[np.argmax(sums**2 / below + rest**2 / above)])
 
 
-def _crossing(x: Floats, counts: Floats) -> float:
+def _crossing(x: Floats, counts: Floats) -> tuple[float, float]:
     """Where a normal distribution rises above a falling exponential one, both fitted to ``counts`` of the values ``x``,
-    which are above 0; infinite if it nowhere does."""
+    which are above 0, infinite if it nowhere does; and the mean of the logarithm of their sum's density."""
     total, ends = counts.sum(), np.cumsum(counts)
     rate = log(2) / float(x[np.searchsorted(ends, total / 2)])
     middle, spread, share = float(x[np.searchsorted(ends, 0.99 * total)]) + _BEYOND, _WIDE, _SHARE
@@ -115,7 +125,7 @@ def _crossing(x: Floats, counts: Floats) -> float:
 
     for _ in range(_ROUNDS):
         good, bad = both(x)
-        out = counts * bad / (good + bad + 1e-300)
+        out = counts * bad / (good + bad + _TINY)
         among, rest = float(out.sum()) + 1e-9, counts - out
         share = min(max(among / total, 1e-5), 0.9)
         middle = float((out * x).sum() / among)
@@ -124,4 +134,22 @@ def _crossing(x: Floats, counts: Floats) -> float:
     at = np.linspace(0, middle, 4001)
     good, bad = both(at)
     over = np.flatnonzero(bad > good)
-    return float(at[over[0]]) if len(over) else inf
+    return float(at[over[0]]) if len(over) else inf, _likely(np.add(*both(x)), counts)
+
+
+def _slowing(x: Floats, counts: Floats) -> float:
+    """The mean of the logarithm of the density of two exponential distributions, fast and slow, fitted to the same."""
+    total = counts.sum()
+    fast = log(2) / float(x[np.searchsorted(np.cumsum(counts), total / 2)])
+    slow, share = fast / 4, 0.2
+    for _ in range(_ROUNDS):
+        one, other = (1 - share) * fast * np.exp(-fast * x), share * slow * np.exp(-slow * x)
+        late = counts * other / (one + other + _TINY)
+        soon = counts - late
+        share = min(max(float(late.sum() / total), 1e-5), 1 - 1e-5)
+        fast, slow = (float(part.sum() / max(float((part * x).sum()), 1e-9)) for part in (soon, late))
+    return _likely((1 - share) * fast * np.exp(-fast * x) + share * slow * np.exp(-slow * x), counts)
+
+
+def _likely(density: Floats, counts: Floats) -> float:
+    return float((counts * np.log(density + _TINY)).sum() / counts.sum())

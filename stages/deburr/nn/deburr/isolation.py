@@ -66,7 +66,7 @@ def _near(scope: Scope, graph: Graph, rows: Indices, k: int, longest: float) -> 
         ends = near[some, :k]
         apart = np.linalg.norm(scope.points[ends] - scope.points[some, None], axis=2)
         which, column = np.nonzero(apart <= longest)
-        parts.append((some[which], ends[which, column].astype(np.intp), apart[which, column]))
+        parts.append((some[which], ends[which, column], apart[which, column]))
     one, other, apart = zip(*parts, strict=True) if parts else ([], [], [])
     none = np.empty(0, np.intp)
     return np.concatenate((none, *one)), np.concatenate((none, *other)), np.concatenate((np.empty(0), *apart))
@@ -79,39 +79,36 @@ def _linked(count: int, one: Indices, other: Indices) -> Indices:
 
 
 def _late(
-    links: tuple[Indices, Indices, Floats],
-    single: Indices,
-    groups: Indices,
-    fewest: int,
-    shortest: float,
-    longest: float,
+    links: _Links, single: Indices, groups: Indices, fewest: int, shortest: float, longest: float
 ) -> tuple[Floats, Indices]:
     """Of the points ``single`` (S,), which are in too small ones of the ``groups`` (M,) yet: the length that changes
     that, and the group just before."""
     one, other, apart = links
-    # The groups are the nodes from here on; all that are large enough are one, the first.
+    lengths, before = np.full(len(single), longest), np.empty(len(single), np.intp)
+    # Groups are nodes; all that are large enough are one, the first.
+    rows, mine = np.arange(len(single)), np.unique(groups[single], return_inverse=True)[1] + 1
     node = np.zeros(len(groups), np.intp)
-    of = np.unique(groups[single], return_inverse=True)[1]
-    node[single] = of + 1
-    size = np.concatenate(([fewest], np.bincount(of)))
-    one, other = node[one], node[other]
-    lengths, before = np.full(len(size), longest), np.arange(len(size))
-    waits = size < fewest
+    node[single] = mine
+    one, other, size = node[one], node[other], np.concatenate(([fewest], np.bincount(mine)[1:]))
+    given = 0
     for rung in range(1, ceil(log(longest / shortest) / _STEP) + 1):
-        length = min(shortest * exp(rung * _STEP), longest)
-        one, other = np.where(waits[one], one, 0), np.where(waits[other], other, 0)
         some = one != other
         one, other, apart = one[some], other[some], apart[some]
         if not len(one):
             break
+        length = min(shortest * exp(rung * _STEP), longest)
         now = apart <= length
         merged = _linked(len(size), one[now], other[now])
-        grown = np.bincount(merged, weights=size)[merged] >= fewest
-        lengths[waits & grown] = length
-        waits &= ~grown
-        size[1:] *= waits[1:]
-        before[waits] = rung * len(size) + merged[waits]
-    return lengths[node[single]], before[node[single]]
+        many = np.bincount(merged, weights=size)
+        waits = many < fewest
+        name = np.where(waits, np.cumsum(waits), 0)[merged]
+        left = name[mine] > 0
+        lengths[rows[~left]], before[rows[~left]] = length, given + mine[~left]
+        given += len(size)
+        rows, mine, one, other = rows[left], name[mine[left]], name[one], name[other]
+        size = np.concatenate(([fewest], many[waits]))
+    before[rows] = given + mine
+    return lengths, before
 
 
 def _close(scope: Scope, lengths: Floats, single: Indices, at: Indices, fewest: int, longest: float) -> None:
