@@ -51,10 +51,11 @@ class Outlier(Filter):
     All points that have coordinates take part, those of a noise class too. As in PDAL, neighbours that a cloud of
     ``mean_k`` points or fewer lacks count as distance 0, and if every point were an outlier none is flagged, with a
     warning.
-    ``energy``: an outlier is a point whose place surprises the default network: far from the nearest four others,
-    against the spacing of the cloud, or off what its neighbours take for the surface (its Energy). How much is too
-    much, the surprises of this cloud tell, where good points and outliers part; or, given a ``chance``, what such a
-    share of the good points of simulated scans exceed. Points of class 7 or 18 and withheld ones take no part.
+    ``energy``: an outlier is a point whose place surprises the default network: far from all others, alone or in a
+    group of fewer than 50, against the spacing of the cloud, or off what its neighbours take for the surface (its
+    Energy). How much is too much, the surprises of this cloud tell, where good points and outliers part; or, given a
+    ``chance``, what such a share of the good points of simulated scans exceed. Points of class 7 or 18 and withheld
+    ones take no part.
     Experimental: docs/explanation/energy.md says where it is better, and where not.
     """
 
