@@ -67,7 +67,8 @@ def parting(surprises: Histogram) -> float:
     Beyond a quantile, good points become fewer as an exponential function does, and outliers are spread as a normal
     distribution is: both are fitted by expectation and maximization (Dempster, Laird & Rubin 1977), and part where both
     are as likely, the local false discovery rate (Efron 2004) being a half. Where the quantile is to lie is told by the
-    two classes of least variance into which the upper half falls (Otsu 1979).
+    two classes of least variance into which the upper half falls (Otsu 1979). Where a second, slower exponential
+    distribution is about as likely as the normal one, leaves may be all that is there, and outliers begin further out.
     """
     values, counts = surprises.lows, surprises.weights
     alone = surprising(_ALONE)
